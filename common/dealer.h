@@ -1,0 +1,35 @@
+/* dealer.h -- one ZeroMQ DEALER connection, for workers and clients.
+ *
+ * One thread owns it. Nothing is "sent" until it is answered at the level
+ * above: a send that cannot be queued at once is UNAVAILABLE. */
+#ifndef SINTER_COMMON_DEALER_H
+#define SINTER_COMMON_DEALER_H
+
+#include "common/status.h"
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dealer; /* opaque */
+
+/* Start to connect; does not wait. IMMEDIATE is set: nothing is queued for a
+ * peer that is not there. Reconnects by itself, 0.1 s growing to 5 s. */
+MUST_CHECK struct status dealer_open(const char *endpoint,
+                                     struct dealer **ret_dealer);
+void dealer_close(struct dealer *d); /* NULL is fine; lingers 1 s */
+/* Drop the connection and make a new one (a broker that went silent). */
+MUST_CHECK struct status dealer_reopen(struct dealer *d);
+
+MUST_CHECK struct status dealer_send(struct dealer *d, const void *data,
+                                     size_t size);
+
+/* Wait up to `timeout_ms` (-1: for ever) for a message or for any of the
+ * plain descriptors in `others`, whose revents are set. A message, if one
+ * came, is in ret_data (valid until the next call) with its size, else NULL
+ * and 0. An interrupting signal ends the wait as if time had passed. */
+MUST_CHECK struct status dealer_wait(struct dealer *d, int64_t timeout_ms,
+                                     struct pollfd *others, size_t other_count,
+                                     const void **ret_data, size_t *ret_size);
+
+#endif

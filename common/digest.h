@@ -1,0 +1,34 @@
+/* digest.h -- SHA-256 of bytes as they stream by (OpenSSL EVP). */
+#ifndef SINTER_COMMON_DIGEST_H
+#define SINTER_COMMON_DIGEST_H
+
+#include "common/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    DIGEST_SIZE = 32,
+    DIGEST_TEXT = 65, /* 64 lower-case hex digits and a NUL */
+};
+
+struct digest {
+    uint8_t bytes[DIGEST_SIZE];
+};
+
+/* A running hash; one digest_end() for each digest_begin(). */
+struct digest_stream; /* opaque */
+struct digest_stream *digest_begin(void);
+void digest_add(struct digest_stream *s, const void *data, size_t size);
+struct digest digest_end(struct digest_stream *s); /* frees `s` */
+
+struct digest digest_of(const void *data, size_t size);
+MUST_CHECK struct status digest_of_file(const char *path,
+                                        struct digest *ret_digest);
+
+void digest_to_text(const struct digest *d, char text[DIGEST_TEXT]);
+/* False unless `text` begins with 64 hex digits and ends there. */
+bool digest_from_text(const char *text, struct digest *ret_digest);
+bool digest_equal(const struct digest *a, const struct digest *b);
+
+#endif

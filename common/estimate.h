@@ -1,0 +1,17 @@
+/* estimate.h -- a mean and how far it can be trusted. */
+#ifndef SINTER_COMMON_ESTIMATE_H
+#define SINTER_COMMON_ESTIMATE_H
+
+#include <stddef.h>
+
+/* Mean and standard error of the mean, of the replicates of a point say. */
+struct estimate {
+    double mean;
+    double error; /* 0: one value only, or all are equal */
+    size_t count;
+};
+
+/* Sample standard deviation over the root of the count. */
+struct estimate estimate_of(const double *values, size_t count);
+
+#endif

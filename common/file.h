@@ -1,0 +1,26 @@
+/* file.h -- whole files, read with a limit and written to be whole or absent. */
+#ifndef SINTER_COMMON_FILE_H
+#define SINTER_COMMON_FILE_H
+
+#include "common/status.h"
+
+#include <stddef.h>
+
+/* The bytes and a NUL behind them; the caller frees. */
+MUST_CHECK struct status file_read(const char *path, size_t limit,
+                                   char **ret_text, size_t *ret_size);
+/* Written beside, synced, renamed: a reader sees the old or the new file. */
+MUST_CHECK struct status file_write(const char *path, const void *data,
+                                    size_t size);
+/* mkdir -p with mode 0755. */
+MUST_CHECK struct status file_make_directories(const char *path);
+/* rm -r; an absent path is success. */
+MUST_CHECK struct status file_remove_tree(const char *path);
+/* fsync of a directory, so that a rename in it survives a power loss. */
+MUST_CHECK struct status file_sync_directory(const char *path);
+bool file_exists(const char *path);
+
+/* The status code an errno deserves: NO_SPACE, DENIED, NOT_FOUND ... */
+enum status_code file_error(int error);
+
+#endif
