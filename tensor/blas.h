@@ -1,0 +1,40 @@
+/* blas.h -- dense matrix products, row-major float32; the only door to BLAS.
+ * The bits depend on the CPU family and on the number of threads. */
+#ifndef SINTER_TENSOR_BLAS_H
+#define SINTER_TENSOR_BLAS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* An operand as it lies in memory; `stride` elements from row to row. */
+struct blas_operand {
+    const float *data;
+    size_t stride;
+    bool transposed; /* op(X) is its transpose */
+};
+
+/* C = alpha op(A) op(B) + beta C.   op(A): [m][k], op(B): [k][n]
+ * With beta 0, C is only written: it may hold anything. */
+struct blas_product {
+    size_t m, n, k;
+    float alpha, beta;
+    struct blas_operand a, b;
+};
+
+/* c: [m][n], `stride` elements from row to row */
+void blas_multiply(const struct blas_product *p, float *c, size_t stride);
+
+/* Dense rows, alpha 1; the letters say which operand is transposed:
+ * c [m][n] = op(a) op(b) + beta c. */
+void blas_nn(size_t m, size_t n, size_t k, const float *a, const float *b,
+             float beta, float *c); /* a: [m][k], b: [k][n] */
+void blas_nt(size_t m, size_t n, size_t k, const float *a, const float *b,
+             float beta, float *c); /* a: [m][k], b: [n][k] */
+void blas_tn(size_t m, size_t n, size_t k, const float *a, const float *b,
+             float beta, float *c); /* a: [k][m], b: [k][n] */
+
+/* Of all later products of this process; 1 makes them reproducible on one
+ * CPU family. */
+void blas_set_threads(int count);
+
+#endif

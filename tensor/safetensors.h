@@ -1,0 +1,75 @@
+/* safetensors.h -- the file format: 8 bytes little-endian header length, a
+ * JSON header, tensor bytes. Files are mapped, never copied.
+ *
+ * Every header is checked before it is believed: length against the file and
+ * LIMIT_HEADER, UTF-8, duplicate names, known dtype, rank, shape x size =
+ * bytes, offsets inside the file, in order without overlap or hole. Each
+ * fault is CORRUPT naming file and tensor. */
+#ifndef SINTER_TENSOR_SAFETENSORS_H
+#define SINTER_TENSOR_SAFETENSORS_H
+
+#include "common/json.h"
+#include "tensor/tensor.h"
+
+/* What a header says, without data (data is NULL in the tensors). */
+struct st_header; /* opaque */
+
+/* Bytes of the header that follow the first 8; TOO_BIG, CORRUPT. */
+MUST_CHECK struct status st_header_size(const uint8_t first[8],
+                                        uint64_t file_size, const char *file,
+                                        uint64_t *ret_size);
+/* `text` is the JSON header; `file_size` of the whole file, UINT64_MAX if
+ * unknown. Pure: this is the fuzz target, and what `plan` reads by HTTP. */
+MUST_CHECK struct status st_header_parse(const char *text, size_t size,
+                                         uint64_t file_size, const char *file,
+                                         struct st_header **ret_header);
+void st_header_free(struct st_header *h); /* NULL is fine */
+const struct tensor_set *st_header_tensors(const struct st_header *h);
+/* Offset of the i-th tensor's bytes behind the header. */
+uint64_t st_header_offset(const struct st_header *h, size_t i);
+/* The "__metadata__" texts as an object; NULL if none. Borrowed. */
+const json_t *st_header_metadata(const struct st_header *h);
+
+/* A model: one file, or the shards an index names. */
+struct st_model; /* opaque */
+
+/* `path` is a .safetensors file, a model.safetensors.index.json, or a
+ * directory holding model.safetensors or that index (or exactly one
+ * *.safetensors). The index must name each tensor where it is. */
+MUST_CHECK struct status st_model_open(const char *path,
+                                       struct st_model **ret_model);
+void st_model_close(struct st_model *m); /* NULL is fine; unmaps */
+/* Valid until close; data points into the mapping and is aligned to nothing:
+ * read it through dtype_to_f32() or memcpy(). */
+const struct tensor_set *st_model_tensors(const struct st_model *m);
+uint64_t st_model_bytes(const struct st_model *m); /* of all tensors */
+
+/* Streaming writer of a model directory. The whole layout is told first (so
+ * headers are written once and shards cut by size), then the bytes in that
+ * order, in pieces of any size; finish syncs, writes the index when there is
+ * more than one shard, and renames the directory into place. */
+struct st_writer; /* opaque */
+
+struct st_writer_settings {
+    const char *directory;  /* appears whole or not at all; must not exist */
+    uint64_t shard_bytes;   /* 0: one file. Shards break between tensors. */
+    const json_t *metadata; /* texts for "__metadata__"; may be NULL */
+};
+
+/* `layout` is written in order of name; data of its tensors is ignored. */
+MUST_CHECK struct status st_writer_new(const struct st_writer_settings *s,
+                                       const struct tensor_set *layout,
+                                       struct st_writer **ret_writer);
+/* The next bytes of the running tensor; INVALID beyond the layout. */
+MUST_CHECK struct status st_writer_add(struct st_writer *w, const void *data,
+                                       size_t size);
+/* Another file of the directory: "config.json", "tokenizer.json". */
+MUST_CHECK struct status st_writer_add_file(struct st_writer *w,
+                                            const char *name, const void *data,
+                                            size_t size);
+/* INVALID if bytes are missing. On success the directory is in place. */
+MUST_CHECK struct status st_writer_finish(struct st_writer *w);
+/* Frees; removes what was not finished. NULL is fine. */
+void st_writer_free(struct st_writer *w);
+
+#endif

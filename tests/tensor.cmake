@@ -1,0 +1,9 @@
+foreach(name dtype tensor elementwise reduce select blas)
+  sinter_test(unit/tensor/test_${name}.c support/reference.c LABEL unit
+    LINK sinter_tensor)
+endforeach()
+foreach(name safetensors safetensors_header safetensors_writer)
+  sinter_test(unit/tensor/test_${name}.c support/st_text.c LABEL unit
+    LINK sinter_tensor)
+endforeach()
+sinter_fuzz(safetensors LINK sinter_tensor)
