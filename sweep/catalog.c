@@ -1,0 +1,13 @@
+#include "sweep/catalog.h"
+
+#include <string.h>
+
+const struct catalog_kind *catalog_find(const struct catalog *c,
+                                        const char *name)
+{
+    for (size_t i = 0; c->kinds[i] != NULL; i++) {
+        if (strcmp(c->kinds[i]->name, name) == 0)
+            return c->kinds[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,79 @@
+/* compiled_parts.h -- a compiled sweep as compiled_read.c makes it and
+ * compiled.c uses it; for compiled*.c only. */
+#ifndef SINTER_SWEEP_COMPILED_PARTS_H
+#define SINTER_SWEEP_COMPILED_PARTS_H
+
+#include "common/limits.h"
+#include "common/map.h"
+#include "sweep/compiled.h"
+#include "sweep/expr.h"
+#include "sweep/space.h"
+#include "sweep/template.h"
+
+enum {
+    COMPILED_STAGES = LIMIT_STAGES + 1, /* one more to export */
+    COMPILED_MOST_STAGES = COMPILED_STAGES + LIMIT_EVALUATORS,
+};
+
+/* The trial's value of `slot` must be this one. */
+struct condition {
+    int slot;
+    char *text; /* canonical */
+};
+
+struct variant {
+    struct condition *conditions;
+    size_t condition_count;
+    struct template *params;
+};
+
+struct stage {
+    const char *name; /* borrowed from the document, as all texts here */
+    const char *kind;
+    enum stage_sort sort;
+    struct variant *variants; /* the first that fits is taken */
+    size_t variant_count;
+    int64_t memory_bytes, stall_ms, limit_ms;
+};
+
+/* An evaluator that is an expression over metrics. */
+struct formula {
+    const char *name;
+    char *metric; /* "NAME.value" */
+    struct expr *expr;
+};
+
+struct compiled {
+    json_t *document;
+    const char *name;
+    struct space *space;
+    struct stage stages[COMPILED_MOST_STAGES]; /* then the evaluators */
+    size_t stage_count;                        /* without evaluators */
+    size_t all_count;                          /* with evaluators */
+    struct formula formulas[LIMIT_EVALUATORS];
+    size_t formula_count;
+    /* "copy.accuracy": what formulas may name, by slot; owned. */
+    char **metrics;
+    size_t metric_count;
+    struct objective objective;
+    struct sweep_limits limits;
+};
+
+/* Fill an empty one from `c->document`; on failure it is partly filled. */
+MUST_CHECK struct status compiled_read(struct compiled *c);
+
+/* Of a new document: takes the reference, also on failure. */
+MUST_CHECK struct status compiled_of(json_t *document,
+                                     struct compiled **ret_compiled);
+
+/* Calls `seen` for every stage the trial needs, lazy ones too, each once and
+ * after those it depends on. `params` is canonical text, borrowed. */
+struct compiled_visitor {
+    void (*seen)(void *self, size_t stage, const char *params);
+    void *self;
+};
+MUST_CHECK struct status compiled_visit(const struct compiled *c,
+                                        const json_t *values,
+                                        const struct compiled_visitor *visitor);
+
+#endif

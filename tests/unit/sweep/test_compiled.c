@@ -1,0 +1,462 @@
+#include "tests/support/test.h"
+
+#include "common/json.h"
+#include "common/memory.h"
+#include "sweep/compiled.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The form of the quickstart: a base, two specialists, a lazy merge in two
+ * cases, three evaluators of which one is a formula. */
+static const char quickstart[] =
+    "{\"sinter\": 1, \"name\": \"quick\","
+    " \"parameters\": ["
+    "  {\"name\": \"lambda\", \"from\": 0.5, \"to\": 1.5, \"count\": 3},"
+    "  {\"name\": \"density\", \"values\": [0.2, 0.5], \"case\": \"dare\"}],"
+    " \"cases\": ["
+    "  {\"name\": \"task\", \"set\": {\"method\": \"task_arithmetic\"}},"
+    "  {\"name\": \"dare\", \"set\": {\"method\": \"dare_linear\"}}],"
+    " \"replicates\": {\"count\": 2},"
+    " \"stages\": ["
+    "  {\"name\": \"base\", \"kind\": \"train\", \"sort\": \"artifact\","
+    "   \"variants\": [{\"params\": {\"steps\": 300, \"seed\": 0}}]},"
+    "  {\"name\": \"sort\", \"kind\": \"train\", \"sort\": \"artifact\","
+    "   \"memory\": 5000000000, \"limit_ms\": 60000,"
+    "   \"variants\": [{\"params\": {\"model\": {\"$stage\": \"base\"},"
+    "    \"task\": \"sort\"}}]},"
+    "  {\"name\": \"spare\", \"kind\": \"train\", \"sort\": \"artifact\","
+    "   \"variants\": [{\"params\": {\"steps\": 1}}]},"
+    "  {\"name\": \"merged\", \"kind\": \"merge\", \"sort\": \"lazy\","
+    "   \"variants\": ["
+    "    {\"when\": {\"method\": \"task_arithmetic\"}, \"params\":"
+    "     {\"method\": \"task_arithmetic\", \"base\": {\"$stage\": \"base\"},"
+    "      \"models\": [{\"$stage\": \"sort\"}], \"lambda\": {\"$param\": "
+    "\"lambda\"}}},"
+    "    {\"when\": {\"method\": \"dare_linear\"}, \"params\":"
+    "     {\"method\": \"dare_linear\", \"base\": {\"$stage\": \"base\"},"
+    "      \"models\": [{\"$stage\": \"sort\"}], \"lambda\": {\"$param\": "
+    "\"lambda\"}, \"density\": {\"$param\": \"density\"}, \"seed\": "
+    "{\"$param\": \"seed\"}}}]}],"
+    " \"evaluate\": ["
+    "  {\"name\": \"copy\", \"kind\": \"evaluate.accuracy\", \"variants\": "
+    "[{\"params\": {\"model\": {\"$stage\": \"merged\"}, \"task\": "
+    "\"copy\"}}], \"metrics\": [\"accuracy\", \"loss\"]},"
+    "  {\"name\": \"sorting\", \"kind\": \"evaluate.accuracy\", \"variants\": "
+    "[{\"params\": {\"model\": {\"$stage\": \"merged\"}, \"task\": "
+    "\"sort\", \"note\": {\"$text\": [\"l=\", {\"$param\": \"lambda\"}]}}}],"
+    " \"metrics\": [\"accuracy\"]},"
+    "  {\"name\": \"mean\", \"expr\": \"(copy.accuracy + sorting.accuracy) / "
+    "2\"}],"
+    " \"objective\": {\"metric\": \"mean.value\", \"goal\": \"maximize\"},"
+    " \"limits\": {\"failures\": 5, \"time_ms\": 1000}, \"retries\": "
+    "{\"max\": 1},"
+    " \"priority\": 7}";
+
+static struct compiled *parse(const char *json)
+{
+    struct compiled *c = NULL;
+
+    assert_ok(compiled_parse(json, strlen(json), &c));
+    return c;
+}
+
+static struct stage_jobs jobs_of(const struct compiled *c, uint64_t trial)
+{
+    struct stage_jobs jobs;
+    json_t *values = NULL;
+    bool excluded = true;
+
+    assert_ok(compiled_trial(c, trial, &values, &excluded));
+    assert_false(excluded);
+    assert_ok(compiled_stages(c, values, &jobs));
+    json_decref(values);
+    return jobs;
+}
+
+static const struct stage_job *find(const struct stage_jobs *jobs,
+                                    const char *stage)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (strcmp(jobs->items[i].stage, stage) == 0)
+            return &jobs->items[i];
+    }
+    return NULL;
+}
+
+static bool needs(const struct stage_job *job, const struct stage_job *input)
+{
+    for (size_t i = 0; i < job->input_count; i++) {
+        if (digest_equal(&job->inputs[i], &input->key))
+            return true;
+    }
+    return false;
+}
+
+static void test_the_document_is_read_whole(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct sweep_limits l = compiled_limits(c);
+
+    (void)state;
+    assert_string_equal(compiled_name(c), "quick");
+    /* task: 3 lambdas, dare: 3 x 2, two seeds each. */
+    assert_int_equal(compiled_trial_count(c), 18);
+    assert_int_equal(compiled_replicates(c), 2);
+    assert_string_equal(compiled_objective(c).metric, "mean.value");
+    assert_true(compiled_objective(c).maximize);
+    assert_int_equal(l.failures, 5);
+    assert_true(l.trials == UINT64_MAX);
+    assert_int_equal(l.time_ms, 1000);
+    assert_int_equal(l.retries, 1);
+    assert_int_equal(l.backoff_ms, 1000);
+    assert_int_equal(l.priority, 7);
+    compiled_free(c);
+}
+
+static void test_jobs_come_in_order_with_what_they_need(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs jobs = jobs_of(c, 2); /* first dare point */
+    const struct stage_job *copy = find(&jobs, "copy");
+
+    (void)state;
+    assert_int_equal(jobs.count, 4); /* base sort copy sorting */
+    assert_string_equal(jobs.items[0].stage, "base");
+    assert_string_equal(jobs.items[1].stage, "sort");
+    assert_null(find(&jobs, "spare")); /* nothing needs it */
+    assert_null(find(&jobs, "merged"));
+    assert_int_equal(jobs.items[0].input_count, 0);
+    assert_true(needs(&jobs.items[1], &jobs.items[0]));
+    assert_int_equal(jobs.items[1].memory_bytes, 5000000000);
+    assert_int_equal(jobs.items[1].limit_ms, 60000);
+    assert_int_equal(jobs.items[1].sort, STAGE_ARTIFACT);
+    assert_int_equal(copy->sort, STAGE_VALUE);
+    assert_int_equal(copy->input_count, 2); /* through the recipe, each once */
+    assert_true(needs(copy, &jobs.items[0]) && needs(copy, &jobs.items[1]));
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+}
+
+/* The keys of results that farms hold: they change with SWEEP_NUMERICS only. */
+static void test_keys_and_parameters_are_what_they_were(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs jobs = jobs_of(c, 0);
+    char hex[DIGEST_TEXT];
+
+    (void)state;
+    digest_to_text(&jobs.items[0].key, hex);
+    assert_string_equal(jobs.items[0].params, "{\"seed\":0,\"steps\":300}");
+    assert_string_equal(hex, "5ef76fed4aa018bc56a57dc8dc252c1d"
+                             "9d491ca5fc7d320222021c9243ab4fa9");
+    digest_to_text(&find(&jobs, "sort")->key, hex);
+    assert_string_equal(hex, "7690677dd5f5ff6ccb90e6eca4032328"
+                             "6b02ff290d7cd35acbf8531d59a6fa25");
+    digest_to_text(&find(&jobs, "sorting")->key, hex);
+    assert_string_equal(hex, "fc26b6eb582d3a30edcc05d0daec5c5e"
+                             "377f60ad2e95aad24526e58599c799f8");
+    assert_string_equal(
+        find(&jobs, "sort")->params,
+        "{\"model\":{\"$job\":\"5ef76fed4aa018bc56a57dc8dc252c1d"
+        "9d491ca5fc7d320222021c9243ab4fa9\"},\"task\":\"sort\"}");
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+}
+
+static void test_the_key_is_sha256_of_kind_numerics_and_parameters(void **state)
+{
+    struct digest key = compiled_key("train", "{}");
+    struct digest expected = digest_of("sinter-key-1\0train\0001\0{}",
+                                       sizeof "sinter-key-1\0train\0001\0{}");
+
+    (void)state;
+    assert_true(digest_equal(&key, &expected));
+}
+
+static void test_replicates_share_what_draws_nothing(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs first = jobs_of(c, 0); /* task, seed 0 */
+    struct stage_jobs twin = jobs_of(c, 1);  /* task, seed 1 */
+    struct stage_jobs dare = jobs_of(c, 2);  /* dare, seed 0 */
+    struct stage_jobs dare_twin = jobs_of(c, 3);
+
+    (void)state;
+    assert_true(
+        digest_equal(&find(&first, "copy")->key, &find(&twin, "copy")->key));
+    assert_false(digest_equal(&find(&dare, "copy")->key,
+                              &find(&dare_twin, "copy")->key));
+    assert_true(digest_equal(&find(&first, "sort")->key,
+                             &find(&dare_twin, "sort")->key));
+    stage_jobs_release(&first);
+    stage_jobs_release(&twin);
+    stage_jobs_release(&dare);
+    stage_jobs_release(&dare_twin);
+    compiled_free(c);
+}
+
+static void test_text_holes_are_joined(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs jobs = jobs_of(c, 0);
+
+    (void)state;
+    assert_non_null(
+        strstr(find(&jobs, "sorting")->params, "\"note\":\"l=0.5\""));
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+}
+
+static void test_values_without_a_variant_are_refused(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs jobs;
+    json_t *values = json_pack("{s:s}", "method", "slerp");
+
+    (void)state;
+    assert_fails(compiled_stages(c, values, &jobs), STATUS_INVALID,
+                 "stage merged has no variant");
+    json_decref(values);
+    compiled_free(c);
+}
+
+static void test_absent_parameters_vanish_from_the_body(void **state)
+{
+    struct compiled *c = parse(
+        "{\"sinter\": 1, \"name\": \"n\", \"parameters\": ["
+        "{\"name\": \"a\", \"values\": [1], \"when\": \"false\"}],"
+        "\"stages\": [{\"name\": \"s\", \"kind\": \"train\", \"sort\": "
+        "\"artifact\", \"variants\": [{\"params\": {\"a\": {\"$param\": "
+        "\"a\"}, \"b\": [{\"$param\": \"a\"}, 2], \"c\": {\"$text\": [\"x\", "
+        "{\"$param\": \"a\"}]}}}]}]}");
+    struct stage_jobs jobs = jobs_of(c, 0);
+
+    (void)state;
+    /* And the last stage runs although nothing consumes it. */
+    assert_int_equal(jobs.count, 1);
+    assert_string_equal(jobs.items[0].params, "{\"b\":[2]}");
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+}
+
+static void test_metrics_take_formulas_and_leave_out_what_is_missing(
+    void **state)
+{
+    struct compiled *c = parse(quickstart);
+    json_t *results = json_pack("{s:{s:{s:f, s:s}}, s:{s:{s:f}}}", "copy",
+                                "metrics", "accuracy", 0.5, "note", "no number",
+                                "sorting", "metrics", "accuracy", 1.0);
+    json_t *metrics = NULL;
+
+    (void)state;
+    assert_ok(compiled_metrics(c, results, &metrics));
+    assert_true(json_real_or(metrics, "mean.value", 0.0) == 0.75);
+    assert_true(json_real_or(metrics, "copy.accuracy", 0.0) == 0.5);
+    assert_null(json_object_get(metrics, "copy.note"));
+    json_decref(metrics);
+    (void)json_object_del(results, "copy");
+    assert_ok(compiled_metrics(c, results, &metrics));
+    assert_null(json_object_get(metrics, "mean.value"));
+    json_decref(metrics);
+    json_decref(results);
+    compiled_free(c);
+}
+
+static void test_the_model_of_a_trial_is_its_last_stage(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    json_t *values = NULL;
+    json_t *model = NULL;
+    bool excluded;
+
+    (void)state;
+    assert_ok(compiled_trial(c, 5, &values, &excluded));
+    assert_ok(compiled_model(c, values, &model));
+    assert_string_equal(
+        json_text_or(json_object_get(model, "$recipe"), "kind", ""), "merge");
+    json_decref(model);
+    json_decref(values);
+    compiled_free(c);
+}
+
+static void test_an_export_shares_all_jobs_and_adds_one(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    struct stage_jobs trial = jobs_of(c, 9);
+    struct stage_jobs jobs;
+    struct compiled *exported = NULL;
+    json_t *values = NULL;
+    json_t *document = NULL;
+    char *text;
+    bool excluded;
+
+    (void)state;
+    assert_ok(compiled_trial(c, 9, &values, &excluded));
+    assert_ok(compiled_export_document(c, values, 1 << 20, &document));
+    text = json_canonical(document);
+    exported = parse(text);
+    assert_string_equal(compiled_name(exported), "quick-export");
+    assert_true(json_bool_or(compiled_document(exported), "hidden", false));
+    assert_int_equal(compiled_trial_count(exported), 1);
+    jobs = jobs_of(exported, 0);
+    assert_int_equal(jobs.count, 3);
+    assert_true(digest_equal(&jobs.items[0].key, &trial.items[0].key));
+    assert_true(digest_equal(&jobs.items[1].key, &trial.items[1].key));
+    assert_string_equal(jobs.items[2].kind, "export");
+    assert_non_null(strstr(jobs.items[2].params, "\"shard_size\":1048576"));
+    /* It exports the very model the trial's evaluators saw. */
+    {
+        json_t *model = NULL;
+        char *recipe;
+
+        assert_ok(compiled_model(c, values, &model));
+        recipe = json_canonical(model);
+        assert_non_null(strstr(jobs.items[2].params, recipe));
+        free(recipe);
+        json_decref(model);
+    }
+    stage_jobs_release(&jobs);
+    stage_jobs_release(&trial);
+    compiled_free(exported);
+    free(text);
+    json_decref(document);
+    json_decref(values);
+    compiled_free(c);
+}
+
+struct bad {
+    const char *json;
+    const char *words;
+};
+#define HEAD  "{\"sinter\":1,\"name\":\"n\""
+#define STAGE "\"kind\":\"k\",\"sort\":\"lazy\",\"variants\":[{\"params\":"
+
+static const struct bad bads[] = {
+    { "[]", "is a JSON object" },
+    { "{}", "\"sinter\" is missing" },
+    { "{\"sinter\":2,\"name\":\"n\"}", "format 2" },
+    { "{\"sinter\":1}", "\"name\"" },
+    { "{\"sinter\":1,\"name\":\"n\"}", "neither a stage nor" },
+    { HEAD ",\"stages\":{}}", "not a list" },
+    { HEAD ",\"stages\":[{}]}", "stages[0]" },
+    { HEAD ",\"stages\":[{\"name\":\"a b\"}]}", "other characters" },
+    { HEAD ",\"stages\":[{\"name\":\"a\",\"kind\":\"\\\"\"}]}",
+      "other characters" },
+    { HEAD ",\"stages\":[{\"name\":\"a\",\"kind\":\"k\"}]}", "\"sort\"" },
+    { HEAD ",\"stages\":[{\"name\":\"a\",\"kind\":\"k\",\"sort\":\"lazy\"}]}",
+      "\"variants\"" },
+    { HEAD ",\"stages\":[{\"name\":\"a\",\"kind\":\"k\",\"sort\":\"lazy\","
+           "\"variants\":[]}]}",
+      "1 to 1024" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "[]}]}]}", "\"params\"" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":{\"$param\":\"p\"}}}]}]}",
+      "$param \"p\" is not declared" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":{\"$stage\":\"p\"}}}]}]}",
+      "$stage \"p\" does not exist" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{\"x\":{\"$evil\":1}}}]}]}",
+      "\"$evil\" has no meaning" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":{\"$stage\":\"a\"}}}]}]}",
+      "depends on itself" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]},{\"name\":\"a\"," STAGE
+           "{}}]}]}",
+      "two stages" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}],\"memory\":-1}]}",
+      "\"memory\" must be" },
+    { HEAD ",\"evaluate\":[{\"name\":\"a\",\"expr\":\"b.c\"}]}",
+      "`b.c` is not declared" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{}}]}],\"objective\":{\"metric\":\"x.y\"}}",
+      "nothing measures" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"priority\":101}",
+      "\"priority\" must be" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"limits\":[]}",
+      "are objects" },
+};
+
+static void test_hostile_documents_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bads); i++) {
+        struct compiled *c = NULL;
+
+        assert_fails(compiled_parse(bads[i].json, strlen(bads[i].json), &c),
+                     STATUS_INVALID, bads[i].words);
+    }
+}
+
+/* Each stage holds the one before twice: 2^60 times the first. */
+static void test_recipes_that_double_are_stopped(void **state)
+{
+    json_t *stages = json_array();
+    json_t *document = json_pack("{s:i, s:s, s:o}", "sinter", 1, "name", "n",
+                                 "stages", stages);
+    struct compiled *c = NULL;
+    struct stage_jobs jobs;
+    json_t *model = NULL;
+    json_t *values = json_object();
+    char *text;
+
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        AUTO(free_pointer) char *name = xasprintf("s%d", i);
+        AUTO(free_pointer) char *last = xasprintf("s%d", i - 1);
+        json_t *params = i == 0 ? json_object()
+                                : json_pack("{s:{s:s}, s:{s:s}}", "a", "$stage",
+                                            last, "b", "$stage", last);
+
+        json_array_append_new(stages,
+                              json_pack("{s:s, s:s, s:s, s:[{s:o}]}", "name",
+                                        name, "kind", "merge", "sort", "lazy",
+                                        "variants", "params", params));
+    }
+    text = json_canonical(document);
+    c = parse(text);
+    assert_fails(compiled_model(c, values, &model), STATUS_TOO_BIG, "stage s");
+    assert_ok(compiled_stages(c, values, &jobs));
+    assert_int_equal(jobs.count, 0);
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+    free(text);
+    json_decref(values);
+    json_decref(document);
+}
+
+static void test_a_trial_beyond_the_last_is_not_found(void **state)
+{
+    struct compiled *c = parse(quickstart);
+    json_t *values = NULL;
+    bool excluded;
+
+    (void)state;
+    assert_fails(compiled_trial(c, 18, &values, &excluded), STATUS_NOT_FOUND,
+                 "only 18");
+    compiled_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_document_is_read_whole),
+        cmocka_unit_test(test_jobs_come_in_order_with_what_they_need),
+        cmocka_unit_test(test_keys_and_parameters_are_what_they_were),
+        cmocka_unit_test(
+            test_the_key_is_sha256_of_kind_numerics_and_parameters),
+        cmocka_unit_test(test_replicates_share_what_draws_nothing),
+        cmocka_unit_test(test_text_holes_are_joined),
+        cmocka_unit_test(test_values_without_a_variant_are_refused),
+        cmocka_unit_test(test_absent_parameters_vanish_from_the_body),
+        cmocka_unit_test(
+            test_metrics_take_formulas_and_leave_out_what_is_missing),
+        cmocka_unit_test(test_the_model_of_a_trial_is_its_last_stage),
+        cmocka_unit_test(test_an_export_shares_all_jobs_and_adds_one),
+        cmocka_unit_test(test_hostile_documents_are_refused),
+        cmocka_unit_test(test_recipes_that_double_are_stopped),
+        cmocka_unit_test(test_a_trial_beyond_the_last_is_not_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
