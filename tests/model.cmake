@@ -1,0 +1,17 @@
+foreach(name op simd optim tasks model)
+  sinter_test(unit/model/test_${name}.c support/op_reference.c
+    support/reference.c LABEL unit LINK sinter_model)
+endforeach()
+# The runner stands at a path people may type: build/PRESET/tests/.
+add_executable(golden_pruning golden/golden_pruning.c)
+target_link_libraries(golden_pruning PRIVATE sinter_flags sinter_model)
+set_target_properties(golden_pruning PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+add_test(NAME golden.pruning
+  COMMAND golden_pruning ${CMAKE_CURRENT_SOURCE_DIR}/golden/pruning)
+set_tests_properties(golden.pruning PROPERTIES LABELS golden TIMEOUT 60)
+
+foreach(name train evaluate command)
+  sinter_test(unit/jobs/test_${name}.c support/fake_context.c
+    support/tiny_llama.c LABEL unit LINK sinter_jobs)
+endforeach()
