@@ -1,0 +1,53 @@
+/* job_context.h -- what a running job may ask of the slot it runs in.
+ *
+ * A port: the slot fills it in the worker, tests fill it with directories.
+ * Everything given is valid until the job ends. */
+#ifndef SINTER_JOBS_JOB_CONTEXT_H
+#define SINTER_JOBS_JOB_CONTEXT_H
+
+#include "common/digest.h"
+#include "common/json.h"
+#include "common/status.h"
+
+#include <stdint.h>
+
+struct job_context {
+    void *self;
+
+    /* Polled by long loops at least every 100 ms; then return CANCELLED. */
+    bool (*cancelled)(void *self);
+    /* Cheap; call it often. `unit` is a literal: "step", "item". */
+    void (*progress)(void *self, uint64_t done, uint64_t total,
+                     const char *unit);
+    /* One line for `sinter logs`; no newline. */
+    void (*log)(void *self, const char *line);
+
+    /* A {"url": ..., "sha256": {file: hex}?, "version": ...} of the spec, as
+     * a local file or model directory (its shards, config.json and tokenizer
+     * files). Fetched if not cached, verified, pinned until the job ends. */
+    MUST_CHECK struct status (*fetch)(void *self, const json_t *source,
+                                      const char **ret_path);
+    /* The result object of an input job, by the 64 hex digits of its key. */
+    MUST_CHECK struct status (*input)(void *self, const char *key,
+                                      const json_t **ret_result);
+    /* A directory artifact of the depot, as a local directory. */
+    MUST_CHECK struct status (*open_artifact)(void *self, const char *digest,
+                                              const char **ret_path);
+    /* Store a directory; its digest is the name for open_artifact(). Equal
+     * contents give equal digests. */
+    MUST_CHECK struct status (*put_artifact)(void *self, const char *path,
+                                             char ret_digest[DIGEST_TEXT]);
+
+    const char *scratch;  /* empty directory of this job, removed after */
+    uint64_t threads;     /* kernels may use so many */
+    int64_t memory_bytes; /* budget beside mapped inputs */
+    /* Programs an external command may be (worker setting --allow-command):
+     * base names, NULL-terminated; NULL: none. */
+    const char *const *allowed_commands;
+    const char *token; /* "EPOCH/ATTEMPT", given to external commands */
+
+    /* Realised model kept by the slot between jobs; owned by jobs/recipe.c. */
+    struct recipe_cache *cache;
+};
+
+#endif

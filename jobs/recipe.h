@@ -1,0 +1,33 @@
+/* recipe.h -- a model value of resolved parameters, made real in memory.
+ *
+ * {"$source"} and {"$job"} are mapped files; {"$recipe"} is realised tensor by
+ * tensor into memory the slot keeps for the next job with the same recipe. */
+#ifndef SINTER_JOBS_RECIPE_H
+#define SINTER_JOBS_RECIPE_H
+
+#include "jobs/job_context.h"
+#include "tensor/tensor.h"
+
+struct recipe_cache; /* opaque; one per slot, holds the last realised models */
+/* `limit`: bytes it may keep beside the model in use. */
+struct recipe_cache *recipe_cache_new(uint64_t limit);
+void recipe_cache_free(struct recipe_cache *c); /* NULL is fine */
+
+struct recipe_model; /* opaque: an open or realised model */
+
+MUST_CHECK struct status recipe_open(const json_t *model,
+                                     struct job_context *context,
+                                     struct recipe_model **ret_model);
+/* Back to the cache; NULL is fine. */
+void recipe_close(struct recipe_model *m);
+
+const struct tensor_set *recipe_tensors(const struct recipe_model *m);
+/* Contents of config.json; NULL if the model has none. Borrowed. */
+const json_t *recipe_config(const struct recipe_model *m);
+/* Directory with tokenizer and config files of the base; NULL if none. */
+const char *recipe_directory(const struct recipe_model *m);
+/* SHA-256 over name, dtype, shape and bytes of all tensors in order of name:
+ * equal for equal models, however they are sharded. */
+struct digest recipe_digest(const struct recipe_model *m);
+
+#endif

@@ -1,0 +1,57 @@
+#include "jobs/job_kind.h"
+
+#include <string.h>
+
+extern const struct job_kind job_merge;
+extern const struct job_kind job_train;
+extern const struct job_kind job_evaluate_perplexity;
+extern const struct job_kind job_evaluate_accuracy;
+extern const struct job_kind job_evaluate_footprint;
+extern const struct job_kind job_evaluate_command;
+extern const struct job_kind job_evaluate_noop;
+extern const struct job_kind job_export;
+
+/* In the order in which `sinter` lists them. */
+const struct job_kind *const job_kinds[] = {
+    &job_merge,
+    &job_train,
+    &job_evaluate_perplexity,
+    &job_evaluate_accuracy,
+    &job_evaluate_footprint,
+    &job_evaluate_command,
+    &job_evaluate_noop,
+    &job_export,
+    NULL,
+};
+
+/* Addresses of the same rows, as the compiler of sweeps wants them. */
+static const struct catalog_kind *const catalog_kinds[] = {
+    &job_merge.catalog,
+    &job_train.catalog,
+    &job_evaluate_perplexity.catalog,
+    &job_evaluate_accuracy.catalog,
+    &job_evaluate_footprint.catalog,
+    &job_evaluate_command.catalog,
+    &job_evaluate_noop.catalog,
+    &job_export.catalog,
+    NULL,
+};
+_Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),
+               "each kind stands in both tables");
+
+const struct job_kind *job_kind_find(const char *name)
+{
+    for (const struct job_kind *const *kind = job_kinds; *kind != NULL;
+         kind++) {
+        if (strcmp((*kind)->catalog.name, name) == 0)
+            return *kind;
+    }
+    return NULL;
+}
+
+const struct catalog *job_catalog(void)
+{
+    static const struct catalog catalog = { .kinds = catalog_kinds };
+
+    return &catalog;
+}

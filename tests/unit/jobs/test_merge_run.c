@@ -1,0 +1,676 @@
+#include "support/test.h"
+
+#include <math.h>
+
+#include "common/digest.h"
+#include "common/memory.h"
+#include "jobs/merge_run.h"
+#include "support/small_model.h"
+#include "tensor/reduce.h"
+
+enum { TASKS = 3 };
+
+/* A tensor of several chunks with a rest, one element, a scalar, an empty
+ * one, integers. */
+static const struct small_row rows[] = {
+    { "ids", DTYPE_I64, 1, { 5 } },
+    { "model.embed_tokens.weight", DTYPE_F32, 2, { 200, 251 } },
+    { "model.layers.0.w", DTYPE_BF16, 2, { 65, 64 } },
+    { "model.layers.1.w", DTYPE_F16, 2, { 7, 9 } },
+    { "model.none", DTYPE_F32, 2, { 0, 4 } },
+    { "model.one", DTYPE_F32, 1, { 1 } },
+    { "model.scalar", DTYPE_F64, 0, { 0 } },
+    { NULL, DTYPE_F32, 0, { 0 } },
+};
+
+struct models {
+    struct small_model base;
+    struct small_model tasks[TASKS];
+    struct merge_inputs inputs;
+};
+
+static int setup(void **state)
+{
+    struct models *m = xnew(struct models);
+
+    m->base = small_model_new(rows, 1, 0.5);
+    m->inputs.base = &m->base.set;
+    for (uint32_t i = 0; i < TASKS; i++) {
+        m->tasks[i] = small_model_near(&m->base, 10 + i, 0.01);
+        m->inputs.tasks[i] = &m->tasks[i].set;
+    }
+    *state = m;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct models *m = *state;
+
+    small_model_release(&m->base);
+    for (size_t i = 0; i < TASKS; i++)
+        small_model_release(&m->tasks[i]);
+    free(m);
+    return 0;
+}
+
+/* What came out: one block for each tensor. */
+struct output {
+    struct merge *merge;
+    const struct tensor_set *layout;
+    void **targets;
+};
+
+static void output_release(struct output *o)
+{
+    for (size_t i = 0; o->targets != NULL && i < o->layout->count; i++)
+        free(o->targets[i]);
+    free(o->targets);
+    merge_free(o->merge);
+}
+
+static struct status run(const struct merge_config *config,
+                         const struct merge_inputs *inputs,
+                         const struct merge_runtime *runtime,
+                         struct output *ret_output)
+{
+    struct output o = { .merge = NULL };
+    struct status s = merge_new(config, inputs, &o.merge);
+
+    if (status_failed(&s))
+        return s;
+    o.layout = merge_layout(o.merge);
+    o.targets = xcalloc(o.layout->count + 1, sizeof *o.targets);
+    for (size_t i = 0; i < o.layout->count; i++)
+        o.targets[i] =
+            xcalloc(1, (size_t)tensor_bytes(&o.layout->items[i]) + 1);
+    s = merge_run(o.merge, runtime, o.targets);
+    if (status_failed(&s))
+        output_release(&o);
+    else
+        *ret_output = o;
+    return s;
+}
+
+static float element(const struct output *o, const char *name, uint64_t i)
+{
+    const struct tensor *t = tensor_find(o->layout, name);
+    const char *data;
+    float value;
+
+    assert_non_null(t);
+    data = o->targets[t - o->layout->items];
+    dtype_to_f32(t->dtype, data + i * dtype_size(t->dtype), &value, 1);
+    return value;
+}
+
+static void read_config(const char *text, json_t **ret_json,
+                        struct merge_config *ret_config)
+{
+    assert_ok(json_parse(text, strlen(text), "config", ret_json));
+    assert_ok(merge_config_read(*ret_json, ret_config));
+}
+
+#define MODELS                                                    \
+    "\"base_model\": \"base\", \"models\": [{\"model\": \"a\"}, " \
+    "{\"model\": \"b\"}, {\"model\": \"c\"}], "
+
+static const struct merge_runtime plain = { .threads = 1 };
+
+static struct status merge_text(const struct models *m, const char *text,
+                                const struct merge_runtime *runtime,
+                                struct output *ret_output)
+{
+    struct merge_config config;
+    struct status s;
+    json_t *json;
+
+    read_config(text, &json, &config);
+    s = run(&config, &m->inputs, runtime, ret_output);
+    json_decref(json);
+    return s;
+}
+
+static void assert_same(const struct output *a, const struct output *b)
+{
+    for (size_t i = 0; i < a->layout->count; i++)
+        assert_memory_equal(a->targets[i], b->targets[i],
+                            (size_t)tensor_bytes(&a->layout->items[i]));
+}
+
+/* A body that any method takes. */
+static char *body_of(const struct merge_method *method, const char *rule)
+{
+    bool weight = merge_method_use(method, MERGE_WEIGHT) != NULL;
+    bool density = merge_method_use(method, MERGE_DENSITY) != NULL;
+
+    return xasprintf("{\"merge_method\": \"%s\", " MODELS "%s%s%s\"seed\": 5, "
+                     "\"parameters\": {%s%s\"rescale_rule\": \"%s\"}}",
+                     method->name, method->variant ? "\"variant\": \"" : "",
+                     method->variant ? method->variant : "",
+                     method->variant ? "\", " : "",
+                     weight ? "\"weight\": 0.7, " : "",
+                     density ? "\"density\": 0.4, " : "", rule);
+}
+
+static void check_independence(const struct models *m,
+                               const struct merge_method *method,
+                               const char *rule)
+{
+    static const struct merge_runtime others[] = {
+        { .threads = 2 },
+        { .threads = 5, .chunk = 3 * REDUCE_CHUNK },
+        { .threads = 1, .chunk = 32 * REDUCE_CHUNK },
+        { .threads = 3, .chunk = REDUCE_CHUNK },
+    };
+    AUTO(free_pointer) char *body = body_of(method, rule);
+    struct output first;
+
+    assert_ok(merge_text(m, body, &plain, &first));
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        struct output other;
+
+        assert_ok(merge_text(m, body, &others[i], &other));
+        assert_same(&first, &other);
+        output_release(&other);
+    }
+    output_release(&first);
+}
+
+static void test_no_method_depends_on_threads_or_chunks(void **state)
+{
+    for (const struct merge_method *m = merge_methods; m->name != NULL; m++) {
+        check_independence(*state, m, "paper");
+        if (m->draws && m->survey == NULL)
+            check_independence(*state, m, "l1");
+    }
+}
+
+static void digest_of_output(const struct output *o, char text[DIGEST_TEXT])
+{
+    struct digest_stream *stream = digest_begin();
+    struct digest digest;
+
+    for (size_t i = 0; i < o->layout->count; i++)
+        digest_add(stream, o->targets[i],
+                   (size_t)tensor_bytes(&o->layout->items[i]));
+    digest = digest_end(stream);
+    digest_to_text(&digest, text);
+}
+
+/* The first digits of what each method writes, the same on every machine and
+ * for every compiler. Whoever changes one raises SWEEP_NUMERICS. */
+static const struct {
+    const char *method, *variant, *rule, *digest;
+} digests[] = {
+    { "linear", NULL, "paper", "4ad6c492dd9500f2" },
+    { "average", NULL, "paper", "28f5306aa8d8f46d" },
+    { "task_arithmetic", NULL, "paper", "cd3c90a56e813bd0" },
+    { "ties", "mergekit", "paper", "c81838e111c4d116" },
+    { "ties", "mergelm", "paper", "9218bc7357b0ded7" },
+    { "dare_linear", NULL, "paper", "878fc02173bb3498" },
+    { "dare_linear", NULL, "l1", "5336cc113d118f59" },
+    { "dare_ties", "mergekit", "paper", "785060420826f835" },
+    { "dare_ties", "mergekit", "l1", "5d672b97e67675d9" },
+    { "dare_ties", "mergelm", "paper", "c002aca1eaf9d98c" },
+    { "pcb", "nlp", "paper", "f3c7415327103bfc" },
+    { "pcb", "root", "paper", "bc864253d00e4a43" },
+    { "dare_pcb", "nlp", "paper", "aea81b39edde4931" },
+};
+
+static void test_the_bytes_of_a_merge_never_change(void **state)
+{
+    size_t row = 0;
+
+    for (const struct merge_method *m = merge_methods; m->name != NULL; m++) {
+        const char *const rules[] = { "paper", "l1" };
+        size_t count = m->draws && m->survey == NULL ? 2 : 1;
+
+        for (size_t i = 0; i < count; i++, row++) {
+            AUTO(free_pointer) char *body = body_of(m, rules[i]);
+            char text[DIGEST_TEXT];
+            struct output o;
+
+            assert_ok(merge_text(*state, body, &plain, &o));
+            digest_of_output(&o, text);
+            output_release(&o);
+            text[16] = '\0';
+            if (row >= COUNT_OF(digests) ||
+                strcmp(digests[row].digest, text) != 0)
+                fail_msg("%s %s %s: %s", m->name, m->variant, rules[i], text);
+        }
+    }
+    assert_int_equal(row, COUNT_OF(digests));
+}
+
+static void test_integers_and_empty_tensors_are_copied(void **state)
+{
+    const struct models *m = *state;
+    struct output o;
+
+    assert_ok(merge_text(
+        m, "{\"merge_method\": \"average\", " MODELS "\"dtype\": \"bfloat16\"}",
+        &plain, &o));
+    assert_int_equal(o.layout->count, m->base.set.count);
+    assert_memory_equal(o.targets[0], m->base.set.items[0].data, 40);
+    assert_int_equal(o.layout->items[0].dtype, DTYPE_I64);
+    assert_int_equal(o.layout->items[1].dtype, DTYPE_BF16);
+    assert_int_equal(o.layout->items[4].count, 0);
+    output_release(&o);
+}
+
+static void test_task_arithmetic_is_its_formula(void **state)
+{
+    const struct models *m = *state;
+    const char *name = "model.embed_tokens.weight";
+    struct output o;
+
+    assert_ok(merge_text(m,
+                         "{\"merge_method\": \"task_arithmetic\", " MODELS
+                         "\"parameters\": {\"weight\": 0.5, "
+                         "\"lambda\": 0.8}}",
+                         &plain, &o));
+    for (uint64_t i = 0; i < 50200; i += 97) {
+        double base = small_model_get(&m->base, name, i);
+        double sum = 0.0;
+
+        for (size_t t = 0; t < TASKS; t++)
+            sum +=
+                0.5 *
+                (double)(float)(small_model_get(&m->tasks[t], name, i) - base);
+        assert_true(element(&o, name, i) == (float)(base + 0.8 * sum));
+    }
+    output_release(&o);
+}
+
+static void test_dare_drops_what_philox_says(void **state)
+{
+    const struct models *m = *state;
+    const char *name = "model.embed_tokens.weight";
+    const struct philox_key key = { 5, philox_hash("\"a\""),
+                                    philox_hash64(name) };
+    struct output o;
+
+    assert_ok(merge_text(
+        m,
+        "{\"merge_method\": \"dare_linear\", \"base_model\": \"base\", "
+        "\"models\": [{\"model\": \"a\"}], \"seed\": 5, "
+        "\"parameters\": {\"weight\": 1, \"density\": 0.25}}",
+        &plain, &o));
+    for (uint64_t i = 0; i < 50200; i += 4) {
+        double base = small_model_get(&m->base, name, i);
+        double delta =
+            (double)(float)(small_model_get(&m->tasks[0], name, i) - base);
+        float u[4];
+
+        philox_uniform(key, i, 4, u);
+        if ((double)u[0] < 0.75)
+            delta = 0.0;
+        assert_true(element(&o, name, i) == (float)(base + 4.0 * delta));
+    }
+    output_release(&o);
+}
+
+static void test_a_mask_stays_when_models_change_places(void **state)
+{
+    const struct models *m = *state;
+    struct models turned = *m;
+    struct output a, b;
+
+    turned.inputs.tasks[0] = m->inputs.tasks[1];
+    turned.inputs.tasks[1] = m->inputs.tasks[0];
+    assert_ok(merge_text(
+        m,
+        "{\"merge_method\": \"dare_ties\", \"base_model\": \"base\", "
+        "\"models\": [{\"model\": \"a\"}, {\"model\": \"b\"}], \"seed\": 5, "
+        "\"parameters\": {\"weight\": 1, \"density\": 0.25}}",
+        &plain, &a));
+    assert_ok(merge_text(
+        &turned,
+        "{\"merge_method\": \"dare_ties\", \"base_model\": \"base\", "
+        "\"models\": [{\"model\": \"b\"}, {\"model\": \"a\"}], \"seed\": 5, "
+        "\"parameters\": {\"weight\": 1, \"density\": 0.25}}",
+        &plain, &b));
+    assert_same(&a, &b);
+    output_release(&a);
+    output_release(&b);
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const float x = fabsf(*(const float *)a);
+    const float y = fabsf(*(const float *)b);
+
+    return (x < y) - (x > y);
+}
+
+static void test_ties_keeps_so_many_of_the_largest(void **state)
+{
+    enum { COUNT = 50200, KEPT = 15060 }; /* int(0.3 x COUNT) */
+    static float deltas[COUNT];
+    const struct models *m = *state;
+    const char *name = "model.embed_tokens.weight";
+    struct output o;
+    float least;
+
+    assert_ok(
+        merge_text(m,
+                   "{\"merge_method\": \"ties\", \"base_model\": \"base\", "
+                   "\"models\": [{\"model\": \"a\"}], "
+                   "\"parameters\": {\"weight\": 1, \"density\": 0.3}}",
+                   &plain, &o));
+    for (uint64_t i = 0; i < COUNT; i++)
+        deltas[i] = (float)(small_model_get(&m->tasks[0], name, i) -
+                            small_model_get(&m->base, name, i));
+    qsort(deltas, COUNT, sizeof *deltas, larger_first);
+    least = fabsf(deltas[KEPT - 1]);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        double base = small_model_get(&m->base, name, i);
+        double task = small_model_get(&m->tasks[0], name, i);
+        bool kept = fabsf((float)(task - base)) >= least;
+
+        assert_true(element(&o, name, i) == (float)(kept ? task : base));
+    }
+    output_release(&o);
+}
+
+static void test_of_equal_magnitudes_the_first_stay(void **state)
+{
+    static const struct small_row row[] = {
+        { "w", DTYPE_F32, 1, { 40000 } },
+        { NULL, DTYPE_F32, 0, { 0 } },
+    };
+    static const struct merge_runtime threads = { .threads = 3 };
+    struct small_model base = small_model_new(row, 1, 0.0);
+    struct small_model task = small_model_new(row, 1, 0.0);
+    struct models m = { .inputs = { .base = &base.set,
+                                    .tasks = { &task.set } } };
+    struct output o;
+
+    (void)state;
+    for (uint64_t i = 0; i < 40000; i++)
+        small_model_set(&task, "w", i, i % 2 == 0 ? 1.0 : -1.0);
+    assert_ok(
+        merge_text(&m,
+                   "{\"merge_method\": \"ties\", \"base_model\": \"base\", "
+                   "\"models\": [{\"model\": \"a\"}], "
+                   "\"parameters\": {\"weight\": 1, \"density\": 0.75}}",
+                   &threads, &o));
+    for (uint64_t i = 0; i < 40000; i++)
+        assert_true(fabsf(element(&o, "w", i)) == (i < 30000 ? 1.0F : 0.0F));
+    output_release(&o);
+    small_model_release(&base);
+    small_model_release(&task);
+}
+
+static void test_a_density_of_less_than_one_element_keeps_the_largest(
+    void **state)
+{
+    const struct models *m = *state;
+    struct output o;
+
+    assert_ok(
+        merge_text(m,
+                   "{\"merge_method\": \"ties\", \"base_model\": \"base\", "
+                   "\"models\": [{\"model\": \"a\"}], "
+                   "\"parameters\": {\"weight\": 1, \"density\": 1e-9}}",
+                   &plain, &o));
+    assert_true(element(&o, "model.one", 0) ==
+                (float)small_model_get(&m->tasks[0], "model.one", 0));
+    output_release(&o);
+}
+
+static void test_values_follow_filters_and_depth(void **state)
+{
+    const struct models *m = *state;
+    struct output o;
+
+    assert_ok(merge_text(
+        m,
+        "{\"merge_method\": \"task_arithmetic\", \"base_model\": \"base\", "
+        "\"models\": [{\"model\": \"a\", \"parameters\": {\"weight\": "
+        "[{\"filter\": \"layers\", \"value\": [0, 1]}, {\"value\": 0}]}}]}",
+        &plain, &o));
+    assert_true(element(&o, "model.layers.0.w", 3) ==
+                (float)small_model_get(&m->base, "model.layers.0.w", 3));
+    assert_true(element(&o, "model.layers.1.w", 3) ==
+                (float)small_model_get(&m->tasks[0], "model.layers.1.w", 3));
+    assert_true(element(&o, "model.one", 0) ==
+                (float)small_model_get(&m->base, "model.one", 0));
+    output_release(&o);
+    assert_fails(
+        merge_text(
+            m,
+            "{\"merge_method\": \"task_arithmetic\", \"base_model\": \"base\", "
+            "\"models\": [{\"model\": \"a\", \"parameters\": {\"weight\": "
+            "[{\"filter\": \"layers\", \"value\": 1}]}}]}",
+            &plain, &o),
+        STATUS_INVALID, "no filter of weight fits tensor model.embed");
+}
+
+static void test_the_first_nan_is_told_whoever_meets_it(void **state)
+{
+    static const struct merge_runtime runtimes[] = {
+        { .threads = 1 },
+        { .threads = 2 },
+        { .threads = 7 },
+    };
+    struct models *m = *state;
+    struct output o;
+
+    small_model_set(&m->tasks[1], "model.embed_tokens.weight", 30017,
+                    (double)NAN);
+    small_model_set(&m->tasks[1], "model.embed_tokens.weight", 50100,
+                    (double)INFINITY);
+    small_model_set(&m->tasks[2], "model.embed_tokens.weight", 3,
+                    (double)INFINITY);
+    small_model_set(&m->base, "model.layers.0.w", 0, (double)NAN);
+    for (const struct merge_method *method = merge_methods;
+         method->name != NULL; method++) {
+        AUTO(free_pointer) char *body = body_of(method, "paper");
+
+        for (size_t i = 0; i < COUNT_OF(runtimes); i++)
+            assert_fails(merge_text(m, body, &runtimes[i], &o), STATUS_CORRUPT,
+                         "tensor model.embed_tokens.weight of b is NaN or "
+                         "infinite at element 30017");
+    }
+}
+
+static void test_a_nan_of_the_base_is_told(void **state)
+{
+    struct models *m = *state;
+    struct output o;
+
+    small_model_set(&m->base, "model.layers.1.w", 62, (double)-INFINITY);
+    assert_fails(merge_text(m,
+                            "{\"merge_method\": \"task_arithmetic\", " MODELS
+                            "\"parameters\": {\"weight\": 1}}",
+                            &plain, &o),
+                 STATUS_CORRUPT,
+                 "model.layers.1.w of base is NaN or infinite "
+                 "at element 62");
+}
+
+static void test_shapes_must_agree_or_be_cut(void **state)
+{
+    static const struct small_row base_rows[] = {
+        { "w", DTYPE_F32, 2, { 3, 4 } }, { NULL, DTYPE_F32, 0, { 0 } }
+    };
+    static const struct small_row task_rows[] = {
+        { "w", DTYPE_F32, 2, { 5, 4 } }, { NULL, DTYPE_F32, 0, { 0 } }
+    };
+    struct small_model base = small_model_new(base_rows, 1, 1.0);
+    struct small_model task = small_model_new(task_rows, 2, 1.0);
+    struct models m = { .inputs = { .base = &base.set,
+                                    .tasks = { &task.set } } };
+    struct output o;
+
+    (void)state;
+    assert_fails(merge_text(&m,
+                            "{\"merge_method\": \"task_arithmetic\", "
+                            "\"base_model\": \"base\", \"parameters\": "
+                            "{\"weight\": 1}, \"models\": "
+                            "[{\"model\": \"code\"}]}",
+                            &plain, &o),
+                 STATUS_INVALID, "tensor w is 5x4 in code but 3x4 in base");
+    assert_ok(merge_text(&m,
+                         "{\"merge_method\": \"task_arithmetic\", "
+                         "\"base_model\": \"base\", \"parameters\": "
+                         "{\"weight\": 1}, \"models\": [{\"model\": "
+                         "\"code\"}], \"on_shape_mismatch\": "
+                         "\"submatrix\"}",
+                         &plain, &o));
+    output_release(&o);
+    small_model_release(&base);
+    small_model_release(&task);
+}
+
+static void test_a_missing_tensor_is_named(void **state)
+{
+    struct models *m = *state;
+    struct tensor_set less = m->tasks[2].set;
+    struct output o;
+
+    less.count--; /* without the last one, model.scalar */
+    m->inputs.tasks[2] = &less;
+    assert_fails(
+        merge_text(m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
+                   &plain, &o),
+        STATUS_INVALID, "model.scalar");
+    assert_fails(
+        merge_text(m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
+                   &plain, &o),
+        STATUS_INVALID, "is missing in c");
+}
+
+static void test_a_tied_head_stands_for_its_embedding(void **state)
+{
+    static const struct small_row whole[] = {
+        { "lm_head.weight", DTYPE_F32, 2, { 6, 2 } },
+        { "model.embed_tokens.weight", DTYPE_F32, 2, { 6, 2 } },
+        { NULL, DTYPE_F32, 0, { 0 } },
+    };
+    struct small_model base = small_model_new(whole, 1, 1.0);
+    struct small_model tied = small_model_new(whole + 1, 2, 1.0);
+    struct models m = { .inputs = { .base = &base.set,
+                                    .tasks = { &tied.set } } };
+    const char *text = "{\"merge_method\": \"average\", \"base_model\": "
+                       "\"base\", \"models\": [{\"model\": \"a\"}]}";
+    struct output o;
+
+    (void)state;
+    assert_ok(merge_text(&m, text, &plain, &o));
+    assert_true((double)element(&o, "lm_head.weight", 3) ==
+                small_model_get(&tied, "model.embed_tokens.weight", 3));
+    output_release(&o);
+    /* The other way round a head of its own would be lost. */
+    m.inputs.base = &tied.set;
+    m.inputs.tasks[0] = &base.set;
+    assert_fails(merge_text(&m, text, &plain, &o), STATUS_INVALID,
+                 "a has a lm_head.weight of its own");
+    small_model_release(&base);
+    small_model_release(&tied);
+}
+
+static bool at_once(void *self)
+{
+    size_t *polls = self;
+
+    return ++*polls > 2;
+}
+
+static void test_a_cancel_ends_it(void **state)
+{
+    size_t polls = 0;
+    const struct merge_runtime cancelled = { .threads = 2,
+                                             .self = &polls,
+                                             .cancelled = at_once };
+    const struct models *m = *state;
+    struct output o;
+
+    for (const struct merge_method *method = merge_methods;
+         method->name != NULL; method++) {
+        AUTO(free_pointer) char *body = body_of(method, "paper");
+
+        polls = 0;
+        assert_fails(merge_text(m, body, &cancelled, &o), STATUS_CANCELLED,
+                     NULL);
+        assert_true(polls < 20);
+    }
+}
+
+static void test_a_model_without_floats_is_copied(void **state)
+{
+    static const struct small_row ids[] = { { "ids", DTYPE_I32, 1, { 3 } },
+                                            { NULL, DTYPE_F32, 0, { 0 } } };
+    struct small_model base = small_model_new(ids, 1, 1.0);
+    struct small_model empty = small_model_new(ids + 1, 1, 1.0);
+    struct models m = { .inputs = { .base = &base.set } };
+    struct output o;
+
+    (void)state;
+    for (const struct merge_method *method = merge_methods;
+         method->name != NULL; method++) {
+        AUTO(free_pointer) char *body = body_of(method, "paper");
+
+        for (size_t i = 0; i < TASKS; i++)
+            m.inputs.tasks[i] = &base.set;
+        m.inputs.base = &base.set;
+        assert_ok(merge_text(&m, body, &plain, &o));
+        assert_memory_equal(o.targets[0], base.set.items[0].data, 12);
+        output_release(&o);
+        m.inputs.base = &empty.set;
+        assert_ok(merge_text(&m, body, &plain, &o));
+        assert_int_equal(o.layout->count, 0);
+        output_release(&o);
+    }
+    small_model_release(&base);
+    small_model_release(&empty);
+}
+
+static void test_equal_models_give_the_base_or_themselves(void **state)
+{
+    struct models *m = *state;
+    struct output o;
+
+    for (size_t i = 0; i < TASKS; i++)
+        m->inputs.tasks[i] = &m->base.set;
+    for (const struct merge_method *method = merge_methods;
+         method->name != NULL; method++) {
+        AUTO(free_pointer) char *body = body_of(method, "paper");
+
+        assert_ok(merge_text(m, body, &plain, &o));
+        for (size_t i = 0; i < o.layout->count; i++)
+            assert_memory_equal(o.targets[i], m->base.set.items[i].data,
+                                (size_t)tensor_bytes(&o.layout->items[i]));
+        output_release(&o);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_no_method_depends_on_threads_or_chunks),
+        TEST(test_the_bytes_of_a_merge_never_change),
+        TEST(test_integers_and_empty_tensors_are_copied),
+        TEST(test_task_arithmetic_is_its_formula),
+        TEST(test_dare_drops_what_philox_says),
+        TEST(test_a_mask_stays_when_models_change_places),
+        TEST(test_ties_keeps_so_many_of_the_largest),
+        TEST(test_of_equal_magnitudes_the_first_stay),
+        TEST(test_a_density_of_less_than_one_element_keeps_the_largest),
+        TEST(test_values_follow_filters_and_depth),
+        TEST(test_the_first_nan_is_told_whoever_meets_it),
+        TEST(test_a_nan_of_the_base_is_told),
+        TEST(test_shapes_must_agree_or_be_cut),
+        TEST(test_a_missing_tensor_is_named),
+        TEST(test_a_tied_head_stands_for_its_embedding),
+        TEST(test_a_cancel_ends_it),
+        TEST(test_a_model_without_floats_is_copied),
+        TEST(test_equal_models_give_the_base_or_themselves),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
