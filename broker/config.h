@@ -1,0 +1,23 @@
+/* config.h -- the settings of sinter-broker. */
+#ifndef SINTER_BROKER_CONFIG_H
+#define SINTER_BROKER_CONFIG_H
+
+#include "common/log.h"
+#include "common/option.h"
+
+struct config {
+    const char *store, *namespace, *password_file;
+    const char *depot, *depot_url;
+    const char *workers, *clients, *http;
+    const char *ready_file, *log;
+    int64_t lease_ms, heartbeat_ms;
+    bool accept_loss, die_with_parent, version, help;
+};
+
+extern const struct option config_options[];
+
+/* What the table cannot say. */
+MUST_CHECK struct status config_check(const struct config *c,
+                                      enum log_level *ret_level);
+
+#endif

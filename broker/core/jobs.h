@@ -1,0 +1,49 @@
+/* jobs.h -- jobs by key: what state each is in and who needs it. */
+#ifndef SINTER_BROKER_CORE_JOBS_H
+#define SINTER_BROKER_CORE_JOBS_H
+
+#include "broker/core/state.h"
+
+struct job *jobs_find(const struct sched *s, const struct digest *key);
+/* The job of that key, made if need be. */
+struct job *jobs_touch(struct sched *s, const struct digest *key);
+void jobs_free_all(struct sched *s);
+
+/* What the job is, as a trial of a sweep describes it. Its inputs must have
+ * been touched. A failure that sweep's order forgives is forgotten. */
+void jobs_describe(struct sched *s, struct job *job,
+                   const struct stage_job *stage);
+/* Back to a job that was never tried. */
+void jobs_forgive(struct sched *s, struct job *job);
+
+/* Sweep counts the job from now on; `trial` is the one that brought it. */
+struct use *jobs_use(struct job *job, struct sweep *sweep, uint32_t stage,
+                     uint64_t trial);
+void jobs_drop_use(struct use *use); /* frees it */
+
+/* `need` has trial, job and use: the job is queued unless it is done. */
+void jobs_need(struct sched *s, struct need *need);
+/* The trial is over. A job that nobody needs leaves its queue, or goes on
+ * running. Nothing happens to a need that was met. */
+void jobs_unneed(struct sched *s, struct need *need);
+
+/* Give the job to a session, or take it away (then it must be put back by
+ * jobs_requeue or end). */
+void jobs_assign(struct sched *s, struct job *job, struct session *session,
+                 uint64_t epoch, uint64_t attempt);
+void jobs_take_away(struct job *job);
+/* A job that left its worker without an end: wait, queue or rest. `due`: not
+ * before (ns); 0: at once. */
+void jobs_requeue(struct sched *s, struct job *job, int64_t due);
+/* Queue what was put off until now. */
+void jobs_wake(struct sched *s);
+
+/* Apply a record, live or replayed. */
+void jobs_result(struct sched *s, const struct wire_record_result *r);
+void jobs_failure(struct sched *s, const struct wire_record_failure *r);
+
+struct wire_token jobs_token(const struct job *job);
+/* "quickstart #12 copy". The caller frees. */
+char *jobs_label(const struct job *job);
+
+#endif

@@ -1,0 +1,258 @@
+/* state.h -- what the scheduler remembers. For the files of broker/core/
+ * only; everyone else has sched.h and report.h.
+ *
+ *     sweep --- trial (active ones only) --- need --- job --- session
+ *       |                                             |
+ *       '------------------- use --------------------'
+ *
+ * A job is there once per key. A `need` says an unfinished trial waits for an
+ * unfinished job; a `use` says a live sweep counts the job among its own. */
+#ifndef SINTER_BROKER_CORE_STATE_H
+#define SINTER_BROKER_CORE_STATE_H
+
+#include "broker/core/heap.h"
+#include "broker/core/sched.h"
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/estimate.h"
+#include "common/json.h"
+#include "common/map.h"
+#include "sweep/compiled.h"
+
+enum job_state {
+    JOB_IDLE,    /* no trial needs it (any more, or yet) */
+    JOB_WAITING, /* for its inputs */
+    JOB_BACKOFF, /* failed, until `rank` (ns) */
+    JOB_READY,   /* in the queue of `group` */
+    JOB_RUNNING, /* at `session` */
+    JOB_DONE,
+    JOB_FAILED,
+    JOB_STATES,
+};
+
+/* wire_record_failure.crashed. A run whose lease ran out has no verdict: its
+ * result may still come, and counts if nobody else was given the job. */
+enum { NO_CRASH = 0, CRASH_SLOT = 1, CRASH_LEASE = 2 };
+
+enum trial_state {
+    TRIAL_WAITING, /* not looked at yet */
+    TRIAL_ACTIVE,  /* has a struct trial */
+    TRIAL_DONE,
+    TRIAL_FAILED,
+    TRIAL_CANCELLED,
+    TRIAL_EXCLUDED, /* by a constraint */
+    TRIAL_STATES,
+};
+
+enum sweep_state {
+    SWEEP_RUNNING,
+    SWEEP_DONE,
+    SWEEP_FAILED,
+    SWEEP_CANCELLED,
+    SWEEP_STATES,
+};
+
+/* Jobs of one sweep that ask the same of a worker. */
+struct group {
+    struct sweep *sweep;
+    const char *kind;     /* interned */
+    int64_t memory_bytes; /* 0: unknown */
+    struct heap ready;    /* by number of the first trial that wants it */
+    double run_ms;        /* moving mean of run times; < 0: none ran yet */
+};
+
+struct use {
+    struct job *job;
+    struct sweep *sweep;
+    struct use *job_next;
+    struct use *sweep_next;
+    uint32_t stage;  /* in sweep->stages */
+    uint32_t wanted; /* active trials that need the job */
+    uint64_t trial;  /* lowest that wanted it */
+};
+
+struct need {
+    struct trial *trial;
+    struct job *job;
+    struct use *use;
+    uint32_t stage;           /* in sweep->stages */
+    bool open;                /* the job is not done: in its list */
+    struct need *prev, *next; /* of the job */
+};
+
+struct trial {
+    struct sweep *sweep;
+    uint64_t index;
+    struct trial *prev, *next; /* of the sweep */
+    size_t pending;            /* needs that are open */
+    size_t need_count;
+    struct need needs[];
+};
+
+struct job {
+    struct digest key;
+    enum job_state state;
+    bool settled;            /* the newest token has its verdict on record */
+    uint64_t epoch, attempt; /* newest token given out; 0, 0: none */
+    uint32_t failures, crashes;
+    uint64_t order; /* number of the record that ended it */
+
+    const char *kind; /* interned; NULL: known by a token or result only */
+    char *params;     /* NULL unless it may still run */
+    int64_t memory_bytes, stall_ms, limit_ms;
+    struct job **inputs;
+    size_t input_count;
+    size_t pending; /* inputs that are not done */
+    struct job **dependents;
+    size_t dependent_count;
+
+    struct use *uses;
+    struct need *needs;
+
+    struct session *session; /* while RUNNING */
+    struct job *prev, *next; /* of the session, oldest assignment first */
+    int64_t assigned_at;     /* ns */
+    uint64_t progress_done, progress_total;
+    uint64_t mark; /* sched.mark of the last HELLO that listed it */
+
+    struct group *group; /* queue it is in (READY) or was taken from */
+    size_t heap_at;
+    int64_t rank;
+    uint64_t tie;
+
+    char *result;       /* JSON text; DONE */
+    char *message;      /* why not; NULL: no trouble so far */
+    char *log;          /* last lines; NULL: none */
+    const char *worker; /* interned: who ran it last; NULL: nobody */
+    uint64_t code;      /* enum status_code of the last failure */
+    int64_t wall_ms, peak_bytes, at_ms;
+};
+
+/* One stage of a sweep, as people count it. */
+struct stage {
+    const char *name, *kind; /* interned */
+    uint64_t jobs[JOB_STATES];
+};
+
+enum { RATE_RING = 64 };
+
+struct sweep {
+    char id[24];
+    char *idempotency;
+    struct compiled *compiled;
+    struct sweep_limits limits;
+    enum sweep_state state;
+    char *reason;      /* of its end; NULL: none */
+    uint64_t order;    /* number of its record */
+    uint64_t forgiven; /* failures on record before this do not count */
+    int64_t submitted_ms, ended_ms;
+    int64_t started_ms; /* submitted or retried: where limits.time begins */
+    int64_t ends_at;    /* ns; INT64_MAX: no limit of time */
+
+    uint8_t *trials; /* enum trial_state */
+    uint64_t trial_count;
+    uint64_t cursor; /* first that may be WAITING */
+    uint64_t taken;  /* looked at and not excluded */
+    uint64_t tally[TRIAL_STATES];
+    struct trial *active;
+
+    struct group **groups;
+    size_t group_count;
+    size_t ready;  /* jobs in its groups */
+    uint64_t turn; /* when it was served last */
+
+    struct use *uses;
+    uint64_t jobs[JOB_STATES]; /* of its uses; frozen when it ends */
+    uint64_t known, computed;
+    struct stage *stages;
+    size_t stage_count;
+
+    bool has_best;
+    uint64_t best_trial;  /* best replicate of the best point */
+    struct estimate best; /* of that point */
+    double *scores;       /* objective by trial; NULL: one replicate only */
+
+    int64_t ring[RATE_RING]; /* when the last trials ended, ns */
+    size_t ring_count;
+};
+
+struct token_list {
+    struct wire_token *items;
+    size_t count, room;
+};
+
+struct session {
+    struct peer peer;
+    uint64_t number;
+    char *name, *labels, *kinds, *version;
+    uint64_t incarnation;
+    uint64_t slots, cpus;
+    int64_t memory_bytes;   /* 0: unknown */
+    int64_t memory_used;    /* asked for by its jobs */
+    const char **kind_list; /* interned */
+    size_t kind_count;      /* 0: any */
+    bool connected, suspect, draining;
+    int64_t seen_at, seen_wall_ms, lease_ends, changed_at;
+    unsigned differs; /* heartbeats in a row whose view was not ours */
+    struct job *first, *last;
+    size_t running;
+    uint64_t running_sum;
+    struct token_list committed, stale, cancel; /* to be sent at the tick */
+    struct job **batch;                         /* to be assigned at the tick */
+    size_t batch_count, batch_room;
+};
+
+/* A client that wants to hear of the end of a sweep. */
+struct waiter {
+    struct peer peer;
+    uint64_t request;
+    struct sweep *sweep;
+    int64_t until;
+};
+
+struct sched {
+    struct sched_settings settings;
+    char *depot, *version;
+    uint64_t epoch;
+    uint64_t order; /* records so far */
+    uint64_t ties;
+    uint64_t mark;
+    uint64_t turns;
+    uint64_t sessions_ever;
+    struct sched_time t;
+    struct outbox *out; /* of the running call; NULL while replaying */
+
+    struct map *names; /* text -> the interned text */
+    struct map *jobs;  /* key -> struct job */
+    uint64_t job_count[JOB_STATES];
+    struct heap backoff;
+
+    struct sweep **sweeps; /* in order of submission */
+    size_t sweep_count, sweep_room;
+    struct map *sweeps_by_id;
+    struct sweep **live; /* RUNNING ones, in order of submission */
+    size_t live_count;
+    bool expand_more;
+
+    struct map *sessions;  /* peer id -> struct session */
+    struct map *known;     /* name -> incarnation of workers, by the log */
+    size_t rotor;          /* where the next round of dispatch begins */
+    int64_t next_scan;     /* of leases */
+    int64_t recovery_ends; /* no assignments before; 0: over */
+
+    struct waiter *waiters;
+    size_t waiter_count, waiter_room;
+
+    char *store_error;
+    struct sched_stats stats;
+};
+
+/* The one copy of a text; lives as long as the scheduler. */
+const char *sched_intern(struct sched *s, const char *text, size_t size);
+/* A copy with every byte that is not UTF-8, or NUL, replaced. */
+char *sched_clean(struct wire_bytes bytes);
+/* Count a record and put it out. */
+MUST_CHECK struct status sched_record(struct sched *s,
+                                      const struct wire_message *m);
+
+#endif

@@ -1,0 +1,251 @@
+#include "broker/core/verdict.h"
+
+#include "broker/core/fleet.h"
+#include "broker/core/jobs.h"
+#include "common/limits.h"
+#include "common/memory.h"
+#include "common/philox.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CRASH_LIMIT = 3,        /* deaths of slots before the job is to blame */
+    CRASH_BACKOFF_MS = 200, /* before the first retry after one */
+    BACKOFF_MOST_MS = 5 * 60 * 1000,
+};
+
+int64_t verdict_backoff_ms(const struct job *job, uint64_t failures,
+                           int64_t backoff_ms)
+{
+    enum { DOUBLINGS = 20 };
+    struct philox_key key = { .stream = philox_hash("backoff") };
+    uint64_t times = failures > DOUBLINGS ? DOUBLINGS : failures - 1;
+    int64_t most =
+        backoff_ms > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : backoff_ms << times;
+
+    if (most > BACKOFF_MOST_MS)
+        most = BACKOFF_MOST_MS;
+    memcpy(&key.seed, job->key.bytes, sizeof key.seed);
+    memcpy(&key.tensor, job->key.bytes + sizeof key.seed, sizeof key.tensor);
+    return most <= 0 ? 0 : 1 + philox_below(key, job->attempt, (uint32_t)most);
+}
+
+/* Limits of the most patient sweep that waits for the job. */
+struct patience {
+    uint64_t retries;
+    int64_t backoff_ms;
+};
+
+static struct patience patience_for(const struct job *job)
+{
+    struct patience p = { 0 };
+
+    for (const struct use *u = job->uses; u != NULL; u = u->job_next) {
+        if (u->wanted == 0)
+            continue;
+        if (u->sweep->limits.retries > p.retries)
+            p.retries = u->sweep->limits.retries;
+        if (u->sweep->limits.backoff_ms > p.backoff_ms)
+            p.backoff_ms = u->sweep->limits.backoff_ms;
+    }
+    return p;
+}
+
+static bool is_final(const struct job *job, uint64_t code, bool crashed,
+                     const struct patience *patience)
+{
+    if (crashed)
+        return job->crashes + 1 >= CRASH_LIMIT;
+    if (code >= STATUS_COUNT ||
+        status_retry((enum status_code)code) == RETRY_NEVER)
+        return true;
+    return job->failures + 1 > patience->retries;
+}
+
+/* The one place where a run without a result is counted and put on record. */
+static void fail(struct sched *s, struct job *job, const struct wire_outcome *o)
+{
+    struct patience patience = patience_for(job);
+    bool crashed = o->crashed != NO_CRASH;
+    bool final = is_final(job, o->code, crashed, &patience);
+    struct wire_message m = { .type = WIRE_RECORD_FAILURE };
+    struct status st;
+    int64_t wait_ms;
+
+    m.record_failure = (struct wire_record_failure){
+        .token = o->token,
+        .code = o->code,
+        .crashed = o->crashed,
+        .terminal = final,
+        .message = o->message,
+        .log = o->log,
+        .worker = wire_text(job->worker),
+        .at_ms = s->t.wall_ms,
+    };
+    st = sched_record(s, &m);
+    assert(!status_failed(&st)); /* clipped before */
+    jobs_failure(s, &m.record_failure);
+    s->stats.failures++;
+    if (final)
+        return;
+    wait_ms = crashed
+                  ? verdict_backoff_ms(job, job->crashes, CRASH_BACKOFF_MS)
+                  : verdict_backoff_ms(job, job->failures, patience.backoff_ms);
+    jobs_requeue(s, job, s->t.now + wait_ms * NS_PER_MS);
+}
+
+static void succeed(struct sched *s, struct job *job,
+                    const struct wire_outcome *o)
+{
+    struct wire_message m = { .type = WIRE_RECORD_RESULT };
+    struct status st;
+
+    m.record_result = (struct wire_record_result){
+        .token = o->token,
+        .kind = wire_text(job->kind),
+        .result = o->result,
+        .log = o->log,
+        .worker = wire_text(job->worker),
+        .wall_ms = o->wall_ms,
+        .at_ms = s->t.wall_ms,
+        .peak_bytes = o->peak_bytes,
+    };
+    st = sched_record(s, &m);
+    assert(!status_failed(&st));
+    jobs_result(s, &m.record_result);
+    s->stats.results++;
+}
+
+static struct wire_bytes tail_of(struct wire_bytes b, size_t most)
+{
+    if (b.size > most) {
+        b.data += b.size - most;
+        b.size = most;
+    }
+    return b;
+}
+
+/* A success whose result is nothing we could give to others is a failure. */
+static struct status check_result(const struct wire_outcome *o)
+{
+    json_t *json = NULL;
+    struct status st;
+
+    if (o->result.size > LIMIT_RESULT)
+        return FAIL(STATUS_TOO_BIG,
+                    "its result has %zu bytes, at most %d "
+                    "are taken",
+                    o->result.size, LIMIT_RESULT);
+    st = json_parse(o->result.data, o->result.size, "its result", &json);
+    if (!status_failed(&st) && !json_is_object(json))
+        st = FAIL(STATUS_CORRUPT, "its result is JSON but no object");
+    json_decref(json);
+    return st;
+}
+
+static void judge(struct sched *s, struct job *job,
+                  const struct wire_outcome *given)
+{
+    struct wire_outcome o = *given;
+    struct status st = SUCCESS;
+
+    o.log = tail_of(o.log, LIMIT_LOG_TAIL);
+    o.crashed = o.crashed == 0 ? NO_CRASH : CRASH_SLOT;
+    o.message.size = o.message.size > STATUS_MESSAGE_SIZE ? STATUS_MESSAGE_SIZE
+                                                          : o.message.size;
+    if (o.code == STATUS_SUCCESS) {
+        st = check_result(&o);
+        o.code = st.code;
+        if (status_failed(&st))
+            o.message = wire_text(st.message);
+    }
+    if (o.code == STATUS_SUCCESS)
+        succeed(s, job, &o);
+    else
+        fail(s, job, &o);
+}
+
+enum answer { ANSWER_STALE, ANSWER_COMMITTED };
+
+static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
+{
+    struct job *job = jobs_find(s, &o->token.key);
+
+    if (job == NULL || job->epoch != o->token.epoch ||
+        job->attempt != o->token.attempt) {
+        s->stats.stale++;
+        return ANSWER_STALE;
+    }
+    if (job->settled) {
+        s->stats.duplicates++; /* our answer was lost on the way */
+        return ANSWER_COMMITTED;
+    }
+    if (o->code == STATUS_SUCCESS ||
+        (o->code != STATUS_CANCELLED && job->needs != NULL)) {
+        judge(s, job, o);
+        return ANSWER_COMMITTED;
+    }
+    /* Killed by our own wish, or failed when nobody waits for it any more:
+     * no verdict. */
+    jobs_take_away(job);
+    if (job->state == JOB_RUNNING)
+        jobs_requeue(s, job, 0);
+    return ANSWER_STALE;
+}
+
+struct status verdict_done(struct sched *s, struct peer peer,
+                           const struct wire_done *m)
+{
+    struct session *session = fleet_find(s, peer);
+
+    if (session == NULL) {
+        /* It keeps its outcomes and sends them again after WELCOME. */
+        fleet_ask_hello(s, peer, 0);
+        return SUCCESS;
+    }
+    fleet_seen(s, session);
+    session->changed_at = s->t.now;
+    for (size_t i = 0; i < m->outcomes.count; i++) {
+        const struct wire_outcome *o = &m->outcomes.items[i];
+
+        if (take_outcome(s, o) == ANSWER_COMMITTED)
+            token_list_add(&session->committed, o->token);
+        else
+            token_list_add(&session->stale, o->token);
+    }
+    return SUCCESS;
+}
+
+void verdict_lost(struct sched *s, struct job *job)
+{
+    AUTO(free_pointer)
+    char *why =
+        xasprintf("worker %s went silent while it ran this", job->worker);
+    struct wire_outcome o = {
+        .token = jobs_token(job),
+        .code = STATUS_LOST,
+        .message = wire_text(why),
+        .crashed = CRASH_LEASE,
+    };
+
+    if (job->needs == NULL) {
+        jobs_take_away(job);
+        jobs_requeue(s, job, 0);
+        return;
+    }
+    fail(s, job, &o);
+}
+
+void verdict_impossible(struct sched *s, struct job *job,
+                        const struct status *why)
+{
+    struct wire_outcome o = {
+        .token = jobs_token(job),
+        .code = why->code,
+        .message = wire_text(why->message),
+    };
+
+    fail(s, job, &o);
+}

@@ -1,0 +1,37 @@
+/* depot.h -- blobs by digest in a directory: DIR/ab/cdef... A blob appears
+ * whole and right, or not at all. Safe for several threads and processes. */
+#ifndef SINTER_BROKER_DEPOT_H
+#define SINTER_BROKER_DEPOT_H
+
+#include "common/digest.h"
+#include "common/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct depot;        /* opaque */
+struct depot_upload; /* opaque: one blob on its way in */
+
+MUST_CHECK struct status depot_open(const char *directory,
+                                    struct depot **ret_depot);
+void depot_free(struct depot *d); /* NULL is fine */
+
+/* A descriptor to read from; the caller closes it. NOT_FOUND. */
+MUST_CHECK struct status depot_find(const struct depot *d,
+                                    const struct digest *name, int *ret_fd,
+                                    uint64_t *ret_size);
+
+/* `name` is what the bytes must hash to. */
+MUST_CHECK struct status depot_begin(const struct depot *d,
+                                     const struct digest *name,
+                                     struct depot_upload **ret_upload);
+/* NO_SPACE when the disk is full. */
+MUST_CHECK struct status depot_add(struct depot_upload *u, const void *data,
+                                   size_t size);
+/* Durable when it returns; success too if the blob was there. CORRUPT names
+ * both digests. Frees `u` in every case. */
+MUST_CHECK struct status depot_commit(struct depot_upload *u);
+/* Frees `u` and what it wrote. NULL is fine. */
+void depot_abandon(struct depot_upload *u);
+
+#endif

@@ -1,0 +1,31 @@
+/* http.h -- the broker's HTTP port: depot, JSON, metrics, health, dashboard.
+ *
+ *     GET|HEAD|PUT /depot/<64 hex>      blobs, with Range
+ *     GET /api/v1/sweeps[/ID[/trials|/spec]], /api/v1/workers
+ *     GET /metrics, /livez, /readyz, and the page at /
+ *
+ * It has threads of its own, which touch the depot's directory and ask the
+ * loop for everything else. */
+#ifndef SINTER_BROKER_HTTP_H
+#define SINTER_BROKER_HTTP_H
+
+#include "broker/depot.h"
+#include "broker/hatch.h"
+#include "common/status.h"
+
+#include <stdint.h>
+
+struct http_server; /* opaque */
+
+/* `address`: "127.0.0.1:7422", "[::]:7422", "localhost:0" (any free port).
+ * Depot and hatch are borrowed until http_server_free(). */
+MUST_CHECK struct status http_server_new(const char *address,
+                                         const struct depot *depot,
+                                         struct hatch *hatch,
+                                         struct http_server **ret_server);
+/* "127.0.0.1:7422" with the real port. */
+const char *http_server_address(const struct http_server *server);
+/* Ends all connections. NULL is fine. */
+void http_server_free(struct http_server *server);
+
+#endif

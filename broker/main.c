@@ -1,0 +1,217 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+#include "broker/depot.h"
+#include "broker/http.h"
+#include "broker/loop.h"
+#include "common/file.h"
+#include "common/json.h"
+#include "common/memory.h"
+
+enum {
+    EXIT_USAGE = 2,
+    MOST_QUEUED = 4096, /* messages for one peer; credit is the real limit */
+};
+
+/* Everything that is open, in the order it is closed. */
+struct broker {
+    struct loop loop;
+    struct http_server *http;
+    struct depot *depot;
+    struct hatch *hatch;
+    char *depot_url;
+};
+
+static void close_broker(struct broker *b)
+{
+    http_server_free(b->http);
+    if (b->loop.link.self != NULL)
+        b->loop.link.close(b->loop.link.self);
+    sched_free(b->loop.sched);
+    if (b->loop.store.self != NULL)
+        b->loop.store.close(b->loop.store.self);
+    outbox_release(&b->loop.out);
+    hatch_free(b->hatch);
+    depot_free(b->depot);
+    free(b->depot_url);
+}
+
+/* Signals as a descriptor, blocked before any thread is made. */
+MUST_CHECK static struct status catch_signals(int *ret_descriptor)
+{
+    sigset_t stop;
+
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer that closes is no disaster */
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigaddset(&stop, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    *ret_descriptor = signalfd(-1, &stop, SFD_CLOEXEC);
+    if (*ret_descriptor < 0)
+        return FAIL(STATUS_FAILED, "signalfd: %s", strerror(errno));
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status follow_parent(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+        return FAIL(STATUS_FAILED, "prctl: %s", strerror(errno));
+    /* It may have died before that took effect. */
+    if (getppid() != parent)
+        return FAIL(STATUS_CANCELLED, "the parent process has ended");
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status open_store(struct broker *b,
+                                           const struct config *c)
+{
+    struct store_options options = { .password_file = c->password_file,
+                                     .accept_loss = c->accept_loss };
+
+    return store_open(c->store, c->namespace, &options, &b->loop.store);
+}
+
+MUST_CHECK static struct status open_http(struct broker *b,
+                                          const struct config *c)
+{
+    TRY_PLAIN(depot_open(c->depot, &b->depot));
+    TRY_PLAIN(hatch_new(&b->hatch));
+    TRY_PLAIN(http_server_new(c->http, b->depot, b->hatch, &b->http));
+    b->depot_url = c->depot_url != NULL
+                       ? xstrdup(c->depot_url)
+                       : xasprintf("http://%s", http_server_address(b->http));
+    if (c->depot_url == NULL && (strncmp(c->http, "0.0.0.0:", 8) == 0 ||
+                                 strncmp(c->http, "[::]:", 5) == 0))
+        log_event(LOG_WARN, "workers on other machines need --depot-url",
+                  "depot_url=%s", b->depot_url);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status open_link(struct broker *b,
+                                          const struct config *c)
+{
+    struct link_settings settings = { .most_queued = MOST_QUEUED };
+
+    settings.endpoints[PEER_WORKER] = c->workers;
+    settings.endpoints[PEER_CLIENT] = c->clients;
+    return link_zmq_open(&settings, &b->loop.link);
+}
+
+MUST_CHECK static struct status open_broker(struct broker *b,
+                                            const struct config *c)
+{
+    struct sched_settings settings = { .heartbeat_ms = c->heartbeat_ms,
+                                       .lease_ms = c->lease_ms,
+                                       .version = SINTER_VERSION };
+
+    TRY_PLAIN(open_http(b, c));
+    settings.depot = b->depot_url;
+    TRY_PLAIN(open_store(b, c));
+    b->loop.sched = sched_new(&settings);
+    b->loop.hatch = b->hatch;
+    TRY_PLAIN(loop_recover(&b->loop));
+    return open_link(b, c);
+}
+
+MUST_CHECK static struct status announce(struct broker *b,
+                                         const struct config *c)
+{
+    struct link *link = &b->loop.link;
+    AUTO(json_release)
+    json_t *ready = json_pack(
+        "{s:I, s:s, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "workers",
+        link->endpoint(link->self, PEER_WORKER), "clients",
+        link->endpoint(link->self, PEER_CLIENT), "http",
+        http_server_address(b->http), "epoch", (json_int_t)b->loop.epoch);
+    AUTO(free_pointer) char *text = json_dumps(ready, JSON_COMPACT);
+
+    hatch_set_ready(b->hatch);
+    log_event(LOG_INFO, "broker is ready", "workers=%s clients=%s http=%s",
+              link->endpoint(link->self, PEER_WORKER),
+              link->endpoint(link->self, PEER_CLIENT),
+              http_server_address(b->http));
+    if (c->ready_file == NULL)
+        return SUCCESS;
+    return file_write(c->ready_file, text, strlen(text));
+}
+
+MUST_CHECK static struct status serve(const struct config *c, pid_t parent,
+                                      struct broker *b)
+{
+    TRY_PLAIN(catch_signals(&b->loop.stop_descriptor));
+    if (c->die_with_parent)
+        TRY_PLAIN(follow_parent(parent));
+    TRY_PLAIN(open_broker(b, c));
+    TRY_PLAIN(announce(b, c));
+    return loop_run(&b->loop);
+}
+
+static int run(const struct config *c, pid_t parent)
+{
+    struct broker b = { 0 };
+    struct status st = serve(c, parent, &b);
+
+    close_broker(&b);
+    if (status_failed(&st)) {
+        log_failure("broker stops", &st);
+        return st.code == STATUS_STALE ? EX_TEMPFAIL : EXIT_FAILURE;
+    }
+    log_event(LOG_INFO, "broker stops", "reason=signal");
+    return EXIT_SUCCESS;
+}
+
+static int print_help(void)
+{
+    puts("usage: sinter-broker [--option VALUE ...]\n\n"
+         "Keeps sweeps, gives jobs to workers, holds their results.\n");
+    option_help(config_options, stdout);
+    return EXIT_SUCCESS;
+}
+
+static int use(const struct config *c, const struct option_list *operands,
+               pid_t parent)
+{
+    enum log_level level = LOG_INFO;
+    struct status st;
+
+    if (c->help)
+        return print_help();
+    if (c->version) {
+        puts("sinter-broker " SINTER_VERSION);
+        return EXIT_SUCCESS;
+    }
+    st = config_check(c, &level);
+    if (!status_failed(&st) && operands->count > 0)
+        st = FAIL(STATUS_INVALID, "what is \"%s\"? Only --options are known",
+                  operands->items[0]);
+    log_start("sinter-broker", level);
+    if (status_failed(&st)) {
+        (void)fprintf(stderr, "sinter-broker: %s\n", st.message);
+        return EXIT_USAGE;
+    }
+    return run(c, parent);
+}
+
+int main(int argc, char **argv)
+{
+    pid_t parent = getppid();
+    struct config c = { 0 };
+    struct option_list operands = { 0 };
+    struct status st = option_parse(config_options, argc, argv, &c, &operands);
+    int code = EXIT_USAGE;
+
+    if (status_failed(&st))
+        (void)fprintf(stderr, "sinter-broker: %s\n", st.message);
+    else
+        code = use(&c, &operands, parent);
+    free(operands.items);
+    option_release(config_options, &c);
+    return code;
+}

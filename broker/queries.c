@@ -1,0 +1,198 @@
+#include "broker/queries.h"
+
+#include "broker/core/report.h"
+#include "common/buf.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+enum { TRIALS_MOST = 1000 }; /* of one answer */
+
+MUST_CHECK static struct status sweep_of(const struct sched *s,
+                                         const json_t *arguments,
+                                         const struct sweep **ret_sweep)
+{
+    const char *text = NULL;
+
+    TRY_PLAIN(json_member_text(arguments, "sweep", &text));
+    return report_find(s, text, ret_sweep);
+}
+
+MUST_CHECK static struct status answer_status(const struct sched *s,
+                                              const json_t *arguments,
+                                              json_t **ret_body)
+{
+    const struct sweep *sweep = NULL;
+
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    *ret_body = report_status(s, sweep);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status answer_sweeps(const struct sched *s,
+                                              const json_t *arguments,
+                                              json_t **ret_body)
+{
+    (void)arguments;
+    *ret_body = report_sweeps(s);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status answer_spec(const struct sched *s,
+                                            const json_t *arguments,
+                                            json_t **ret_body)
+{
+    const struct sweep *sweep = NULL;
+
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    *ret_body = report_spec(sweep);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status answer_trials(const struct sched *s,
+                                              const json_t *arguments,
+                                              json_t **ret_body)
+{
+    int64_t from = json_int_or(arguments, "from", 0);
+    int64_t limit = json_int_or(arguments, "limit", TRIALS_MOST);
+    const struct sweep *sweep = NULL;
+
+    if (from < 0 || limit < 1)
+        return FAIL(STATUS_INVALID,
+                    "\"from\" is 0 or more, \"limit\" 1 to "
+                    "%d",
+                    TRIALS_MOST);
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    *ret_body = report_trials(s, sweep, (uint64_t)from,
+                              limit > TRIALS_MOST ? (uint64_t)TRIALS_MOST
+                                                  : (uint64_t)limit);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status number_of(const json_t *arguments,
+                                          uint64_t *ret_number)
+{
+    int64_t number = 0;
+
+    TRY_PLAIN(json_member_int(arguments, "trial", &number));
+    *ret_number = number < 0 ? 0 : (uint64_t)number;
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status answer_trial(const struct sched *s,
+                                             const json_t *arguments,
+                                             json_t **ret_body)
+{
+    const struct sweep *sweep = NULL;
+    uint64_t number = 0;
+
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    TRY_PLAIN(number_of(arguments, &number));
+    return report_trial(s, sweep, number, ret_body);
+}
+
+MUST_CHECK static struct status answer_logs(const struct sched *s,
+                                            const json_t *arguments,
+                                            json_t **ret_body)
+{
+    const struct sweep *sweep = NULL;
+    uint64_t number = 0;
+
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    TRY_PLAIN(number_of(arguments, &number));
+    return report_logs(s, sweep, number, json_text_or(arguments, "stage", NULL),
+                       ret_body);
+}
+
+MUST_CHECK static struct status answer_workers(const struct sched *s,
+                                               const json_t *arguments,
+                                               json_t **ret_body)
+{
+    (void)arguments;
+    *ret_body = report_workers(s);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status answer_depot(const struct sched *s,
+                                             const json_t *arguments,
+                                             json_t **ret_body)
+{
+    (void)arguments;
+    *ret_body = report_depot(s);
+    return SUCCESS;
+}
+
+const struct query queries[] = {
+    { "status", "one sweep, in numbers", answer_status },
+    { "sweeps", "all sweeps, oldest first", answer_sweeps },
+    { "spec", "the compiled document of a sweep", answer_spec },
+    { "trials", "trials from a cursor on, with values and metrics",
+      answer_trials },
+    { "trial", "one trial, with its jobs and its model", answer_trial },
+    { "logs", "what the jobs of a trial wrote", answer_logs },
+    { "workers", "who is connected, and what each does", answer_workers },
+    { "depot", "where artifacts are served", answer_depot },
+    { 0 },
+};
+
+const struct query *query_find(struct wire_bytes verb)
+{
+    for (const struct query *q = queries; q->verb != NULL; q++)
+        if (wire_is(verb, q->verb))
+            return q;
+    return NULL;
+}
+
+struct metric {
+    const char *name, *type, *help;
+    size_t offset; /* in struct sched_stats */
+};
+
+#define STAT(member) offsetof(struct sched_stats, member)
+static const struct metric metrics[] = {
+    { "sinter_epoch", "gauge", "epoch of this broker", STAT(epoch) },
+    { "sinter_sweeps", "gauge", "sweeps known", STAT(sweeps) },
+    { "sinter_sweeps_live", "gauge", "sweeps that are not over",
+      STAT(sweeps_live) },
+    { "sinter_jobs", "gauge", "jobs known", STAT(jobs) },
+    { "sinter_jobs_ready", "gauge", "jobs that wait for a worker",
+      STAT(jobs_ready) },
+    { "sinter_jobs_running", "gauge", "jobs at workers", STAT(jobs_running) },
+    { "sinter_jobs_done", "gauge", "jobs with a result", STAT(jobs_done) },
+    { "sinter_jobs_failed", "gauge", "jobs that failed for good",
+      STAT(jobs_failed) },
+    { "sinter_workers", "gauge", "workers connected", STAT(workers) },
+    { "sinter_slots", "gauge", "slots of all workers", STAT(slots) },
+    { "sinter_slots_busy", "gauge", "slots with a job", STAT(busy) },
+    { "sinter_assigned_total", "counter", "jobs given to workers",
+      STAT(assigned) },
+    { "sinter_results_total", "counter", "results committed", STAT(results) },
+    { "sinter_failures_total", "counter", "runs that ended without a result",
+      STAT(failures) },
+    { "sinter_workers_lost_total", "counter", "leases that ran out",
+      STAT(lost) },
+    { "sinter_stale_total", "counter", "outcomes that came too late",
+      STAT(stale) },
+    { "sinter_duplicates_total", "counter", "outcomes sent twice",
+      STAT(duplicates) },
+    { "sinter_records_total", "counter", "records of the log", STAT(records) },
+};
+
+char *queries_metrics(const struct sched *s)
+{
+    struct sched_stats stats = sched_stats(s);
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
+        const struct metric *m = &metrics[i];
+        uint64_t value;
+        struct status st;
+
+        memcpy(&value, (const char *)&stats + m->offset, sizeof value);
+        st = buf_print(&out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n",
+                       m->name, m->help, m->name, m->type, m->name, value);
+        assert(!status_failed(&st));
+    }
+    return buf_take(&out);
+}

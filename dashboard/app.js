@@ -1,0 +1,169 @@
+// The page reads the same JSON as `sinter --json`: sweeps, then the trials of
+// one. The address holds the view: #s-7f3a91 is a sweep.
+"use strict";
+
+const REFRESH_MS = 1000;
+const PAGE = 1000;
+const ROWS = 500; // a longer table is slow to draw; `sinter trials` has all
+const view = document.getElementById("view");
+let sort = { key: null, down: true };
+let shown = null; // { key, trials } of the sweep on the page
+
+function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function number(value) {
+  if (typeof value !== "number") return value === undefined || value === null ? "" : String(value);
+  return String(Number(value.toPrecision(5)));
+}
+
+async function get(path) {
+  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error((await answer.text()) || answer.statusText);
+  return answer.json();
+}
+
+async function allTrials(id) {
+  const trials = [];
+  for (let from = 0; from !== null; ) {
+    const page = await get(`/api/v1/sweeps/${id}/trials?from=${from}&limit=${PAGE}`);
+    trials.push(...page.trials);
+    from = page.next;
+  }
+  return trials;
+}
+
+// The mean of a point over its replicates, and the best of them.
+function bestText(best) {
+  const error = best.error > 0 ? ` ± ${best.error.toPrecision(2)}` : "";
+  return `${number(best.value)}${error} (#${best.trial})`;
+}
+
+function sweepRow(s) {
+  const best = s.best ? bestText(s.best) : "";
+  return element("tr", { class: s.state },
+    element("td", {}, element("a", { href: `#${s.id}` }, s.name || s.id)),
+    element("td", {}, s.state),
+    element("td", {}, element("progress", { value: s.done + s.failed, max: Math.max(s.trials, 1) }),
+      ` ${s.done + s.failed}/${s.trials}`),
+    element("td", { class: "number" }, String(s.failed)),
+    element("td", { class: "number" }, best));
+}
+
+function showSweeps(sweeps) {
+  if (sweeps.length === 0) {
+    view.replaceChildren(element("p", {}, "No sweeps yet. Send one: ",
+      element("code", {}, "sinter submit examples/quickstart.yaml")));
+    return;
+  }
+  const head = element("tr", {}, ...["sweep", "state", "trials", "failed", "best"].map((name, i) =>
+    element("th", { class: i > 2 ? "number" : null }, name)));
+  view.replaceChildren(element("table", {}, element("thead", {}, head),
+    element("tbody", {}, ...sweeps.map(sweepRow))));
+}
+
+// Columns in which the trials differ, the objective's first among the measured.
+function columnsOf(trials, objective) {
+  const seen = new Map();
+  for (const t of trials) {
+    for (const part of ["values", "metrics"]) {
+      for (const [key, value] of Object.entries(t[part] || {})) {
+        const name = `${part}/${key}`;
+        if (!seen.has(name)) seen.set(name, { column: [part, key], values: new Set() });
+        seen.get(name).values.add(JSON.stringify(value));
+      }
+    }
+  }
+  const rank = (c) => (c[0] === "values" ? 0 : c[1] === objective ? 1 : 2);
+  return [...seen.values()]
+    .filter((s) => s.values.size > 1 || s.column[1] === objective)
+    .map((s) => s.column)
+    .sort((a, b) => rank(a) - rank(b));
+}
+
+function cell(trial, column) {
+  return (trial[column[0]] || {})[column[1]];
+}
+
+function sorted(trials, columns) {
+  const column = columns.find((c) => c[1] === sort.key);
+  if (!column) return trials;
+  const order = (a, b) => (a === b ? 0 : a === undefined ? 1 : b === undefined ? -1 : a < b ? -1 : 1);
+  return [...trials].sort((a, b) => (sort.down ? -1 : 1) * order(cell(a, column), cell(b, column)));
+}
+
+function showSweep(status, trials) {
+  if (sort.key === null && status.objective) {
+    sort = { key: status.objective.metric, down: status.objective.goal === "maximize" };
+  }
+  const columns = columnsOf(trials, status.objective ? status.objective.metric : null);
+  const heads = columns.map((c) => element("th", { class: "number" }, element("button", {
+    onclick: () => { sort = { key: c[1], down: sort.key === c[1] ? !sort.down : true }; showSweep(status, trials); },
+  }, c[1] + (sort.key === c[1] ? (sort.down ? " ▼" : " ▲") : ""))));
+  const rows = sorted(trials, columns).slice(0, ROWS).map((t) => element("tr", { class: t.state },
+    element("td", {}, `#${t.trial}`),
+    element("td", {}, t.failure ? `failed: ${t.failure.message}` : t.state),
+    ...columns.map((c) => element("td", { class: "number" }, number(cell(t, c))))));
+  const facts = [["state", status.state], ["trials", `${status.done} done, ${status.running} running, ${status.waiting} waiting, ${status.failed} failed`],
+    ["jobs", `${status.jobs.computed} computed, ${status.jobs.known} already known`],
+    ["best", status.best ? bestText(status.best) : "none yet"]];
+  if (status.first_failure) facts.push(["failure", `#${status.first_failure.trial}: ${status.first_failure.message}`]);
+  if (status.store_error) facts.push(["store", status.store_error]);
+  if (trials.length > ROWS) facts.push(["table", `the first ${ROWS} of ${trials.length} trials; all: sinter trials ${status.id}`]);
+  view.replaceChildren(
+    element("dl", {}, ...facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)])),
+    element("div", { class: "wide" }, element("table", {},
+      element("thead", {}, element("tr", {}, element("th", {}, "trial"), element("th", {}, "state"), ...heads)),
+      element("tbody", {}, ...rows))));
+}
+
+async function refreshSweep(id) {
+  const status = await get(`/api/v1/sweeps/${encodeURIComponent(id)}`);
+  const key = JSON.stringify([id, status.state, status.done, status.failed, status.running, status.cancelled]);
+  const same = shown && shown.key === key;
+  if (same && status.state !== "running") return; // nothing new: leave what may be selected
+  const trials = same ? shown.trials : await allTrials(status.id);
+  if (current() !== id) return; // somebody went on meanwhile
+  shown = { key, trials };
+  showSweep(status, trials);
+}
+
+function current() {
+  return decodeURIComponent(location.hash.slice(1));
+}
+
+async function refresh() {
+  const id = current();
+  const state = document.getElementById("state");
+  try {
+    document.getElementById("crumb").textContent = id;
+    if (id !== "") await refreshSweep(id);
+    else {
+      const { sweeps } = await get("/api/v1/sweeps");
+      if (current() === "") showSweeps(sweeps.filter((s) => !s.hidden));
+    }
+    state.textContent = "";
+  } catch (error) {
+    state.textContent = `no answer: ${error.message}`;
+  }
+}
+
+// One after the other: a slow answer must not pile up requests.
+async function keepFresh() {
+  if (!document.hidden) await refresh();
+  setTimeout(keepFresh, REFRESH_MS);
+}
+
+window.addEventListener("hashchange", () => {
+  sort = { key: null, down: true };
+  shown = null;
+  refresh();
+});
+keepFresh();
