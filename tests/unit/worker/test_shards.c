@@ -1,0 +1,569 @@
+/* Fetching, caching and artifacts against a real nginx. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/nginx.h"
+#include "support/test.h"
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/json.h"
+#include "common/memory.h"
+#include "worker/shards.h"
+
+enum { LARGE = 12 << 20, SMALL = 100 << 10 };
+
+struct place {
+    char directory[128];
+    char cache[160];
+    struct nginx nginx;
+    struct shards_settings settings;
+    struct shards *shards;
+    bool cancel;
+    int progress_calls;
+};
+
+static bool cancelled(void *self)
+{
+    return ((struct place *)self)->cancel;
+}
+
+static void progress(void *self, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    ((struct place *)self)->progress_calls++;
+}
+
+/* Bytes that depend on the seed and on their place. */
+static char *noise(size_t size, uint32_t seed)
+{
+    char *data = xcalloc(size, 1);
+
+    for (size_t i = 0; i < size; i++) {
+        seed = seed * 1664525U + 1013904223U;
+        data[i] = (char)(seed >> 24);
+    }
+    return data;
+}
+
+static void put(const struct place *p, const char *name, size_t size,
+                uint32_t seed)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
+    AUTO(free_pointer) char *directory = xstrdup(path);
+    AUTO(free_pointer) char *data = noise(size, seed);
+
+    *strrchr(directory, '/') = '\0';
+    assert_ok(file_make_directories(directory));
+    assert_ok(file_write(path, data, size));
+}
+
+static void put_text(const struct place *p, const char *name, const char *text)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
+    AUTO(free_pointer) char *directory = xstrdup(path);
+
+    *strrchr(directory, '/') = '\0';
+    assert_ok(file_make_directories(directory));
+    assert_ok(file_write(path, text, strlen(text)));
+}
+
+static void check_file(const char *path, size_t size, uint32_t seed)
+{
+    AUTO(free_pointer) char *wanted = noise(size, seed);
+    AUTO(free_pointer) char *text = NULL;
+    size_t got;
+
+    assert_ok(file_read(path, LARGE, &text, &got));
+    assert_int_equal(got, size);
+    assert_memory_equal(text, wanted, size);
+}
+
+static void hex_of(size_t size, uint32_t seed, char text[DIGEST_TEXT])
+{
+    AUTO(free_pointer) char *data = noise(size, seed);
+    const struct digest d = digest_of(data, size);
+
+    digest_to_text(&d, text);
+}
+
+static void open_shards(struct place *p)
+{
+    shards_free(p->shards);
+    p->shards = shards_new(&p->settings);
+}
+
+static int set_up(void **state)
+{
+    struct place *p = xnew(struct place);
+
+    (void)snprintf(p->directory, sizeof p->directory,
+                   "/tmp/sinter-test-XXXXXX");
+    assert_non_null(mkdtemp(p->directory));
+    (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
+    nginx_start(&p->nginx, p->directory, 0);
+    p->settings = (struct shards_settings){ .directory = p->cache,
+                                            .cancelled = cancelled,
+                                            .progress = progress,
+                                            .self = p };
+    open_shards(p);
+    *state = p;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *p = *state;
+
+    shards_free(p->shards);
+    nginx_stop(&p->nginx);
+    assert_ok(file_remove_tree(p->directory));
+    free(p);
+    return 0;
+}
+
+static json_t *source_of(const struct place *p, const char *name)
+{
+    AUTO(free_pointer) char *url = xasprintf("%s/%s", p->nginx.url, name);
+
+    return json_pack("{s:s}", "url", url);
+}
+
+/* Fetch, check one file of it, and let go. */
+static void fetch_and_check(struct place *p, const json_t *source,
+                            const char *below, size_t size, uint32_t seed)
+{
+    struct shards_pin *pin = NULL;
+    AUTO(free_pointer) char *path = NULL;
+
+    assert_ok(shards_fetch(p->shards, source, &pin));
+    path = xasprintf("%s%s", shards_path(pin), below);
+    check_file(path, size, seed);
+    shards_unpin(pin);
+}
+
+static void slow_down(struct place *p, int rate_kib)
+{
+    nginx_stop(&p->nginx);
+    p->nginx.rate_kib = rate_kib;
+    nginx_restart(&p->nginx);
+}
+
+static const char index_text[] =
+    "{\"metadata\":{},\"weight_map\":{\"a\":\"one.safetensors\","
+    "\"b\":\"two.safetensors\",\"c\":\"one.safetensors\"}}";
+
+static void put_sharded(const struct place *p)
+{
+    put_text(p, "m/model.safetensors.index.json", index_text);
+    put_text(p, "m/config.json", "{}");
+    put(p, "m/one.safetensors", SMALL, 1);
+    put(p, "m/two.safetensors", SMALL, 2);
+}
+
+static void test_a_sharded_model_is_fetched_once(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "m/");
+    struct shards_pin *pin = NULL;
+    AUTO(free_pointer) char *config = NULL;
+
+    put_sharded(p);
+    fetch_and_check(p, source, "/one.safetensors", SMALL, 1);
+    fetch_and_check(p, source, "/two.safetensors", SMALL, 2);
+    assert_int_equal(nginx_requests(&p->nginx, "GET", "/one"), 1);
+    nginx_stop(&p->nginx);
+    assert_ok(shards_fetch(p->shards, source, &pin));
+    config = xasprintf("%s/config.json", shards_path(pin));
+    assert_true(file_exists(config));
+    shards_unpin(pin);
+}
+
+static void test_a_model_of_one_file(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "single?key=1");
+
+    put(p, "single/model.safetensors", SMALL, 3);
+    fetch_and_check(p, source, "/model.safetensors", SMALL, 3);
+}
+
+static void test_a_single_file_with_its_digest(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "x.safetensors");
+    char hex[DIGEST_TEXT];
+
+    put(p, "x.safetensors", SMALL, 4);
+    hex_of(SMALL, 4, hex);
+    (void)json_object_set_new(source, "sha256",
+                              json_pack("{s:s}", "x.safetensors", hex));
+    fetch_and_check(p, source, "", SMALL, 4);
+}
+
+static void test_a_wrong_digest_names_both(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "x.safetensors");
+    struct shards_pin *pin = NULL;
+    char right[DIGEST_TEXT];
+    char wrong[DIGEST_TEXT];
+
+    put(p, "x.safetensors", SMALL, 4);
+    hex_of(SMALL, 4, right);
+    hex_of(SMALL, 5, wrong);
+    (void)json_object_set_new(source, "sha256", json_string(wrong));
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, right);
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, wrong);
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT,
+                 "x.safetensors");
+}
+
+static void test_what_is_not_there_is_named(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *file = source_of(p, "no.safetensors");
+    AUTO(json_release) json_t *model = source_of(p, "nothing");
+    AUTO(json_release) json_t *lacking = source_of(p, "m");
+    struct shards_pin *pin = NULL;
+
+    put_sharded(p);
+    (void)json_object_set_new(lacking, "sha256",
+                              json_pack("{s:s}", "three.safetensors", ""));
+    assert_fails(shards_fetch(p->shards, file, &pin), STATUS_NOT_FOUND,
+                 "/no.safetensors");
+    assert_fails(shards_fetch(p->shards, model, &pin), STATUS_NOT_FOUND,
+                 "/nothing");
+    assert_fails(shards_fetch(p->shards, lacking, &pin), STATUS_INVALID,
+                 "three.safetensors");
+}
+
+static void test_an_index_may_not_point_outside(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "evil");
+    struct shards_pin *pin = NULL;
+
+    put_text(p, "evil/model.safetensors.index.json",
+             "{\"weight_map\":{\"a\":\"../../x.safetensors\"}}");
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT,
+                 "tensor a");
+}
+
+static void test_only_allowed_urls_are_fetched(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *good = source_of(p, "ok/x.bin");
+    AUTO(json_release) json_t *other = source_of(p, "okay/x.bin");
+    AUTO(json_release) json_t *climbing = source_of(p, "ok/../okay/x.bin");
+    AUTO(json_release) json_t *local = json_pack("{s:s}", "url", "/etc/x.bin");
+    AUTO(free_pointer) char *prefix = xasprintf("%s/ok", p->nginx.url);
+    const char *prefixes[] = { prefix };
+    struct shards_pin *pin = NULL;
+
+    put(p, "ok/x.bin", SMALL, 6);
+    put(p, "okay/x.bin", SMALL, 7);
+    p->settings.prefixes = prefixes;
+    p->settings.prefix_count = 1;
+    open_shards(p);
+    fetch_and_check(p, good, "", SMALL, 6);
+    assert_fails(shards_fetch(p->shards, other, &pin), STATUS_DENIED,
+                 "--allow-url");
+    assert_fails(shards_fetch(p->shards, climbing, &pin), STATUS_DENIED, NULL);
+    assert_fails(shards_fetch(p->shards, local, &pin), STATUS_DENIED, NULL);
+}
+
+static void test_local_sources_are_used_in_place(void **state)
+{
+    struct place *p = *state;
+    AUTO(free_pointer)
+    char *url = xasprintf("file://%s/www/x.bin", p->directory);
+    AUTO(json_release) json_t *source = json_pack("{s:s}", "url", url);
+    AUTO(json_release)
+    json_t *absent = json_pack("{s:s}", "url", "file:///no/such/file.bin");
+    struct shards_pin *pin = NULL;
+    char hex[DIGEST_TEXT];
+
+    put(p, "x.bin", SMALL, 8);
+    fetch_and_check(p, source, "", SMALL, 8);
+    assert_false(file_exists(p->cache)); /* not even the directory */
+    hex_of(SMALL, 8, hex);
+    (void)json_object_set_new(source, "sha256",
+                              json_pack("{s:s}", "x.bin", hex));
+    assert_ok(shards_fetch(p->shards, source, &pin));
+    assert_string_equal(shards_path(pin), url + strlen("file://"));
+    shards_unpin(pin);
+    put(p, "x.bin", SMALL, 9); /* it is read again, having changed */
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, hex);
+    assert_fails(shards_fetch(p->shards, absent, &pin), STATUS_NOT_FOUND,
+                 "file:///no/such/file.bin");
+}
+
+/* A child that fetches the source and ends with 0 if all went well. */
+static pid_t fetch_in_child(struct place *p, const json_t *source)
+{
+    struct shards_pin *pin = NULL;
+    struct status st;
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    st = shards_fetch(p->shards, source, &pin);
+    if (status_failed(&st))
+        (void)fprintf(stderr, "child: %s\n", st.message);
+    _exit(status_failed(&st) ? 1 : 0);
+}
+
+static void test_a_server_that_restarts_does_not_matter(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "large.safetensors");
+    int status = -1;
+    pid_t pid;
+
+    put(p, "large.safetensors", LARGE, 10);
+    slow_down(p, 2048);
+    pid = fetch_in_child(p, source);
+    clock_sleep_ms(500);
+    slow_down(p, 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    fetch_and_check(p, source, "", LARGE, 10);
+    assert_true(nginx_sent(&p->nginx, "large") < LARGE + LARGE / 2);
+}
+
+static void test_two_processes_fetch_once(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "large.safetensors");
+    int status = -1;
+    pid_t pid;
+
+    put(p, "large.safetensors", LARGE, 11);
+    slow_down(p, 4096);
+    pid = fetch_in_child(p, source);
+    clock_sleep_ms(300);
+    p->progress_calls = 0;
+    fetch_and_check(p, source, "", LARGE, 11);
+    assert_true(p->progress_calls > 0); /* waiting is no stall */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(nginx_sent(&p->nginx, "large") < LARGE + (1 << 20));
+}
+
+static void test_a_wait_can_be_cancelled(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "large.safetensors");
+    struct shards_pin *pin = NULL;
+    pid_t pid;
+
+    put(p, "large.safetensors", LARGE, 11);
+    slow_down(p, 1024);
+    pid = fetch_in_child(p, source);
+    clock_sleep_ms(300);
+    p->cancel = true;
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CANCELLED, NULL);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+static void test_a_killed_fetch_is_taken_up_again(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "large.safetensors");
+    pid_t pid;
+
+    put(p, "large.safetensors", LARGE, 12);
+    slow_down(p, 1024);
+    for (int i = 0; i < 2; i++) { /* the second one leaves much */
+        pid = fetch_in_child(p, source);
+        clock_sleep_ms(100 + 2500 * i);
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
+    slow_down(p, 0);
+    fetch_and_check(p, source, "", LARGE, 12);
+    assert_true(nginx_sent(&p->nginx, "large") < LARGE + LARGE / 2);
+}
+
+static void test_a_damaged_entry_is_fetched_again(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "x.bin");
+    struct shards_pin *pin = NULL;
+    AUTO(free_pointer) char *path = NULL;
+
+    put(p, "x.bin", SMALL, 13);
+    assert_ok(shards_fetch(p->shards, source, &pin));
+    path = xstrdup(shards_path(pin));
+    shards_unpin(pin);
+    assert_int_equal(truncate(path, SMALL / 2), 0);
+    fetch_and_check(p, source, "", SMALL, 13);
+    assert_ok(file_write(path, "same size?", 10));
+    fetch_and_check(p, source, "", SMALL, 13);
+    assert_int_equal(nginx_requests(&p->nginx, "GET", "x.bin"), 3);
+}
+
+/* What is fetched after `limit` is set, in the order given; then the server
+ * is stopped and what is left can be had. */
+static bool is_cached(struct place *p, const char *name)
+{
+    AUTO(json_release) json_t *source = source_of(p, name);
+    struct shards_pin *pin = NULL;
+    struct status st;
+
+    p->cancel = true; /* do not ask the server that is gone for long */
+    st = shards_fetch(p->shards, source, &pin);
+    p->cancel = false;
+    shards_unpin(pin);
+    return !status_failed(&st);
+}
+
+static void test_the_longest_unused_goes_but_never_one_in_use(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *a = source_of(p, "a.bin");
+    AUTO(json_release) json_t *b = source_of(p, "b.bin");
+    AUTO(json_release) json_t *c = source_of(p, "c.bin");
+    AUTO(json_release) json_t *d = source_of(p, "d.bin");
+    struct shards_pin *pinned = NULL;
+    struct shards_pin *pin = NULL;
+
+    put(p, "a.bin", SMALL, 1);
+    put(p, "b.bin", SMALL, 2);
+    put(p, "c.bin", SMALL, 3);
+    put(p, "d.bin", 3 * SMALL, 4);
+    p->settings.size_limit = 2 * SMALL + SMALL / 2;
+    open_shards(p);
+    assert_ok(shards_fetch(p->shards, a, &pinned));
+    fetch_and_check(p, b, "", SMALL, 2);
+    fetch_and_check(p, c, "", SMALL, 3);
+    assert_fails(shards_fetch(p->shards, d, &pin), STATUS_NO_SPACE,
+                 "--cache-size");
+    nginx_stop(&p->nginx);
+    assert_true(is_cached(p, "a.bin"));
+    assert_false(is_cached(p, "b.bin"));
+    check_file(shards_path(pinned), SMALL, 1);
+    shards_unpin(pinned);
+}
+
+static void test_a_place_that_cannot_be_written_is_named(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "x.bin");
+    struct shards_pin *pin = NULL;
+
+    put(p, "x.bin", SMALL, 1);
+    p->settings.directory = "/sys/kernel/sinter";
+    open_shards(p);
+    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_DENIED,
+                 "/sys/kernel/sinter");
+}
+
+static void make_artifact(const struct place *p, char *path, size_t size)
+{
+    put_text(p, "made/config.json", "{\"a\":1}");
+    put(p, "made/model.safetensors", SMALL, 20);
+    put(p, "made/more/notes.txt", 10, 21);
+    (void)snprintf(path, size, "%s/www/made", p->directory);
+}
+
+static void test_an_artifact_goes_up_once_and_comes_down_whole(void **state)
+{
+    struct place *p = *state;
+    char made[160];
+    char first[DIGEST_TEXT];
+    char again[DIGEST_TEXT];
+    struct shards_pin *pin = NULL;
+    AUTO(free_pointer) char *path = NULL;
+
+    make_artifact(p, made, sizeof made);
+    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, first));
+    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, again));
+    assert_string_equal(first, again);
+    assert_int_equal(nginx_requests(&p->nginx, "PUT", "/depot/"), 4 + 1);
+    assert_ok(shards_open_artifact(p->shards, p->nginx.url, first, &pin));
+    path = xasprintf("%s/more/notes.txt", shards_path(pin));
+    check_file(path, 10, 21);
+    shards_unpin(pin);
+    nginx_stop(&p->nginx);
+    assert_ok(shards_open_artifact(p->shards, "", first, &pin));
+    shards_unpin(pin);
+}
+
+static void test_a_damaged_artifact_is_refused(void **state)
+{
+    struct place *p = *state;
+    char made[160];
+    char name[DIGEST_TEXT];
+    char blob[DIGEST_TEXT];
+    AUTO(free_pointer) char *path = NULL;
+    struct shards_pin *pin = NULL;
+
+    make_artifact(p, made, sizeof made);
+    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, name));
+    hex_of(SMALL, 20, blob);
+    path = xasprintf("depot/%s", blob);
+    put(p, path, SMALL, 22);
+    assert_fails(shards_open_artifact(p->shards, p->nginx.url, name, &pin),
+                 STATUS_CORRUPT, blob);
+    free(path);
+    path = xasprintf("depot/%s", name);
+    put_text(p, path, "{\"files\":[],\"format\":1}");
+    assert_fails(shards_open_artifact(p->shards, p->nginx.url, name, &pin),
+                 STATUS_CORRUPT, name);
+    assert_fails(shards_open_artifact(p->shards, p->nginx.url, "../x", &pin),
+                 STATUS_INVALID, "../x");
+}
+
+static void test_artifacts_are_plain_files(void **state)
+{
+    struct place *p = *state;
+    char made[160];
+    char name[DIGEST_TEXT];
+    AUTO(free_pointer) char *link_path = NULL;
+    AUTO(free_pointer) char *empty = xasprintf("%s/empty", p->directory);
+
+    make_artifact(p, made, sizeof made);
+    link_path = xasprintf("%s/passwd", made);
+    assert_int_equal(symlink("/etc/passwd", link_path), 0);
+    assert_fails(shards_put_artifact(p->shards, p->nginx.url, made, name),
+                 STATUS_INVALID, "passwd");
+    assert_ok(file_make_directories(empty));
+    assert_fails(shards_put_artifact(p->shards, p->nginx.url, empty, name),
+                 STATUS_INVALID, "no files");
+}
+
+int main(void)
+{
+#define SHARDS_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        SHARDS_TEST(test_a_sharded_model_is_fetched_once),
+        SHARDS_TEST(test_a_model_of_one_file),
+        SHARDS_TEST(test_a_single_file_with_its_digest),
+        SHARDS_TEST(test_a_wrong_digest_names_both),
+        SHARDS_TEST(test_what_is_not_there_is_named),
+        SHARDS_TEST(test_an_index_may_not_point_outside),
+        SHARDS_TEST(test_only_allowed_urls_are_fetched),
+        SHARDS_TEST(test_local_sources_are_used_in_place),
+        SHARDS_TEST(test_a_server_that_restarts_does_not_matter),
+        SHARDS_TEST(test_two_processes_fetch_once),
+        SHARDS_TEST(test_a_wait_can_be_cancelled),
+        SHARDS_TEST(test_a_killed_fetch_is_taken_up_again),
+        SHARDS_TEST(test_a_damaged_entry_is_fetched_again),
+        SHARDS_TEST(test_the_longest_unused_goes_but_never_one_in_use),
+        SHARDS_TEST(test_a_place_that_cannot_be_written_is_named),
+        SHARDS_TEST(test_an_artifact_goes_up_once_and_comes_down_whole),
+        SHARDS_TEST(test_a_damaged_artifact_is_refused),
+        SHARDS_TEST(test_artifacts_are_plain_files),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

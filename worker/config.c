@@ -1,0 +1,118 @@
+#include "worker/config.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/limits.h"
+#include "worker/machine.h"
+
+#define AT(member) offsetof(struct worker_config, member)
+
+static const struct option options[] = {
+    { "broker", 'b', OPTION_TEXT, AT(broker), "tcp://127.0.0.1:7420", 0, 0,
+      "ENDPOINT", "where the broker listens for workers" },
+    { "name", 'n', OPTION_TEXT, AT(name), NULL, 0, 0, "NAME",
+      "of this worker, for people (default: host-pid)" },
+    { "slots", 's', OPTION_NUMBER, AT(slots), "0", 0, LIMIT_SLOTS, "N",
+      "jobs at a time; 0: one for each core" },
+    { "cache", 0, OPTION_TEXT, AT(cache), "cache", 0, 0, "DIR",
+      "fetched models and scratch files; workers may share it" },
+    { "cache-size", 0, OPTION_BYTES, AT(cache_size), "20GiB", 0, 0, "BYTES",
+      "what the cache may hold; 0: no limit" },
+    { "memory", 0, OPTION_BYTES, AT(memory), "0", 0, 0, "BYTES",
+      "for all slots together; 0: what the machine grants" },
+    { "labels", 0, OPTION_TEXT, AT(labels), "", 0, 0, "WORDS",
+      "\"zone=a gpu=0\", shown by `sinter workers`" },
+    { "allow-command", 0, OPTION_LIST, AT(commands), NULL, 0, 0, "NAME",
+      "a program that evaluators may run; may repeat" },
+    { "allow-url", 0, OPTION_LIST, AT(urls), NULL, 0, 0, "PREFIX",
+      "fetch only URLs that begin so; may repeat" },
+    { "drain", 0, OPTION_MS, AT(drain_ms), "120s", 0, 0, "TIME",
+      "after SIGTERM running jobs may take so long" },
+    { "token-file", 0, OPTION_TEXT, AT(token_file), NULL, 0, 0, "PATH",
+      "bearer token for --token-url" },
+    { "token-url", 0, OPTION_TEXT, AT(token_url), "https://huggingface.co/", 0,
+      0, "PREFIX", "URLs that are asked with the token" },
+    { "die-with-parent", 0, OPTION_SWITCH, AT(die_with_parent), NULL, 0, 0,
+      NULL, "end when the process that started this one does" },
+    { "log", 0, OPTION_TEXT, AT(log), "info", 0, 0, "LEVEL",
+      "debug, info, warn or error" },
+    { "version", 'V', OPTION_SWITCH, AT(version), NULL, 0, 0, NULL,
+      "print the version" },
+    { "help", 'h', OPTION_SWITCH, AT(help), NULL, 0, 0, NULL,
+      "print this help" },
+    { "slot-fd", 0, OPTION_NUMBER, AT(slot_fd), "-1", -1, 1 << 20, "FD",
+      "internal: be a slot of the worker at the other end" },
+    { 0 },
+};
+
+MUST_CHECK static struct status find_level(const char *name,
+                                           enum log_level *ret_level)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(names[i], name) == 0) {
+            *ret_level = (enum log_level)i;
+            return SUCCESS;
+        }
+    }
+    return FAIL(STATUS_INVALID, "--log %s: write debug, info, warn or error",
+                name);
+}
+
+/* What the options leave to the machine. */
+MUST_CHECK static struct status fill(struct worker_config *c)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+
+    TRY_PLAIN(find_level(c->log, &c->level));
+    c->cpus = machine_cpus("");
+    if (c->slots == 0)
+        c->slots = (int64_t)c->cpus;
+    if (c->memory == 0)
+        c->memory = machine_memory("");
+    if (c->name == NULL || c->name[0] == '\0') {
+        (void)gethostname(host, sizeof host - 1);
+        (void)snprintf(c->own_name, sizeof c->own_name, "%.40s-%ld", host,
+                       (long)getpid());
+        c->name = c->own_name;
+    }
+    if (strlen(c->name) > LIMIT_NAME)
+        return FAIL(STATUS_INVALID, "--name %s is longer than %d characters",
+                    c->name, (int)LIMIT_NAME);
+    return SUCCESS;
+}
+
+struct status worker_config_load(struct worker_config *c, int argc,
+                                 char *const *argv)
+{
+    struct option_list operands = { 0 };
+    struct status st;
+
+    *c = (struct worker_config){ 0 };
+    TRY_PLAIN(option_parse(options, argc, argv, c, &operands));
+    st = operands.count == 0
+             ? fill(c)
+             : FAIL(STATUS_INVALID, "\"%s\": the worker takes options only",
+                    operands.items[0]);
+    free(operands.items);
+    if (status_failed(&st))
+        worker_config_release(c);
+    return st;
+}
+
+void worker_config_release(struct worker_config *c)
+{
+    option_release(options, c);
+}
+
+void worker_config_help(FILE *out)
+{
+    (void)fprintf(out, "usage: sinter-worker [option ...]\n\n"
+                       "Runs the jobs of a sinter farm.\n\n");
+    option_help(options, out);
+}

@@ -1,0 +1,38 @@
+/* config.h -- the worker's settings, which its slots read as well. */
+#ifndef SINTER_WORKER_CONFIG_H
+#define SINTER_WORKER_CONFIG_H
+
+#include "common/log.h"
+#include "common/option.h"
+#include "common/status.h"
+
+struct worker_config {
+    const char *broker;
+    const char *name;
+    int64_t slots; /* as used: at least 1 */
+    const char *cache;
+    int64_t cache_size; /* bytes; 0: no limit */
+    int64_t memory;     /* bytes for all slots; 0: not known */
+    const char *labels;
+    struct option_list commands;
+    struct option_list urls;
+    int64_t drain_ms;
+    const char *token_file;
+    const char *token_url;
+    bool die_with_parent;
+    const char *log;
+    bool version, help;
+    int64_t slot_fd; /* -1: this is a worker, else one of its slots */
+
+    enum log_level level;
+    uint64_t cpus;
+    char own_name[80]; /* what `name` points to if none is given */
+};
+
+/* INVALID says which option and why; nothing is held then. */
+MUST_CHECK struct status worker_config_load(struct worker_config *c, int argc,
+                                            char *const *argv);
+void worker_config_release(struct worker_config *c);
+void worker_config_help(FILE *out);
+
+#endif

@@ -1,0 +1,411 @@
+#include <stdio.h>
+
+#include "common/limits.h"
+#include "worker/core/session_state.h"
+
+enum {
+    SILENT_HEARTBEATS = 4,     /* then the broker is left */
+    HELLO_AGAIN_MS = 1000,     /* no WELCOME came */
+    UNSENT_WAIT_MS = 50,       /* the link took nothing */
+    DONE_AGAIN_MS = 10 * 1000, /* sent and not committed */
+    LOG_EVERY_MS = 1000,       /* of one job */
+    DONE_BYTES = 1 << 20,      /* of one DONE, or one outcome beyond */
+};
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t silent_at(const struct session *s)
+{
+    return session_after_ms(s->heard, SILENT_HEARTBEATS * s->heartbeat_ms);
+}
+
+static void watch_slot(struct session *s, int64_t now,
+                       struct session_slot *slot)
+{
+    struct attempt *a = slot->attempt;
+    const struct wire_assignment *job;
+
+    if (a == NULL)
+        return;
+    job = attempt_job(a);
+    if (a->kill_at != 0 && now >= a->kill_at)
+        slot->kill_due = true;
+    if (a->end != ATTEMPT_GOES_ON)
+        return;
+    if (job->limit_ms > 0 &&
+        now >= session_after_ms(a->started, job->limit_ms)) {
+        (void)snprintf(a->why, sizeof a->why,
+                       "%.*s ran longer than its limit of %.1f s and was "
+                       "killed; raise the limit if that is normal",
+                       (int)job->kind.size, job->kind.data,
+                       (double)job->limit_ms / 1e3);
+        session_end_running(s, now, a, ATTEMPT_TIMED_OUT);
+    } else if (job->stall_ms > 0 &&
+               now >= session_after_ms(a->moved, job->stall_ms)) {
+        (void)snprintf(a->why, sizeof a->why,
+                       "%.*s made no progress for %.1f s and was killed",
+                       (int)job->kind.size, job->kind.data,
+                       (double)job->stall_ms / 1e3);
+        session_end_running(s, now, a, ATTEMPT_TIMED_OUT);
+    }
+}
+
+/* What time alone brings. */
+static void watch(struct session *s, int64_t now)
+{
+    for (size_t i = 0; i < s->config.slots; i++)
+        watch_slot(s, now, &s->slots[i]);
+    if (now >= s->resend_at)
+        session_send_again(s);
+    if (s->phase == SESSION_DRAINING &&
+        (now >= s->drain_at || map_count(s->attempts) == 0)) {
+        s->phase = SESSION_LEAVING;
+        s->bye_due = true;
+    }
+}
+
+static bool next_reopen(struct session *s, int64_t now,
+                        struct session_action *ret)
+{
+    if (s->phase == SESSION_LEAVING || now < silent_at(s))
+        return false;
+    s->heard = now;
+    s->welcomed = false;
+    s->hello_at = now;
+    ret->type = SESSION_REOPEN;
+    ret->why = "the broker is silent";
+    return true;
+}
+
+static bool next_end(struct session *s, int64_t now, struct session_action *ret)
+{
+    (void)now;
+    for (size_t i = 0; i < s->config.slots; i++) {
+        struct session_slot *slot = &s->slots[i];
+
+        if (!slot->stop_due && !slot->kill_due)
+            continue;
+        ret->type = slot->kill_due ? SESSION_KILL : SESSION_STOP;
+        ret->slot = i;
+        ret->why = slot->attempt->why;
+        slot->dying = slot->kill_due;
+        slot->stop_due = slot->kill_due = false;
+        if (slot->dying)
+            slot->attempt->kill_at = 0;
+        return true;
+    }
+    return false;
+}
+
+static bool next_tell(struct session *s, int64_t now,
+                      struct session_action *ret)
+{
+    (void)now;
+    for (size_t i = 0; i < s->config.slots; i++) {
+        if (!s->slots[i].tell_due)
+            continue;
+        s->slots[i].tell_due = false;
+        s->out = (struct wire_message){
+            .type = WIRE_WELCOME, .welcome = { .depot = wire_text(s->depot) }
+        };
+        *ret = (struct session_action){ SESSION_TELL, i, &s->out, "" };
+        return true;
+    }
+    return false;
+}
+
+static bool fits(const struct session *s, const struct attempt *a)
+{
+    return s->running == 0 || s->config.memory_bytes == 0 ||
+           s->memory_used + attempt_job(a)->memory_bytes <=
+               s->config.memory_bytes;
+}
+
+/* The head of the queue waits for memory and holds back all behind it: so a
+ * large job is never starved by small ones. */
+static bool next_start(struct session *s, int64_t now,
+                       struct session_action *ret)
+{
+    struct attempt *a = s->queue.first;
+    size_t i = 0;
+
+    if (a == NULL || !fits(s, a))
+        return false;
+    while (i < s->config.slots &&
+           (s->slots[i].attempt != NULL || s->slots[i].dying))
+        i++;
+    if (i == s->config.slots)
+        return false;
+    session_unqueue(s, a);
+    a->state = ATTEMPT_RUNNING;
+    a->slot = i;
+    a->started = a->moved = a->logged = now;
+    s->slots[i].attempt = a;
+    s->running++;
+    s->memory_used += attempt_job(a)->memory_bytes;
+    a->run.decoded.message.slot_run.depot = wire_text(s->depot);
+    *ret = (struct session_action){ SESSION_START, i, &a->run.decoded.message,
+                                    "" };
+    return true;
+}
+
+static bool give(struct session *s, struct session_action *ret)
+{
+    ret->type = SESSION_SEND;
+    ret->message = &s->out;
+    return true;
+}
+
+static bool next_hello(struct session *s, int64_t now,
+                       struct session_action *ret)
+{
+    const struct session_config *c = &s->config;
+    size_t count = map_count(s->attempts);
+
+    if (s->phase == SESSION_LEAVING || now < s->hello_at)
+        return false;
+    s->hello_at = session_after_ms(now, HELLO_AGAIN_MS);
+    for (size_t i = 0; i < count; i++) {
+        const struct attempt *a = map_at(s->attempts, i, NULL, NULL);
+
+        s->tokens[i] = a->token;
+    }
+    s->out = (struct wire_message){
+        .type = WIRE_HELLO,
+        .hello = { .worker = wire_text(c->worker),
+                   .incarnation = c->incarnation,
+                   .least_major = WIRE_MAJOR,
+                   .most_major = WIRE_MAJOR,
+                   .slots = c->slots,
+                   .cpus = c->cpus,
+                   .memory_bytes = c->memory_bytes,
+                   .labels = wire_text(c->labels),
+                   .kinds = wire_text(c->kinds),
+                   .version = wire_text(c->version),
+                   .running = { s->tokens, count } },
+    };
+    return give(s, ret);
+}
+
+static bool may_send(const struct session *s, int64_t now)
+{
+    return s->welcomed && now >= s->send_at;
+}
+
+/* Outcomes wait a little for company, unless nothing would follow. */
+static int64_t done_deadline(const struct session *s)
+{
+    return s->queue.count > 0 && s->unsent < SESSION_DONE_MOST ? s->done_at : 0;
+}
+
+static bool next_done(struct session *s, int64_t now,
+                      struct session_action *ret)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+
+    if (s->unsent == 0 || !may_send(s, now) || now < done_deadline(s))
+        return false;
+    s->batch++;
+    for (struct attempt *a = s->finished.first; a != NULL; a = a->next) {
+        if (a->sent != 0)
+            continue;
+        if (count == SESSION_DONE_MOST || (count > 0 && bytes > DONE_BYTES))
+            break;
+        bytes += attempt_outcome_size(a);
+        s->outcomes[count++] = *attempt_outcome(a);
+        a->sent = now > 0 ? now : 1;
+        a->batch = s->batch;
+    }
+    s->unsent -= count;
+    s->resend_at = least(s->resend_at, session_after_ms(now, DONE_AGAIN_MS));
+    s->out = (struct wire_message){ .type = WIRE_DONE,
+                                    .done = { { s->outcomes, count } } };
+    return give(s, ret);
+}
+
+static bool next_heartbeat(struct session *s, int64_t now,
+                           struct session_action *ret)
+{
+    size_t moved = 0;
+
+    if (now < s->heartbeat_at || !may_send(s, now) ||
+        s->phase == SESSION_LEAVING)
+        return false;
+    s->heartbeat_at = session_after_ms(now, s->heartbeat_ms);
+    for (size_t i = 0; i < s->config.slots; i++) {
+        struct attempt *a = s->slots[i].attempt;
+
+        if (a == NULL || a->told)
+            continue;
+        s->progress[moved++] = a->progress;
+        a->told = true;
+    }
+    s->out = (struct wire_message){
+        .type = WIRE_HEARTBEAT,
+        .heartbeat = { .sequence = ++s->sequence,
+                       .running_count = map_count(s->attempts),
+                       .running_sum = s->sum,
+                       .free_slots = s->config.slots - s->running,
+                       .progress = { s->progress, moved } },
+    };
+    return give(s, ret);
+}
+
+static bool next_log(struct session *s, int64_t now, struct session_action *ret)
+{
+    if (!may_send(s, now))
+        return false;
+    for (size_t i = 0; i < s->config.slots; i++) {
+        struct attempt *a = s->slots[i].attempt;
+
+        if (a == NULL || a->log_told ||
+            now < session_after_ms(a->logged, LOG_EVERY_MS))
+            continue;
+        a->logged = now;
+        a->log_told = true;
+        s->out = (struct wire_message){
+            .type = WIRE_LOG,
+            .log = { a->token, { a->log.data, a->log.size } },
+        };
+        return give(s, ret);
+    }
+    return false;
+}
+
+/* What runs when we leave is handed back as well. */
+static void hand_back_running(struct session *s)
+{
+    for (size_t i = 0; i < s->config.slots; i++) {
+        if (s->slots[i].attempt != NULL)
+            session_hand_back(s, &s->slots[i].attempt->token);
+    }
+}
+
+static bool next_bye(struct session *s, int64_t now, struct session_action *ret)
+{
+    if (!s->bye_due || !may_send(s, now))
+        return false;
+    if (s->phase == SESSION_LEAVING)
+        hand_back_running(s);
+    s->bye_due = false;
+    s->out = (struct wire_message){
+        .type = WIRE_BYE,
+        .bye = { wire_text(s->phase == SESSION_WORKING ? "full" : s->reason),
+                 { s->handed, s->handed_count } },
+    };
+    return give(s, ret);
+}
+
+static bool next_exit(struct session *s, int64_t now,
+                      struct session_action *ret)
+{
+    (void)now;
+    if (s->phase != SESSION_LEAVING)
+        return false;
+    s->phase = SESSION_LEFT;
+    ret->type = SESSION_EXIT;
+    ret->why = s->reason;
+    return true;
+}
+
+/* The BYE given last was queued: its tokens are off our hands. */
+static void settle(struct session *s)
+{
+    if (s->out.type == WIRE_BYE && !s->bye_due)
+        s->handed_count = 0;
+}
+
+void session_on_unsent(struct session *s, int64_t now)
+{
+    s->send_at = session_after_ms(now, UNSENT_WAIT_MS);
+    if (s->out.type == WIRE_HELLO)
+        s->hello_at = least(s->hello_at, s->send_at);
+    if (s->out.type == WIRE_BYE)
+        s->bye_due = true;
+    if (s->out.type != WIRE_DONE)
+        return;
+    for (struct attempt *a = s->finished.first; a != NULL; a = a->next) {
+        if (a->batch == s->batch && a->sent != 0) {
+            a->sent = 0;
+            s->unsent++;
+        }
+    }
+}
+
+bool session_next(struct session *s, int64_t now,
+                  struct session_action *ret_action)
+{
+    static bool (*const steps[])(struct session *, int64_t,
+                                 struct session_action *) = {
+        next_reopen, next_end, next_tell,      next_start, next_hello,
+        next_done,   next_bye, next_heartbeat, next_log,   next_exit,
+    };
+
+    *ret_action = (struct session_action){ .why = "" };
+    if (s->phase == SESSION_LEFT)
+        return false;
+    settle(s);
+    watch(s, now);
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        if (steps[i](s, now, ret_action))
+            return true;
+    }
+    return false;
+}
+
+static int64_t slot_deadline(const struct session_slot *slot)
+{
+    const struct attempt *a = slot->attempt;
+    const struct wire_assignment *job;
+    int64_t at = SESSION_NEVER;
+
+    if (a == NULL)
+        return SESSION_NEVER;
+    job = attempt_job(a);
+    if (a->kill_at != 0)
+        at = a->kill_at;
+    if (a->end == ATTEMPT_GOES_ON && job->limit_ms > 0)
+        at = least(at, session_after_ms(a->started, job->limit_ms));
+    if (a->end == ATTEMPT_GOES_ON && job->stall_ms > 0)
+        at = least(at, session_after_ms(a->moved, job->stall_ms));
+    return at;
+}
+
+static int64_t send_deadline(const struct session *s)
+{
+    int64_t at = s->heartbeat_at;
+
+    if (!s->welcomed)
+        return SESSION_NEVER;
+    if (s->bye_due)
+        return s->send_at;
+    if (s->unsent > 0)
+        at = least(at, done_deadline(s));
+    for (size_t i = 0; i < s->config.slots; i++) {
+        const struct attempt *a = s->slots[i].attempt;
+
+        if (a != NULL && !a->log_told)
+            at = least(at, session_after_ms(a->logged, LOG_EVERY_MS));
+    }
+    return most(at, s->send_at);
+}
+
+int64_t session_deadline(const struct session *s)
+{
+    int64_t at = least(least(silent_at(s), s->hello_at), s->resend_at);
+
+    for (size_t i = 0; i < s->config.slots; i++)
+        at = least(at, slot_deadline(&s->slots[i]));
+    if (s->phase == SESSION_DRAINING)
+        at = least(at, s->drain_at);
+    return least(at, send_deadline(s));
+}

@@ -1,0 +1,280 @@
+#include "worker/loop.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/dealer.h"
+#include "common/limits.h"
+#include "common/memory.h"
+#include "jobs/job_kind.h"
+#include "worker/core/session.h"
+#include "worker/orphans.h"
+#include "worker/signals.h"
+#include "worker/slot.h"
+
+struct loop {
+    const struct worker_config *config;
+    struct dealer *dealer;
+    struct session *session;
+    struct slot **slots;
+    struct pollfd *fds; /* signals, then SLOT_FDS of each slot */
+    struct buf out;
+    char *kinds;
+    int64_t now;
+    bool exiting;
+};
+
+/* The kinds that can be assigned, with blanks between; the caller frees. */
+static char *list_kinds(void)
+{
+    struct buf b;
+    struct status st = SUCCESS;
+
+    buf_init(&b, 64 << 10);
+    for (size_t i = 0; job_kinds[i] != NULL && !status_failed(&st); i++) {
+        if (job_kinds[i]->run != NULL)
+            st = buf_print(&b, "%s%s", b.size > 0 ? " " : "",
+                           job_kinds[i]->catalog.name);
+    }
+    return buf_take(&b);
+}
+
+static void on_message(struct loop *l, const void *data, size_t size)
+{
+    struct wire_decoded decoded;
+    struct status st = wire_decode(data, size, &decoded);
+    const struct wire_message *m = &decoded.message;
+
+    if (status_failed(&st)) {
+        log_failure("the broker sent something odd", &st);
+        return;
+    }
+    if (m->type == WIRE_WELCOME)
+        log_event(LOG_INFO, "welcome", "epoch=%llu session=%llu",
+                  (unsigned long long)m->welcome.epoch,
+                  (unsigned long long)m->welcome.session);
+    if (m->type == WIRE_ERROR)
+        log_event(LOG_WARN, "the broker refuses", "why=\"%.*s\"",
+                  (int)m->error.message.size, m->error.message.data);
+    session_on_message(l->session, l->now, m);
+    wire_release(&decoded);
+}
+
+static bool is_slot(void *self, pid_t pid)
+{
+    const struct loop *l = self;
+
+    for (int64_t i = 0; i < l->config->slots; i++) {
+        if (slot_pid(l->slots[i]) == pid)
+            return true;
+    }
+    return false;
+}
+
+static bool no_slot(void *self, pid_t pid)
+{
+    (void)self;
+    (void)pid;
+    return false;
+}
+
+static void on_signals(struct loop *l)
+{
+    int number;
+
+    while ((number = signals_next(l->fds[0].fd)) != 0) {
+        if (number == SIGCHLD) {
+            orphans_reap(is_slot, l);
+            continue;
+        }
+        log_event(LOG_INFO, "drain", "signal=%d", number);
+        session_on_drain(l->session, l->now, "drain");
+    }
+}
+
+static void on_slot_event(struct loop *l, size_t i, const struct slot_event *e)
+{
+    switch (e->type) {
+    case SLOT_PROGRESS:
+        session_on_slot_progress(l->session, l->now, i, &e->progress);
+        break;
+    case SLOT_LOG:
+        session_on_slot_log(l->session, l->now, i, e->text);
+        break;
+    case SLOT_DONE:
+        session_on_slot_done(l->session, l->now, i, &e->outcome);
+        break;
+    case SLOT_DIED:
+        log_event(LOG_WARN, "slot ended", "slot=%zu why=\"%.*s\"", i,
+                  (int)e->outcome.message.size, e->outcome.message.data);
+        session_on_slot_died(l->session, l->now, i, &e->outcome);
+        orphans_kill(is_slot, l);
+        break;
+    }
+}
+
+static void on_slots(struct loop *l)
+{
+    struct slot_event event;
+
+    for (size_t i = 0; i < (size_t)l->config->slots; i++) {
+        const struct pollfd *fds = &l->fds[1 + i * SLOT_FDS];
+
+        if ((fds[0].revents | fds[1].revents) == 0)
+            continue;
+        while (slot_next(l->slots[i], &event))
+            on_slot_event(l, i, &event);
+    }
+}
+
+static void send_message(struct loop *l, const struct wire_message *m)
+{
+    struct status st;
+
+    buf_clear(&l->out);
+    st = wire_encode(m, &l->out);
+    if (status_failed(&st))
+        log_failure("a message cannot be written", &st);
+    else
+        st = dealer_send(l->dealer, l->out.data, l->out.size);
+    if (status_failed(&st))
+        session_on_unsent(l->session, l->now);
+}
+
+static void start_job(struct loop *l, size_t i, const struct wire_message *m)
+{
+    struct status st = slot_run(l->slots[i], m);
+    const struct wire_outcome o = { .code = st.code,
+                                    .message = wire_text(st.message) };
+
+    if (status_failed(&st))
+        session_on_slot_died(l->session, l->now, i, &o);
+}
+
+static void tell_slot(struct loop *l, size_t i, const struct wire_message *m)
+{
+    struct status st = slot_tell(l->slots[i], m);
+
+    if (status_failed(&st))
+        log_failure("a slot cannot be told", &st);
+}
+
+MUST_CHECK static struct status carry_out(struct loop *l,
+                                          const struct session_action *a)
+{
+    if (a->why[0] != '\0')
+        log_event(a->type == SESSION_EXIT ? LOG_INFO : LOG_WARN, a->why,
+                  "slot=%zu", a->slot);
+    switch (a->type) {
+    case SESSION_NOTHING:
+        break;
+    case SESSION_SEND:
+        send_message(l, a->message);
+        break;
+    case SESSION_REOPEN:
+        return dealer_reopen(l->dealer);
+    case SESSION_START:
+        start_job(l, a->slot, a->message);
+        break;
+    case SESSION_TELL:
+        tell_slot(l, a->slot, a->message);
+        break;
+    case SESSION_STOP:
+        slot_stop(l->slots[a->slot]);
+        break;
+    case SESSION_KILL:
+        slot_kill(l->slots[a->slot]);
+        break;
+    case SESSION_EXIT:
+        l->exiting = true;
+        break;
+    }
+    return SUCCESS;
+}
+
+static int64_t wait_ms(const struct loop *l)
+{
+    int64_t left = session_deadline(l->session) - clock_now();
+
+    return left <= 0 ? 0 : left / NS_PER_MS + 1;
+}
+
+MUST_CHECK static struct status turn(struct loop *l)
+{
+    size_t count = (size_t)l->config->slots;
+    struct session_action action;
+    const void *data = NULL;
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        slot_poll(l->slots[i], &l->fds[1 + i * SLOT_FDS]);
+    TRY(dealer_wait(l->dealer, wait_ms(l), l->fds, 1 + count * SLOT_FDS, &data,
+                    &size),
+        "wait for the broker");
+    l->now = clock_now();
+    if (data != NULL)
+        on_message(l, data, size);
+    on_signals(l);
+    on_slots(l);
+    while (session_next(l->session, l->now, &action))
+        TRY_PLAIN(carry_out(l, &action));
+    return SUCCESS;
+}
+
+static struct session *new_session(const struct loop *l)
+{
+    const struct worker_config *c = l->config;
+    struct session_config s = {
+        .worker = c->name,
+        .slots = (uint64_t)c->slots,
+        .cpus = c->cpus,
+        .memory_bytes = c->memory,
+        .labels = c->labels,
+        .kinds = l->kinds,
+        .version = SINTER_VERSION,
+        .drain_ms = c->drain_ms,
+    };
+
+    if (getrandom(&s.incarnation, sizeof s.incarnation, 0) < 0)
+        s.incarnation = (uint64_t)clock_now();
+    return session_new(&s, clock_now());
+}
+
+struct status loop_run(const struct worker_config *config, char *const *argv)
+{
+    size_t count = (size_t)config->slots;
+    struct loop l = { .config = config };
+    struct status st;
+
+    l.kinds = list_kinds();
+    l.session = new_session(&l);
+    l.slots = xcalloc(count, sizeof(struct slot *));
+    l.fds = xcalloc(1 + count * SLOT_FDS, sizeof *l.fds);
+    buf_init(&l.out, LIMIT_MESSAGE);
+    for (size_t i = 0; i < count; i++)
+        l.slots[i] = slot_new(argv);
+    orphans_adopt();
+    l.fds[0].events = POLLIN;
+    l.fds[0].fd = -1;
+    st = signals_open(&l.fds[0].fd);
+    if (!status_failed(&st))
+        st = dealer_open(config->broker, &l.dealer);
+    while (!status_failed(&st) && !l.exiting)
+        st = turn(&l);
+    for (size_t i = 0; i < count; i++)
+        slot_kill(l.slots[i]);
+    for (size_t i = 0; i < count; i++)
+        slot_free(l.slots[i]);
+    orphans_kill(no_slot, NULL);
+    dealer_close(l.dealer);
+    signals_close(l.fds[0].fd);
+    session_free(l.session);
+    buf_release(&l.out);
+    free(l.slots);
+    free(l.fds);
+    free(l.kinds);
+    return st;
+}
