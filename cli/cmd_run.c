@@ -1,0 +1,248 @@
+#include "cli/command.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/board.h"
+#include "cli/export.h"
+#include "cli/follow.h"
+#include "cli/interrupt.h"
+#include "cli/local.h"
+#include "cli/outputs.h"
+#include "cli/prepare.h"
+#include "cli/session.h"
+#include "cli/sweep_file.h"
+#include "common/memory.h"
+
+enum {
+    LOCK_MS = 1000, /* for a short command that holds the state */
+    BOARD = 10,     /* points shown at the end */
+};
+
+struct run_settings {
+    int64_t workers, slots;
+    const char *store;
+    struct option_list set;
+};
+
+#define AT(member) offsetof(struct run_settings, member)
+static const struct option options[] = {
+    { .name = "workers",
+      .letter = 'j',
+      .type = OPTION_NUMBER,
+      .offset = AT(workers),
+      .otherwise = "0",
+      .least = 0,
+      .most = 1024,
+      .value = "N",
+      .help = "Workers; 0: one per processor" },
+    { .name = "slots",
+      .type = OPTION_NUMBER,
+      .offset = AT(slots),
+      .otherwise = "1",
+      .least = 1,
+      .most = 1024,
+      .value = "N",
+      .help = "Jobs at once in each worker" },
+    { .name = "store",
+      .type = OPTION_TEXT,
+      .offset = AT(store),
+      .value = "URL",
+      .help = "redis://HOST instead of SQLite; kept for this directory" },
+    SWEEP_FILE_SET(AT(set)),
+    { .name = NULL },
+};
+#undef AT
+
+/* One `sinter run` from start to end. */
+struct job {
+    struct sweep_file file;
+    struct session session;
+    struct outputs outputs;
+    const char **commands;
+    char sweep[SINTER_ID];
+    int64_t known;  /* jobs done before we started */
+    json_t *status; /* at the end */
+    struct board board;
+    json_t *exports;
+};
+
+static void job_release(struct job *j)
+{
+    session_release(&j->session);
+    board_release(&j->board);
+    outputs_release(&j->outputs);
+    json_decref(j->status);
+    json_decref(j->exports);
+    free(j->commands);
+    sweep_file_release(&j->file);
+}
+
+MUST_CHECK static struct status prepare(struct cli *cli, struct job *j)
+{
+    const struct run_settings *settings = cli->settings;
+
+    TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &j->file));
+    TRY_PLAIN(prepare_sources(cli, &j->file));
+    TRY_PLAIN(outputs_read(j->file.document, &j->outputs));
+    for (size_t i = 0; i < j->outputs.count; i++)
+        TRY_PLAIN(cli_here(cli, export_check(j->outputs.directories[i])));
+    j->commands = prepare_commands(j->file.document);
+    j->exports = json_array();
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status start(struct cli *cli, struct job *j)
+{
+    const struct run_settings *settings = cli->settings;
+    char purpose[128];
+    struct local_settings local = {
+        .state = cli->options->state,
+        .store = settings->store,
+        .purpose = purpose,
+        .wait_ms = LOCK_MS,
+        .commands = j->commands,
+    };
+    struct local *farm = NULL;
+
+    (void)snprintf(purpose, sizeof purpose, "run %.100s", cli->operands[0]);
+    TRY_PLAIN(cli_here(cli, local_start(&local, &farm)));
+    return session_open_local(cli, farm, &j->session);
+}
+
+/* Submitted before the first worker is there, so that what was known can be
+ * told from what is computed now. */
+MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
+{
+    const struct run_settings *settings = cli->settings;
+    AUTO(json_release) json_t *status = NULL;
+    size_t workers =
+        settings->workers == 0 ? local_processors() : (size_t)settings->workers;
+    bool duplicate = false;
+
+    TRY_PLAIN(
+        session_submit(&j->session, j->file.document, j->sweep, &duplicate));
+    TRY_PLAIN(follow_status(&j->session, j->sweep, &status));
+    j->known = json_int_or(json_object_get(status, "jobs"), "done", 0);
+    cli_note(cli, "%s  %s  %lld trials, %zu worker%s%s",
+             json_text_or(status, "name", "?"), j->sweep,
+             (long long)json_int_or(status, "trials", 0), workers,
+             workers == 1 ? "" : "s",
+             !duplicate                 ? ""
+             : follow_has_ended(status) ? "; it was run before"
+                                        : "; going on where it was");
+    return cli_here(cli, local_start_workers(j->session.local, workers,
+                                             (size_t)settings->slots));
+}
+
+static void tell_stopped(const struct cli *cli, const struct job *j)
+{
+    cli_note(cli,
+             "stopped; what is done is kept in %s. The same command goes "
+             "on: sinter run %s",
+             cli->options->state, j->file.input.file);
+}
+
+static int64_t computed(const struct job *j)
+{
+    return json_int_or(json_object_get(j->status, "jobs"), "done", 0) -
+           j->known;
+}
+
+/* Winners as directories, as `outputs` of the file says. */
+MUST_CHECK static struct status export_winners(struct cli *cli, struct job *j)
+{
+    for (size_t i = 0; i < j->outputs.count && i < j->board.ranks.count; i++) {
+        struct export_wish wish = {
+            .sweep = j->sweep,
+            .trial = j->board.ranks.items[i].trial,
+            .directory = j->outputs.directories[i],
+            .shard_bytes = j->outputs.shard_bytes,
+        };
+        struct export_outcome outcome;
+
+        TRY_PLAIN(export_trial(cli, &j->session, &wish, &outcome));
+        (void)json_array_append_new(
+            j->exports,
+            json_pack("{s:I, s:s, s:s, s:b}", "trial", (json_int_t)wish.trial,
+                      "directory", wish.directory, "digest", outcome.digest,
+                      "present", (int)outcome.present));
+        cli_note(cli,
+                 outcome.present ? "#%llu is in %s already, unchanged"
+                                 : "#%llu is written to %s",
+                 (unsigned long long)wish.trial, wish.directory);
+    }
+    return SUCCESS;
+}
+
+static void print_json(const struct cli *cli, const struct job *j)
+{
+    AUTO(json_release)
+    json_t *body =
+        json_pack("{s:s, s:O, s:I, s:I, s:O}", "sweep", j->sweep, "status",
+                  j->status, "computed", (json_int_t)computed(j), "known",
+                  (json_int_t)j->known, "exports", j->exports);
+
+    if (j->board.metric != NULL)
+        (void)json_object_set_new(body, "best", board_json(&j->board, BOARD));
+    cli_print_document(cli, "run", body);
+}
+
+MUST_CHECK static struct status finish(struct cli *cli, struct job *j)
+{
+    struct status st;
+
+    follow_verdict(cli, j->status);
+    TRY_PLAIN(board_load(&j->session, j->sweep, NULL, true, &j->board));
+    if (!cli->options->json && !cli->options->quiet)
+        board_print(cli, &j->board, BOARD);
+    cli_note(cli, "computed %lld jobs, already known %lld",
+             (long long)computed(j), (long long)j->known);
+    st = export_winners(cli, j);
+    if (cli->options->json)
+        print_json(cli, j);
+    else if (cli->options->quiet)
+        fprintf(cli->out.stream, "%s\n", j->sweep);
+    return st;
+}
+
+MUST_CHECK static struct status work(struct cli *cli, struct job *j)
+{
+    TRY_PLAIN(prepare(cli, j));
+    TRY_PLAIN(start(cli, j));
+    TRY_PLAIN(submit(cli, j));
+    TRY_PLAIN(
+        follow_sweep(cli, &j->session, j->sweep, FOLLOW_PROGRESS, &j->status));
+    return finish(cli, j);
+}
+
+MUST_CHECK static struct status run(struct cli *cli)
+{
+    struct job j;
+    struct status st;
+
+    memset(&j, 0, sizeof j);
+    interrupt_catch();
+    st = work(cli, &j);
+    if (st.code == STATUS_CANCELLED && interrupt_seen() && j.sweep[0] != '\0')
+        tell_stopped(cli, &j);
+    job_release(&j);
+    return st;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "Run a sweep on this machine: nothing to set up",
+    .usage = "FILE",
+    .details = "  Starts a broker and workers for as long as it runs, keeps "
+               "everything in .sinter\n  and prints the best points. The same "
+               "command again goes on, or reports what\n  is known. Exit 7 if "
+               "too many trials failed, 130 after Ctrl-C.\n",
+    .group = COMMAND_START,
+    .options = options,
+    .settings_size = sizeof(struct run_settings),
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,38 @@
+#include "cli/command.h"
+
+#include <string.h>
+
+extern const struct command command_best, command_cancel, command_check,
+    command_export, command_help_command, command_init, command_logs,
+    command_ls, command_plan, command_retry, command_run, command_status,
+    command_submit, command_trials, command_version, command_watch,
+    command_workers;
+
+const struct command *const commands[] = {
+    &command_init,         &command_check,   &command_plan,
+    &command_run,          &command_submit,  &command_ls,
+    &command_status,       &command_watch,   &command_logs,
+    &command_trials,       &command_best,    &command_export,
+    &command_cancel,       &command_retry,   &command_workers,
+    &command_help_command, &command_version, NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+    for (const struct command *const *c = commands; *c != NULL; c++) {
+        if (strcmp((*c)->name, name) == 0)
+            return *c;
+    }
+    return NULL;
+}
+
+const char *command_suggest(const char *name)
+{
+    const char *words[COUNT_OF(commands)];
+    size_t count = 0;
+
+    for (const struct command *const *c = commands; *c != NULL; c++)
+        words[count++] = (*c)->name;
+    words[count] = NULL;
+    return option_nearest(name, words);
+}

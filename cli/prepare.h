@@ -1,0 +1,22 @@
+/* prepare.h -- what the CLI learns before a sweep is sent. */
+#ifndef SINTER_CLI_PREPARE_H
+#define SINTER_CLI_PREPARE_H
+
+#include "cli/cli.h"
+#include "cli/sweep_file.h"
+#include "common/http.h"
+
+/* A client for short looks: gives up soon, ends on Ctrl-C. */
+MUST_CHECK struct status prepare_http(struct http **ret_http);
+
+/* Give every source of the document a version, and local scripts of commands
+ * their digest, so that changed inputs are new work; what is out of reach is
+ * warned of. */
+MUST_CHECK struct status prepare_sources(struct cli *cli,
+                                         struct sweep_file *file);
+
+/* Programs that the document's external evaluators start, NULL-terminated;
+ * the caller frees the array, the texts are the document's. */
+const char **prepare_commands(const json_t *document);
+
+#endif

@@ -1,0 +1,206 @@
+#include "cli/session.h"
+
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/sweep_file.h"
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/memory.h"
+
+static const char default_endpoint[] = "tcp://127.0.0.1:7421";
+
+enum {
+    DEFAULT_PORT = 7421,
+    GUESS_MS = 2000, /* for an endpoint nobody named */
+    FIND_MS = 5000,  /* for a neighbour's broker to come up or go */
+    TEND_MS = 50,
+    PATIENCE_MS = 60000, /* a local broker may be starting again */
+};
+
+static bool idle(void *self)
+{
+    struct session *s = self;
+
+    if (s->local != NULL && !status_failed(&s->trouble))
+        s->trouble = local_tend(s->local);
+    return interrupt_seen() || status_failed(&s->trouble);
+}
+
+MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
+                                     int64_t timeout_ms)
+{
+    struct sinter_settings settings = {
+        .endpoint = endpoint,
+        .timeout_ms = timeout_ms,
+        .idle = idle,
+        .self = s,
+    };
+
+    interrupt_catch();
+    return sinter_connect(&settings, &s->client);
+}
+
+/* "host" and "host:port" are TCP. */
+static char *full_endpoint(const char *text)
+{
+    if (strstr(text, "://") != NULL)
+        return xstrdup(text);
+    if (strchr(text, ':') != NULL)
+        return xasprintf("tcp://%s", text);
+    return xasprintf("tcp://%s:%d", text, DEFAULT_PORT);
+}
+
+static void clear(struct session *s)
+{
+    s->client = NULL;
+    s->local = NULL;
+    s->trouble = SUCCESS;
+    s->missing = NULL;
+}
+
+MUST_CHECK static struct status open_named(const struct cli *cli,
+                                           struct session *s)
+{
+    AUTO(free_pointer) char *endpoint = full_endpoint(cli->options->broker);
+
+    return dial(s, endpoint, cli->options->timeout_ms);
+}
+
+/* The broker of a neighbour if one works on the state, else one of our own. */
+MUST_CHECK static struct status open_state(struct cli *cli, struct session *s)
+{
+    struct local_settings settings = {
+        .state = cli->options->state,
+        .purpose = cli->command->name,
+    };
+    int64_t give_up = clock_now() + FIND_MS * NS_PER_MS;
+    struct status st;
+
+    interrupt_catch();
+    do {
+        AUTO(free_pointer) char *endpoint = NULL;
+
+        st = local_start(&settings, &s->local);
+        if (!status_failed(&st))
+            return dial(s, local_endpoint(s->local), PATIENCE_MS);
+        if (st.code != STATUS_UNAVAILABLE)
+            return cli_here(cli, st);
+        endpoint = local_find(cli->options->state);
+        if (endpoint != NULL)
+            return dial(s, endpoint, cli->options->timeout_ms);
+        clock_sleep_ms(TEND_MS);
+    } while (clock_now() < give_up && !interrupt_seen());
+    return st;
+}
+
+static bool has_state(const struct cli *cli)
+{
+    AUTO(free_pointer) char *lock = xasprintf("%s/lock", cli->options->state);
+
+    return file_exists(lock);
+}
+
+MUST_CHECK static struct status open_guess(const struct cli *cli,
+                                           struct session *s)
+{
+    s->missing = cli->options->state;
+    return dial(s, default_endpoint, GUESS_MS);
+}
+
+MUST_CHECK static struct status closed_on_failure(struct session *s,
+                                                  struct status st)
+{
+    if (status_failed(&st))
+        session_release(s);
+    return st;
+}
+
+struct status session_open(struct cli *cli, struct session *s)
+{
+    clear(s);
+    if (cli->options->broker != NULL)
+        return closed_on_failure(s, open_named(cli, s));
+    if (has_state(cli))
+        return closed_on_failure(s, open_state(cli, s));
+    return closed_on_failure(s, open_guess(cli, s));
+}
+
+struct status session_open_farm(struct cli *cli, struct session *s)
+{
+    AUTO(free_pointer) char *neighbour = NULL;
+
+    clear(s);
+    if (cli->options->broker != NULL)
+        return closed_on_failure(s, open_named(cli, s));
+    neighbour = local_find(cli->options->state);
+    if (neighbour != NULL)
+        return closed_on_failure(s,
+                                 dial(s, neighbour, cli->options->timeout_ms));
+    return closed_on_failure(s, open_guess(cli, s));
+}
+
+struct status session_open_local(struct cli *cli, struct local *local,
+                                 struct session *s)
+{
+    int64_t timeout_ms = cli->options->timeout_ms;
+
+    clear(s);
+    s->local = local;
+    return dial(s, local_endpoint(local),
+                timeout_ms > PATIENCE_MS ? timeout_ms : PATIENCE_MS);
+}
+
+void session_release(struct session *s)
+{
+    sinter_close(s->client);
+    local_stop(s->local);
+    clear(s);
+}
+
+/* The story that matters when a call failed. */
+static struct status told(const struct session *s, struct status st)
+{
+    if (st.code == STATUS_CANCELLED && status_failed(&s->trouble))
+        return s->trouble;
+    if (st.code == STATUS_UNAVAILABLE && s->missing != NULL)
+        return FAIL(STATUS_UNAVAILABLE,
+                    "there is no farm in %s, and no broker answers at %s; "
+                    "start with: sinter run FILE, or name the broker of a farm "
+                    "(--broker or SINTER_BROKER)",
+                    s->missing, default_endpoint);
+    return st;
+}
+
+struct status session_ask(struct session *s, const char *verb,
+                          json_t *arguments, json_t **ret_answer)
+{
+    struct status st = sinter_query(s->client, verb, arguments, ret_answer);
+
+    json_decref(arguments);
+    return told(s, st);
+}
+
+struct status session_submit(struct session *s, const json_t *document,
+                             char ret_sweep[SINTER_ID], bool *ret_duplicate)
+{
+    AUTO(free_pointer) char *text = json_canonical(document);
+    char idempotency[DIGEST_TEXT];
+
+    sweep_file_idempotency(document, idempotency);
+    return told(s, sinter_submit(s->client, text, strlen(text), idempotency,
+                                 ret_sweep, ret_duplicate));
+}
+
+bool session_sleep(struct session *s, int64_t ms)
+{
+    int64_t until = clock_now() + ms * NS_PER_MS;
+
+    while (clock_now() < until) {
+        if (idle(s))
+            return true;
+        clock_sleep_ms(ms < TEND_MS ? ms : TEND_MS);
+    }
+    return idle(s);
+}

@@ -1,0 +1,258 @@
+#include "client/sinter.h"
+
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/dealer.h"
+#include "common/limits.h"
+#include "common/memory.h"
+#include "common/wire.h"
+
+enum {
+    TIMEOUT_MS = 10 * 1000,
+    IDLE_MS = 100,    /* longest sleep between two calls of idle() */
+    CONNECT_MS = 10,  /* between two tries while nobody is there */
+    RESEND_MS = 2000, /* unanswered so long: sent again, then doubled */
+    RESEND_MOST_MS = 8000,
+};
+
+struct sinter {
+    struct sinter_settings settings; /* `endpoint` is ours */
+    char *endpoint;
+    struct dealer *dealer;
+    uint64_t request; /* of the running or last call */
+};
+
+/* One request on its way. */
+struct exchange {
+    struct buf message;
+    int64_t give_up;   /* ns */
+    int64_t resend_at; /* ns */
+    int64_t resend_ms;
+    bool sent;
+};
+
+struct status sinter_connect(const struct sinter_settings *settings,
+                             struct sinter **ret_client)
+{
+    struct sinter *s = xnew(struct sinter);
+    struct status st;
+
+    s->settings = *settings;
+    s->endpoint = xstrdup(settings->endpoint);
+    s->settings.endpoint = s->endpoint;
+    if (s->settings.timeout_ms == 0)
+        s->settings.timeout_ms = TIMEOUT_MS;
+    /* Another client's late answer is never taken for ours. */
+    s->request = (uint64_t)clock_now();
+    st = dealer_open(s->endpoint, &s->dealer);
+    if (status_failed(&st)) {
+        sinter_close(s);
+        return status_wrap(st, "broker %s", settings->endpoint);
+    }
+    *ret_client = s;
+    return SUCCESS;
+}
+
+void sinter_close(struct sinter *s)
+{
+    if (s == NULL)
+        return;
+    dealer_close(s->dealer);
+    free(s->endpoint);
+    free(s);
+}
+
+/* A message that was sent but never answered went to a broker that is gone or
+ * to a connection that is dead without knowing it: make a new one. */
+MUST_CHECK static struct status send_if_due(struct sinter *s,
+                                            struct exchange *e)
+{
+    int64_t now = clock_now();
+    struct status st;
+
+    if (e->sent && now < e->resend_at)
+        return SUCCESS;
+    if (e->sent)
+        TRY_PLAIN(dealer_reopen(s->dealer));
+    e->sent = false;
+    st = dealer_send(s->dealer, e->message.data, e->message.size);
+    if (status_failed(&st))
+        return st.code == STATUS_UNAVAILABLE ? SUCCESS : st;
+    e->sent = true;
+    e->resend_at = now + e->resend_ms * NS_PER_MS;
+    e->resend_ms =
+        e->resend_ms * 2 < RESEND_MOST_MS ? e->resend_ms * 2 : RESEND_MOST_MS;
+    return SUCCESS;
+}
+
+/* The request a message answers; 0: none. */
+static uint64_t request_of(const struct wire_message *m)
+{
+    switch (m->type) {
+    case WIRE_ACCEPTED:
+        return m->accepted.request;
+    case WIRE_ANSWER:
+        return m->answer.request;
+    case WIRE_ERROR:
+        return m->error.request;
+    default:
+        return 0;
+    }
+}
+
+static struct status refused(uint64_t code, struct wire_bytes message)
+{
+    enum status_code known = STATUS_FAILED;
+
+    if (code > STATUS_SUCCESS && code < STATUS_COUNT)
+        known = (enum status_code)code;
+    return FAIL(known, "%.*s", (int)message.size, message.data);
+}
+
+/* Wait a little; ret_done when `decoded` holds the answer of this request. */
+MUST_CHECK static struct status receive(struct sinter *s,
+                                        const struct exchange *e,
+                                        struct wire_decoded *decoded,
+                                        bool *ret_done)
+{
+    const void *data = NULL;
+    size_t size = 0;
+
+    *ret_done = false;
+    TRY_PLAIN(dealer_wait(s->dealer, e->sent ? IDLE_MS : CONNECT_MS, NULL, 0,
+                          &data, &size));
+    if (data == NULL)
+        return SUCCESS;
+    TRY(wire_decode(data, size, decoded), "answer of broker %s", s->endpoint);
+    if (request_of(&decoded->message) == s->request) {
+        *ret_done = true;
+        return SUCCESS;
+    }
+    wire_release(decoded); /* of a call that was given up */
+    return SUCCESS;
+}
+
+static struct status no_answer(const struct sinter *s, const struct exchange *e)
+{
+    double seconds = (double)s->settings.timeout_ms / 1000.0;
+
+    if (e->sent)
+        return FAIL(STATUS_TIMED_OUT,
+                    "broker %s did not answer within %.3g s; it may be busy: "
+                    "try again, or with a longer --timeout",
+                    s->endpoint, seconds);
+    return FAIL(STATUS_UNAVAILABLE,
+                "no broker answers at %s (tried for %.3g s); is "
+                "sinter-broker running, and is this its --clients endpoint?",
+                s->endpoint, seconds);
+}
+
+MUST_CHECK static struct status converse(struct sinter *s, struct exchange *e,
+                                         struct wire_decoded *ret_decoded)
+{
+    bool done = false;
+
+    e->give_up = clock_now() + s->settings.timeout_ms * NS_PER_MS;
+    e->resend_ms = RESEND_MS;
+    while (!done) {
+        if (s->settings.idle != NULL && s->settings.idle(s->settings.self))
+            return FAIL(STATUS_CANCELLED,
+                        "interrupted while waiting for "
+                        "broker %s",
+                        s->endpoint);
+        if (clock_now() > e->give_up)
+            return no_answer(s, e);
+        TRY(send_if_due(s, e), "broker %s", s->endpoint);
+        TRY_PLAIN(receive(s, e, ret_decoded, &done));
+    }
+    if (ret_decoded->message.type == WIRE_ERROR) {
+        struct status st = refused(ret_decoded->message.error.code,
+                                   ret_decoded->message.error.message);
+
+        wire_release(ret_decoded);
+        return st;
+    }
+    return SUCCESS;
+}
+
+/* Send `m` and wait; the answer must be of type `wanted`. */
+MUST_CHECK static struct status call(struct sinter *s,
+                                     const struct wire_message *m,
+                                     enum wire_type wanted,
+                                     struct wire_decoded *ret_decoded)
+{
+    struct exchange e = { .sent = false };
+    struct status st;
+
+    buf_init(&e.message, LIMIT_MESSAGE + WIRE_HEADER);
+    st = wire_encode(m, &e.message);
+    if (!status_failed(&st))
+        st = converse(s, &e, ret_decoded);
+    buf_release(&e.message);
+    if (status_failed(&st))
+        return st;
+    if (ret_decoded->message.type == wanted)
+        return SUCCESS;
+    wire_release(ret_decoded);
+    return FAIL(STATUS_CORRUPT, "broker %s answered a %s with something else",
+                s->endpoint, wire_name(m->type));
+}
+
+struct status sinter_submit(struct sinter *s, const void *compiled, size_t size,
+                            const char *idempotency, char ret_sweep[SINTER_ID],
+                            bool *ret_duplicate)
+{
+    struct wire_message m = { .type = WIRE_SUBMIT };
+    struct wire_decoded d = { .lists = NULL };
+    struct wire_accepted *a = &d.message.accepted;
+
+    if (size > LIMIT_COMPILED)
+        return FAIL(STATUS_TOO_BIG,
+                    "the compiled sweep has %zu bytes, at most %d are taken",
+                    size, (int)LIMIT_COMPILED);
+    m.submit.request = ++s->request;
+    m.submit.idempotency = wire_text(idempotency);
+    m.submit.compiled.data = compiled;
+    m.submit.compiled.size = size;
+    TRY(call(s, &m, WIRE_ACCEPTED, &d), "submit");
+    snprintf(ret_sweep, SINTER_ID, "%.*s", (int)a->sweep.size, a->sweep.data);
+    *ret_duplicate = a->duplicate != 0;
+    wire_release(&d);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status take_answer(const struct wire_answer *a,
+                                            const char *verb,
+                                            json_t **ret_answer)
+{
+    if (a->code != STATUS_SUCCESS)
+        return refused(a->code, a->message);
+    if (a->body.size == 0) {
+        *ret_answer = json_object();
+        return SUCCESS;
+    }
+    TRY(json_parse(a->body.data, a->body.size, "answer of the broker",
+                   ret_answer),
+        "%s", verb);
+    return SUCCESS;
+}
+
+struct status sinter_query(struct sinter *s, const char *verb,
+                           const json_t *arguments, json_t **ret_answer)
+{
+    struct wire_message m = { .type = WIRE_QUERY };
+    AUTO(free_pointer) char *text = NULL;
+    struct wire_decoded d = { .lists = NULL };
+    struct status st;
+
+    text = arguments == NULL ? xstrdup("{}") : json_canonical(arguments);
+    m.query.request = ++s->request;
+    m.query.verb = wire_text(verb);
+    m.query.arguments = wire_text(text);
+    TRY_PLAIN(call(s, &m, WIRE_ANSWER, &d));
+    st = take_answer(&d.message.answer, verb, ret_answer);
+    wire_release(&d);
+    return st;
+}

@@ -1,0 +1,23 @@
+foreach(name number table selector leaderboard trial_table outputs artifact
+        progress)
+  sinter_test(unit/cli/test_${name}.c LABEL unit LINK sinter_cli)
+endforeach()
+sinter_test(contract/test_commands.c LABEL contract TIMEOUT 120 LINK sinter_cli
+  ARGS $<TARGET_FILE:sinter>)
+add_test(NAME contract.cli_manual
+  COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/contract/cli_manual.sh
+          ${PROJECT_BINARY_DIR}/bin)
+set_tests_properties(contract.cli_manual PROPERTIES LABELS contract)
+
+# Real processes; each script gets the directory of the programs.
+foreach(script run errors interrupt kill farm export commands)
+  add_test(NAME integration.cli.${script}
+    COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_${script}.sh
+            ${PROJECT_BINARY_DIR}/bin)
+  list(APPEND integration integration.cli.${script})
+endforeach()
+add_test(NAME integration.cli.kill_redis
+  COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_kill.sh
+          ${PROJECT_BINARY_DIR}/bin redis)
+set_tests_properties(${integration} integration.cli.kill_redis
+  PROPERTIES LABELS integration TIMEOUT 180)

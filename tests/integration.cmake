@@ -1,0 +1,13 @@
+# Whole sweeps on real processes; each script gets the directory of the
+# programs.
+foreach(script shards_restart faults identical quickstart dashboard)
+  add_test(NAME integration.${script}
+    COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
+            ${PROJECT_BINARY_DIR}/bin)
+  set_tests_properties(integration.${script} PROPERTIES
+    LABELS integration TIMEOUT 300)
+endforeach()
+add_test(NAME integration.deploy_flags
+  COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/check_deploy.sh
+          ${PROJECT_BINARY_DIR}/bin)
+set_tests_properties(integration.deploy_flags PROPERTIES LABELS integration)

@@ -1,0 +1,64 @@
+#!/bin/bash
+# A farm of separate programs: submit, watch, cancel, retry, workers; results
+# do not depend on the number of workers or the store.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh" "$1"
+. "$here/noop.sh"
+
+broker farm
+worker w1
+worker w2
+export SINTER_BROKER=$CLIENTS
+
+two_workers() { [ "$(sinter -q workers | wc -l)" = 2 ]; }
+wait_until 20 "two workers" two_workers
+
+noop_sweep first.yaml first 20 10ms
+id=$(sinter submit first.yaml 2>/dev/null)
+assert_equal "the same file is the same sweep" "$(sinter submit first.yaml 2>err.txt)" "$id"
+assert_contains err.txt "submitted before"
+assert_exit 0 sinter watch "$id"
+assert_contains out.txt "work.value"
+assert_contains err.txt " 20/20"
+assert_exit 0 sinter watch "${id:0:6}" --json
+[ "$(grep -c '"schema":"sinter.status/1"' out.txt)" -ge 1 ] || fail "no JSON lines"
+assert_exit 0 sinter submit first.yaml --wait
+sinter trials "$id" -o csv --columns id,state,x,work.value >two.csv
+
+# Ctrl-C ends the watching, not the sweep.
+noop_sweep slow.yaml slow 60 100ms
+start watch sinter submit slow.yaml --watch
+wait_until 20 "the sweep" sinter status slow
+wait_until 20 "the watcher" grep -q submitted watch.log
+stop watch INT
+assert_equal "exit of an interrupted watch" "$STATUS" 130
+assert_contains watch.log "sinter watch s-"
+assert_contains watch.log "cancel s-"
+
+assert_exit 0 sinter cancel slow
+cancelled() { sinter status slow | grep -q cancelled; }
+wait_until 20 "the cancel" cancelled
+assert_exit 7 sinter watch slow
+assert_exit 0 sinter retry slow
+assert_exit 0 sinter watch slow
+assert_contains err.txt " 60/60"
+
+# Workers that leave are no failure.
+stop w1
+assert_equal "exit of a drained worker" "$STATUS" 0
+stop w2
+
+# One worker, another store: the same bytes.
+port=$(free_port)
+redis redis "$port"
+unset HTTP
+broker other --store "redis://127.0.0.1:$port" --namespace other
+worker w3
+SINTER_BROKER=$CLIENTS
+assert_exit 0 sinter submit first.yaml --watch
+sinter trials first -o csv --columns id,state,x,work.value >one.csv
+assert_same two.csv one.csv
+stop w3
+stop other
+assert_equal "exit of a stopped broker" "$STATUS" 0
