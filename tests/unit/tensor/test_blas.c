@@ -80,7 +80,7 @@ static void test_products_of_parts_of_rows(void **state)
     fill(&x);
     blas_multiply(&p, x.c, 60);
     for (size_t i = 0; i < p.m; i++) {
-        float row[11];
+        float row[11] = { 0 }; /* 0 times what is there may be NaN */
 
         reference_multiply(1, p.n, p.k, 0.25,
                            (struct reference_matrix){ x.a + i * 40, 40, 0 },
