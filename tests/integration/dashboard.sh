@@ -23,7 +23,7 @@ assert_equal "an unknown asset" "$(cat code.txt)" 404
 
 curl -sS "$base/api/v1/sweeps" >sweeps.json
 id=$(jq -r '.sweeps[] | select(.name == "seen") | .id' sweeps.json)
-assert_equal "state" "$(curl -sS "$base/api/v1/sweeps/$id" | jq -r .state)" done
+assert_equal "state" "$(curl -sS "$base/api/v1/sweeps/$id" | jq -r .state)" "done"
 assert_equal "trials" \
     "$(curl -sS "$base/api/v1/sweeps/$id/trials" | jq '[.trials[] | select(.state == "done")] | length')" 3
 curl -sS "$base/metrics" >metrics.txt
