@@ -1,4 +1,4 @@
-foreach(module status buf map json digest philox file option clock log)
+foreach(module status buf map json digest philox file option clock log utf8)
   sinter_test(unit/common/test_${module}.c LABEL unit LINK sinter_common)
 endforeach()
 sinter_test(contract/test_wire.c LABEL contract LINK sinter_common)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "common/utf8.h"
 
 enum {
     LONGEST_LINE = 4096, /* longer ones are cut in two */
@@ -31,29 +32,6 @@ void slot_log_clear(struct slot_log *l)
     buf_clear(&l->tail);
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `at`; 0: none begins here. */
-static size_t sequence(const unsigned char *at, size_t left)
-{
-    size_t size = at[0] < 0x80   ? 1
-                  : at[0] < 0xc2 ? 0
-                  : at[0] < 0xe0 ? 2
-                  : at[0] < 0xf0 ? 3
-                  : at[0] < 0xf5 ? 4
-                                 : 0;
-
-    if (size == 0 || size > left)
-        return 0;
-    for (size_t i = 1; i < size; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    /* overlong, surrogates, beyond U+10FFFF */
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return size;
-}
-
 static void add(struct buf *b, const char *data, size_t size)
 {
     struct status st = buf_add(b, data, size);
@@ -68,7 +46,7 @@ static void add_clean(struct buf *out, const char *data, size_t size)
 
     while (i < size) {
         unsigned char c = (unsigned char)data[i];
-        size_t good = sequence((const unsigned char *)data + i, size - i);
+        size_t good = utf8_sequence((const unsigned char *)data + i, size - i);
 
         if (good == 0 || (c < 0x20 && c != '\t') || c == 0x7f) {
             add(out, "?", 1);

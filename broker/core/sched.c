@@ -10,6 +10,7 @@
 #include "broker/core/verdict.h"
 #include "common/limits.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -64,28 +65,6 @@ const char *sched_intern(struct sched *s, const char *text, size_t size)
     return copy;
 }
 
-/* Length of the UTF-8 sequence that begins here; 0: none does. */
-static size_t sequence_length(const unsigned char *at, size_t left)
-{
-    size_t length = at[0] < 0x80   ? 1
-                    : at[0] < 0xc2 ? 0
-                    : at[0] < 0xe0 ? 2
-                    : at[0] < 0xf0 ? 3
-                    : at[0] < 0xf5 ? 4
-                                   : 0;
-
-    if (length == 0 || length > left || at[0] == 0)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates and what lies beyond the last plane. */
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 char *sched_clean(struct wire_bytes bytes)
 {
     char *text = xcalloc(bytes.size + 1, 1);
@@ -95,9 +74,9 @@ char *sched_clean(struct wire_bytes bytes)
         memcpy(text, bytes.data, bytes.size);
     while (at < bytes.size) {
         size_t length =
-            sequence_length((const unsigned char *)text + at, bytes.size - at);
+            utf8_sequence((const unsigned char *)text + at, bytes.size - at);
 
-        if (length == 0)
+        if (length == 0 || text[at] == '\0')
             text[at++] = '?';
         else
             at += length;
