@@ -13,7 +13,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/philox.h"
-#include "jobs/merge_run.h"
+#include "jobs/merge/merge_run.h"
 
 enum { TASKS = 4, TENSORS = 16, RUNS = 3, ALIGN = 64 };
 

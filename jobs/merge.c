@@ -8,7 +8,7 @@
 
 #include "common/memory.h"
 #include "jobs/job_kind.h"
-#include "jobs/merge_config.h"
+#include "jobs/merge/merge_config.h"
 
 static const char *const method_words[] = {
     "linear",    "average", "task_arithmetic", "ties", "dare_linear",

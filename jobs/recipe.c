@@ -8,7 +8,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
-#include "jobs/merge_run.h"
+#include "jobs/merge/merge_run.h"
 #include "tensor/safetensors.h"
 
 enum { ALIGN = 64 };

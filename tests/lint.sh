@@ -11,5 +11,5 @@ git ls-files -z 'common/*.c' 'tensor/*.c' 'model/*.c' 'sweep/*.c' 'jobs/*.c' \
 cppcheck --project="$build/compile_commands.json" -j 2 --quiet \
     --enable=warning,performance,portability --inline-suppr \
     --suppress=missingIncludeSystem --suppress='*:*tests/*' \
-    --suppress='internalAstError:*jobs/merge_kernel.c' \
+    --suppress='internalAstError:*jobs/merge/merge_kernel.c' \
     --error-exitcode=1

@@ -1,6 +1,6 @@
 #include "support/test.h"
 
-#include "jobs/depth.h"
+#include "jobs/merge/depth.h"
 
 static json_t *parse(const char *text)
 {

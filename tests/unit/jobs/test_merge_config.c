@@ -1,6 +1,6 @@
 #include "support/test.h"
 
-#include "jobs/merge_config.h"
+#include "jobs/merge/merge_config.h"
 
 #define AB   "\"models\": [{\"model\": \"a\"}, {\"model\": \"b\"}]"
 #define BASE "\"base_model\": \"base\""

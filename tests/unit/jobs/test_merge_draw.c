@@ -1,6 +1,6 @@
 #include "support/test.h"
 
-#include "jobs/merge_draw.h"
+#include "jobs/merge/merge_draw.h"
 
 enum { COUNT = 1000 };
 

@@ -4,7 +4,7 @@
 
 #include "common/digest.h"
 #include "common/memory.h"
-#include "jobs/merge_run.h"
+#include "jobs/merge/merge_run.h"
 #include "support/small_model.h"
 #include "tensor/reduce.h"
 

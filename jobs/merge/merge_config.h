@@ -3,8 +3,8 @@
 #define SINTER_JOBS_MERGE_CONFIG_H
 
 #include "common/json.h"
-#include "jobs/depth.h"
-#include "jobs/merge_method.h"
+#include "jobs/merge/depth.h"
+#include "jobs/merge/merge_method.h"
 
 /* Everything in it is borrowed from the parameters it was read from. */
 struct merge_config {

@@ -1,4 +1,4 @@
-#include "jobs/merge_pcb.h"
+#include "jobs/merge/merge_pcb.h"
 
 #include <assert.h>
 #include <math.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge_kernel.h"
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_kernel.h"
+#include "jobs/merge/merge_survey.h"
 #include "tensor/select.h"
 
 /* Rounds: magnitudes twice for the clip bounds, then scores twice. */

@@ -1,4 +1,4 @@
-#include "jobs/merge_config.h"
+#include "jobs/merge/merge_config.h"
 
 #include <math.h>
 #include <string.h>

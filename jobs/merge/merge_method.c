@@ -1,10 +1,10 @@
-#include "jobs/merge_method.h"
+#include "jobs/merge/merge_method.h"
 
 #include <string.h>
 
-#include "jobs/merge_kernel.h"
-#include "jobs/merge_pcb.h"
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_kernel.h"
+#include "jobs/merge/merge_pcb.h"
+#include "jobs/merge/merge_survey.h"
 
 const struct merge_parameter_row merge_parameters[MERGE_PARAMETERS] = {
     [MERGE_WEIGHT] = { "weight", "how much of this model is taken" },

@@ -1,9 +1,9 @@
-#include "jobs/merge_kernel.h"
+#include "jobs/merge/merge_kernel.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_survey.h"
 #include "tensor/elementwise.h"
 #include "tensor/isa.h"
 

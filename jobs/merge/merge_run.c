@@ -1,4 +1,4 @@
-#include "jobs/merge_run.h"
+#include "jobs/merge/merge_run.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge_plan.h"
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_plan.h"
+#include "jobs/merge/merge_survey.h"
 #include "tensor/reduce.h"
 
 enum {

@@ -6,8 +6,8 @@
 #ifndef SINTER_JOBS_MERGE_RUN_H
 #define SINTER_JOBS_MERGE_RUN_H
 
-#include "jobs/merge_config.h"
-#include "jobs/merge_draw.h"
+#include "jobs/merge/merge_config.h"
+#include "jobs/merge/merge_draw.h"
 
 struct merge_inputs {
     const struct tensor_set *base; /* of config->base; NULL without one */

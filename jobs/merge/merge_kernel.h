@@ -5,7 +5,7 @@
 #ifndef SINTER_JOBS_MERGE_KERNEL_H
 #define SINTER_JOBS_MERGE_KERNEL_H
 
-#include "jobs/merge_method.h"
+#include "jobs/merge/merge_method.h"
 
 /* out = sum w_i t_i, divided by sum w_i when normalize. */
 void merge_combine_linear(const struct merge_step *step,

@@ -1,4 +1,4 @@
-#include "jobs/merge_draw.h"
+#include "jobs/merge/merge_draw.h"
 
 #include <math.h>
 #include <string.h>

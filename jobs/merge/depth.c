@@ -1,4 +1,4 @@
-#include "jobs/depth.h"
+#include "jobs/merge/depth.h"
 
 #include <math.h>
 #include <stdio.h>

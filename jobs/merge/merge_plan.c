@@ -1,4 +1,4 @@
-#include "jobs/merge_plan.h"
+#include "jobs/merge/merge_plan.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_survey.h"
 
 enum { LABEL = 128 };
 

@@ -2,7 +2,7 @@
 #ifndef SINTER_JOBS_MERGE_PLAN_H
 #define SINTER_JOBS_MERGE_PLAN_H
 
-#include "jobs/merge_run.h"
+#include "jobs/merge/merge_run.h"
 
 /* One tensor of the result. */
 struct merge_entry {

@@ -1,8 +1,8 @@
 /* depth.h -- a merge parameter as mergekit writes it: a number, a list over
  * the depth of the model, or a list of {filter, value} of which the first that
  * fits a tensor's name counts. Pure; the JSON stays the caller's. */
-#ifndef SINTER_JOBS_DEPTH_H
-#define SINTER_JOBS_DEPTH_H
+#ifndef SINTER_JOBS_MERGE_DEPTH_H
+#define SINTER_JOBS_MERGE_DEPTH_H
 
 #include "common/json.h"
 #include "tensor/tensor.h"

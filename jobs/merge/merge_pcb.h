@@ -3,7 +3,7 @@
 #ifndef SINTER_JOBS_MERGE_PCB_H
 #define SINTER_JOBS_MERGE_PCB_H
 
-#include "jobs/merge_method.h"
+#include "jobs/merge/merge_method.h"
 
 void merge_combine_pcb(const struct merge_step *step,
                        const struct merge_chunk *chunk);

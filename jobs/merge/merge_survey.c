@@ -1,11 +1,11 @@
-#include "jobs/merge_survey.h"
+#include "jobs/merge/merge_survey.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge_kernel.h"
+#include "jobs/merge/merge_kernel.h"
 #include "tensor/elementwise.h"
 #include "tensor/reduce.h"
 #include "tensor/select.h"

@@ -6,7 +6,7 @@
 #ifndef SINTER_JOBS_MERGE_SURVEY_H
 #define SINTER_JOBS_MERGE_SURVEY_H
 
-#include "jobs/merge_method.h"
+#include "jobs/merge/merge_method.h"
 
 struct merge_survey {
     bool global; /* over all elements of the model as one row; else each
