@@ -27,6 +27,16 @@ void digest_add(struct digest_stream *s, const void *data, size_t size)
         abort();
 }
 
+struct digest digest_so_far(const struct digest_stream *s)
+{
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+
+    assert(copy != NULL);
+    if (EVP_MD_CTX_copy_ex(copy, (const EVP_MD_CTX *)s) != 1)
+        abort();
+    return digest_end((struct digest_stream *)copy);
+}
+
 struct digest digest_end(struct digest_stream *s)
 {
     struct digest d;

@@ -20,6 +20,8 @@ struct digest {
 struct digest_stream; /* opaque */
 struct digest_stream *digest_begin(void);
 void digest_add(struct digest_stream *s, const void *data, size_t size);
+/* What digest_end() would give; `s` goes on. */
+struct digest digest_so_far(const struct digest_stream *s);
 struct digest digest_end(struct digest_stream *s); /* frees `s` */
 
 struct digest digest_of(const void *data, size_t size);

@@ -160,3 +160,12 @@ bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
 }
+
+bool file_is_at(int fd, const char *path)
+{
+    struct stat held;
+    struct stat named;
+
+    return fstat(fd, &held) == 0 && lstat(path, &named) == 0 &&
+           held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}

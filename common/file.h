@@ -19,6 +19,9 @@ MUST_CHECK struct status file_remove_tree(const char *path);
 /* fsync of a directory, so that a rename in it survives a power loss. */
 MUST_CHECK struct status file_sync_directory(const char *path);
 bool file_exists(const char *path);
+/* Is the open file still the one of that name? Whoever locks a file asks so
+ * afterwards: it may have been removed between open() and the lock. */
+bool file_is_at(int fd, const char *path);
 
 /* The status code an errno deserves: NO_SPACE, DENIED, NOT_FOUND ... */
 enum status_code file_error(int error);

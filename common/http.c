@@ -33,16 +33,22 @@ static void fill_defaults(struct http_settings *s)
 
 MUST_CHECK static struct status load_token(struct http *h)
 {
+    const char *file = h->settings.token_file;
     AUTO(free_pointer) char *text = NULL;
     size_t size = 0;
 
-    if (h->settings.token_file == NULL || h->settings.token_prefix == NULL)
+    if (h->settings.token_prefix == NULL ||
+        (file == NULL && h->settings.token == NULL))
         return SUCCESS;
-    TRY(file_read(h->settings.token_file, LIMIT_TOKEN, &text, &size), "token");
+    if (file != NULL)
+        TRY(file_read(file, LIMIT_TOKEN, &text, &size), "token");
+    else
+        text = xstrdup(h->settings.token);
+    size = strlen(text);
     text[strcspn(text, "\r\n")] = '\0';
     if (text[0] == '\0' || text[strcspn(text, " \t")] != '\0')
         return FAIL(STATUS_INVALID, "%s holds no token in its first line",
-                    h->settings.token_file);
+                    file != NULL ? file : "the token of the environment");
     h->token_prefix = http_normal(h->settings.token_prefix);
     if (h->token_prefix == NULL)
         return FAIL(STATUS_INVALID, "token prefix %s is no URL",
@@ -50,6 +56,27 @@ MUST_CHECK static struct status load_token(struct http *h)
     h->authorization = xasprintf("Authorization: Bearer %s", text);
     explicit_bzero(text, size);
     return SUCCESS;
+}
+
+static void load_signing(struct http *h)
+{
+    const struct http_signing *s = h->settings.signing;
+
+    if (s == NULL)
+        return;
+    h->region = xstrdup(s->region);
+    h->key = xstrdup(s->key);
+    h->secret = xstrdup(s->secret);
+    if (s->session != NULL)
+        h->session = xasprintf("X-Amz-Security-Token: %s", s->session);
+}
+
+/* NULL is fine. */
+static void forget(char *secret)
+{
+    if (secret != NULL)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
 }
 
 struct status http_new(const struct http_settings *settings,
@@ -71,7 +98,10 @@ struct status http_new(const struct http_settings *settings,
     /* Parallel ranges are to be parallel connections. */
     (void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING,
                             (long)CURLPIPE_NOTHING);
+    load_signing(h);
     st = load_token(h);
+    h->settings.signing = NULL;
+    h->settings.token = NULL;
     if (status_failed(&st)) {
         http_free(h);
         return st;
@@ -85,12 +115,19 @@ void http_free(struct http *h)
     if (h == NULL)
         return;
     (void)curl_multi_cleanup(h->multi);
-    if (h->authorization != NULL)
-        explicit_bzero(h->authorization, strlen(h->authorization));
-    free(h->authorization);
+    forget(h->authorization);
+    forget(h->secret);
+    forget(h->session);
+    free(h->key);
+    free(h->region);
     free(h->token_prefix);
     free(h);
     curl_global_cleanup();
+}
+
+uint64_t http_received(const struct http *h)
+{
+    return h->received;
 }
 
 /* One request, repeated while that may help. */
@@ -244,6 +281,20 @@ static bool is_head_refused(const struct http_reply *reply)
            reply->code == 501;
 }
 
+/* The hub says how large a file is that its store serves. */
+MUST_CHECK static struct status check_link(const char *url,
+                                           const struct http_reply *reply)
+{
+    AUTO(free_pointer) char *shown = http_shown(url);
+
+    if (reply->linked_size < 0 || reply->size < 0 ||
+        reply->linked_size == reply->size)
+        return SUCCESS;
+    return FAIL(STATUS_CORRUPT,
+                "%s is announced with %lld bytes and served with %lld", shown,
+                (long long)reply->linked_size, (long long)reply->size);
+}
+
 struct status http_head(struct http *h, const char *url,
                         struct http_info *ret_info)
 {
@@ -263,9 +314,10 @@ struct status http_head(struct http *h, const char *url,
             st = SUCCESS;
         }
     }
-    if (!status_failed(&st))
-        http_reply_info(&reply, ret_info);
-    return st;
+    TRY_PLAIN(st);
+    TRY_PLAIN(check_link(url, &reply));
+    http_reply_info(&reply, ret_info);
+    return SUCCESS;
 }
 
 /* GET. */

@@ -1,5 +1,5 @@
-/* http_internal.h -- one HTTP exchange (http_transfer.c), for http.c and
- * http_download.c only.
+/* http_internal.h -- one HTTP exchange (http_transfer.c), for http.c,
+ * http_download.c and http_ranges.c only.
  *
  * A transfer is opened, set up with the caller's own curl options, started,
  * turned until finished, judged and closed. Several may be under way. */
@@ -24,7 +24,11 @@ struct http {
     CURLM *multi;
     char *authorization; /* the whole header line; NULL: no token */
     char *token_prefix;  /* normal form */
-    uint64_t chance;     /* state of the generator that backoff draws from */
+    char *region;        /* NULL: requests are not signed, as the next */
+    char *key, *secret;
+    char *session;     /* the whole header line; NULL: none */
+    uint64_t received; /* bytes of bodies */
+    uint64_t chance;   /* state of the generator that backoff draws from */
 };
 
 /* What the headers of an answer say. */
@@ -34,8 +38,12 @@ struct http_reply {
     int64_t first;   /* of a 206: where it begins; -1: not said */
     int64_t wait_ms; /* Retry-After; 0: not said */
     bool ranges;     /* Accept-Ranges: bytes */
+    bool is_ranged;  /* a Content-Range came, so `size` is of the thing */
     char etag[128];
-    char sha256[DIGEST_TEXT]; /* from a redirect's headers, too */
+    /* From a redirect's headers, too: */
+    char sha256[DIGEST_TEXT];
+    char commit[48];
+    int64_t linked_size; /* -1: not said */
 };
 
 struct http_transfer {

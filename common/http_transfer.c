@@ -17,6 +17,7 @@ enum {
 };
 
 static const char protocols[] = "http,https";
+static const char https[] = "https";
 
 /* URLs. */
 
@@ -70,13 +71,16 @@ static bool wants_token(const struct http *h, const char *url)
 
 /* Headers of an answer. */
 
+/* What a redirect says of its target stays true. */
 static void reset_reply(struct http_reply *reply)
 {
-    char linked[DIGEST_TEXT]; /* said by a redirect, true of its target */
+    const struct http_reply old = *reply;
 
-    memcpy(linked, reply->sha256, sizeof linked);
-    *reply = (struct http_reply){ .size = -1, .first = -1 };
-    memcpy(reply->sha256, linked, sizeof linked);
+    *reply = (struct http_reply){ .size = -1,
+                                  .first = -1,
+                                  .linked_size = old.linked_size };
+    memcpy(reply->sha256, old.sha256, sizeof reply->sha256);
+    memcpy(reply->commit, old.commit, sizeof reply->commit);
 }
 
 static void read_etag(struct http_reply *reply, const char *value)
@@ -108,6 +112,7 @@ static void read_content_range(struct http_reply *reply, const char *value)
     char *end;
 
     reply->size = -1;
+    reply->is_ranged = true;
     if (strncasecmp(value, "bytes ", 6) != 0 || slash == NULL)
         return;
     if (isdigit((unsigned char)value[6]))
@@ -139,6 +144,21 @@ static void read_linked_etag(struct http_reply *reply, const char *value)
         digest_to_text(&digest, reply->sha256);
 }
 
+static void read_linked_size(struct http_reply *reply, const char *value)
+{
+    char *end;
+    long long size = strtoll(value, &end, 10);
+
+    if (end != value && *end == '\0' && size >= 0)
+        reply->linked_size = size;
+}
+
+static void read_commit(struct http_reply *reply, const char *value)
+{
+    if (strlen(value) < sizeof reply->commit)
+        (void)snprintf(reply->commit, sizeof reply->commit, "%s", value);
+}
+
 static const struct {
     const char *name;
     void (*read)(struct http_reply *reply, const char *value);
@@ -149,6 +169,8 @@ static const struct {
     { "content-range", read_content_range },
     { "retry-after", read_retry_after },
     { "x-linked-etag", read_linked_etag },
+    { "x-linked-size", read_linked_size },
+    { "x-repo-commit", read_commit },
 };
 
 static void read_header(struct http_reply *reply, char *line)
@@ -206,6 +228,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *self)
         note_said(t, data, size);
         return size;
     }
+    t->http->received += size;
     if (t->sink == NULL)
         return size;
     t->failure = t->sink(t->self, &t->reply, data, size);
@@ -232,9 +255,40 @@ static void keep_from_proxy(CURL *easy)
     (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, list);
 }
 
+/* libcurl signs what it sends itself and the lines given here; S3 wants that
+ * of the body among them, and ours have none. */
+static void sign(const struct http *h, struct http_transfer *t)
+{
+    static const char of_nothing[] =
+        "X-Amz-Content-Sha256: "
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    AUTO(free_pointer) char *what = xasprintf("aws:amz:%s:s3", h->region);
+
+    (void)curl_easy_setopt(t->easy, CURLOPT_AWS_SIGV4, what);
+    (void)curl_easy_setopt(t->easy, CURLOPT_USERNAME, h->key);
+    (void)curl_easy_setopt(t->easy, CURLOPT_PASSWORD, h->secret);
+    (void)curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L);
+    t->headers = curl_slist_append(t->headers, of_nothing);
+    if (h->session != NULL)
+        t->headers = curl_slist_append(t->headers, h->session);
+    assert(t->headers != NULL);
+}
+
+/* A certificate of one's own house, as other programs are told of it. */
+static void trust(CURL *easy)
+{
+    const char *file = getenv("SSL_CERT_FILE");
+
+    if (file != NULL && file[0] != '\0')
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+}
+
 void http_open(struct http *h, struct http_transfer *t, const char *url)
 {
+    const bool is_safe = strncasecmp(url, "https:", 6) == 0;
+
     memset(t, 0, sizeof *t);
+    t->reply.linked_size = -1;
     t->http = h;
     t->url = url;
     reset_reply(&t->reply);
@@ -245,7 +299,8 @@ void http_open(struct http *h, struct http_transfer *t, const char *url)
     (void)curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
     (void)curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, protocols);
-    (void)curl_easy_setopt(t->easy, CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+    (void)curl_easy_setopt(t->easy, CURLOPT_REDIR_PROTOCOLS_STR,
+                           is_safe ? https : protocols);
     (void)curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 1L);
     (void)curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, (long)MOST_REDIRECTS);
     (void)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, (long)HTTP_PIECE);
@@ -259,6 +314,9 @@ void http_open(struct http *h, struct http_transfer *t, const char *url)
     (void)curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
     keep_from_proxy(t->easy);
+    trust(t->easy);
+    if (h->region != NULL)
+        sign(h, t);
 }
 
 /* libcurl itself keeps an Authorization line from other hosts, ports and
@@ -376,23 +434,41 @@ static const struct {
     { 425, 425, { STATUS_UNAVAILABLE, true, "" } },
     { 429, 429, { STATUS_UNAVAILABLE, true, "" } },
     { 507, 507, { STATUS_NO_SPACE, false, "" } },
+    { 416, 416, { STATUS_INVALID, false, "; it has no such range" } },
+    { 300, 399, { STATUS_INVALID, false, "; it leads nowhere" } },
     { 400, 499, { STATUS_INVALID, false, "" } },
     { 501, 501, { STATUS_INVALID, false, "" } },
     { 500, 599, { STATUS_UNAVAILABLE, true, "" } },
 };
 
 static const struct verdict unknown_verdict = { STATUS_UNAVAILABLE, false, "" };
+static const struct verdict redirect_verdict = {
+    STATUS_INVALID, false,
+    "; a redirect may lead to https, and from http to http"
+};
+static const struct verdict key_verdict = {
+    STATUS_DENIED, false, "; are the AWS keys and the region right?"
+};
 
-static const struct verdict *verdict_of_curl(CURLcode code)
+static const struct verdict *verdict_of_curl(const struct http_transfer *t)
 {
+    const CURLcode code = t->code;
+
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && t->reply.code / 100 == 3)
+        return &redirect_verdict;
     for (size_t i = 0; i < COUNT_OF(curl_rows); i++)
         if (curl_rows[i].curl == code)
             return &curl_rows[i].verdict;
     return &unknown_verdict;
 }
 
-static const struct verdict *verdict_of_answer(long code)
+static const struct verdict *verdict_of_answer(const struct http_transfer *t)
 {
+    const long code = t->reply.code;
+
+    if (t->http->region != NULL &&
+        (code == 401 || code == 403 || code / 100 == 3))
+        return &key_verdict;
     for (size_t i = 0; i < COUNT_OF(answer_rows); i++)
         if (code >= answer_rows[i].least && code <= answer_rows[i].most)
             return &answer_rows[i].verdict;
@@ -408,7 +484,7 @@ struct status http_verdict(const struct http_transfer *t, bool *ret_again)
     if (t->has_failed)
         return t->failure;
     if (t->code != CURLE_OK) {
-        v = verdict_of_curl(t->code);
+        v = verdict_of_curl(t);
         *ret_again = v->again;
         return FAIL(v->code, "%s: %s%s", shown,
                     t->error[0] != '\0' ? t->error
@@ -417,7 +493,7 @@ struct status http_verdict(const struct http_transfer *t, bool *ret_again)
     }
     if (t->reply.code / 100 == 2)
         return SUCCESS;
-    v = verdict_of_answer(t->reply.code);
+    v = verdict_of_answer(t);
     *ret_again = v->again;
     return FAIL(v->code, "%s: the server answers %ld%s%s%s", shown,
                 t->reply.code, v->hint, t->said_size > 0 ? ": " : "", t->said);
@@ -448,8 +524,9 @@ int64_t http_backoff_ms(struct http *h, const struct http_reply *reply,
 void http_reply_info(const struct http_reply *reply, struct http_info *info)
 {
     memset(info, 0, sizeof *info);
-    info->size = reply->size;
+    info->size = reply->size >= 0 ? reply->size : reply->linked_size;
     info->ranges = reply->ranges || reply->code == 206;
     memcpy(info->etag, reply->etag, sizeof info->etag);
     memcpy(info->sha256, reply->sha256, sizeof info->sha256);
+    memcpy(info->commit, reply->commit, sizeof info->commit);
 }

@@ -69,10 +69,23 @@ struct wire_assignment {
     int64_t limit_ms;         /* ran so long: killed; 0: never */
     int64_t memory_bytes;     /* asked for; 0: unknown */
     struct wire_inputs inputs;
+    /* Jobs of one number, given by one epoch, should run in one slot, one
+     * after the other: they can share a read of their inputs. 0: none. */
+    uint64_t batch;
 };
 
 struct wire_assignments {
     struct wire_assignment *items;
+    size_t count;
+};
+
+/* A job that the slot will most likely be given next. */
+struct wire_sibling {
+    struct wire_bytes params;
+};
+
+struct wire_siblings {
+    struct wire_sibling *items;
     size_t count;
 };
 
@@ -84,8 +97,11 @@ struct wire_outcome {
     struct wire_bytes result;  /* JSON object; empty on failure */
     struct wire_bytes log;     /* last lines the job wrote */
     int64_t wall_ms;
-    int64_t peak_bytes; /* resident, of the slot */
-    uint64_t crashed;   /* 1: the slot died, nobody gave a verdict */
+    int64_t peak_bytes;    /* resident, of the slot */
+    uint64_t crashed;      /* 1: the slot died, nobody gave a verdict */
+    int64_t bytes_read;    /* of models, by merges made for it */
+    int64_t bytes_fetched; /* from the network */
+    uint64_t model;        /* enum job_model: where its merge came from */
 };
 
 struct wire_outcomes {
@@ -245,6 +261,7 @@ struct wire_message {
         struct wire_slot_run {
             struct wire_assignment job;
             struct wire_bytes depot;
+            struct wire_siblings siblings; /* in the order they will run */
         } slot_run;
 
         struct wire_slot_progress {
@@ -284,6 +301,9 @@ struct wire_message {
             int64_t wall_ms; /* run time */
             int64_t at_ms;   /* when, 1970 */
             int64_t peak_bytes;
+            int64_t bytes_read; /* these three as in wire_outcome */
+            int64_t bytes_fetched;
+            uint64_t model;
         } record_result;
 
         struct wire_record_failure {

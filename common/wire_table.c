@@ -11,6 +11,7 @@
 static const struct wire_record token_record;
 static const struct wire_record input_record;
 static const struct wire_record assignment_record;
+static const struct wire_record sibling_record;
 static const struct wire_record outcome_record;
 static const struct wire_record progress_record;
 
@@ -28,6 +29,7 @@ static const struct wire_record progress_record;
     struct wire_tokens: WIRE_LIST,       \
     struct wire_inputs: WIRE_LIST,       \
     struct wire_assignments: WIRE_LIST,  \
+    struct wire_siblings: WIRE_LIST,     \
     struct wire_outcomes: WIRE_LIST,     \
     struct wire_progresses: WIRE_LIST)
 
@@ -37,6 +39,7 @@ static const struct wire_record progress_record;
     struct wire_inputs: &input_record,           \
     struct wire_assignment: &assignment_record,  \
     struct wire_assignments: &assignment_record, \
+    struct wire_siblings: &sibling_record,       \
     struct wire_outcome: &outcome_record,        \
     struct wire_outcomes: &outcome_record,       \
     struct wire_progresses: &progress_record,    \
@@ -70,6 +73,11 @@ static const struct wire_field assignment_fields[] = {
     FIELD(wire_assignment, limit_ms),
     FIELD(wire_assignment, memory_bytes),
     FIELD(wire_assignment, inputs),
+    FIELD(wire_assignment, batch),
+};
+
+static const struct wire_field sibling_fields[] = {
+    FIELD(wire_sibling, params),
 };
 
 static const struct wire_field outcome_fields[] = {
@@ -81,6 +89,9 @@ static const struct wire_field outcome_fields[] = {
     FIELD(wire_outcome, wall_ms),
     FIELD(wire_outcome, peak_bytes),
     FIELD(wire_outcome, crashed),
+    FIELD(wire_outcome, bytes_read),
+    FIELD(wire_outcome, bytes_fetched),
+    FIELD(wire_outcome, model),
 };
 
 static const struct wire_field progress_fields[] = {
@@ -96,6 +107,8 @@ static const struct wire_record input_record =
     RECORD("input", wire_input, input_fields);
 static const struct wire_record assignment_record =
     RECORD("assignment", wire_assignment, assignment_fields);
+static const struct wire_record sibling_record =
+    RECORD("sibling", wire_sibling, sibling_fields);
 static const struct wire_record outcome_record =
     RECORD("outcome", wire_outcome, outcome_fields);
 static const struct wire_record progress_record =
@@ -198,6 +211,7 @@ static const struct wire_field error_fields[] = {
 static const struct wire_field slot_run_fields[] = {
     FIELD(wire_slot_run, job),
     FIELD(wire_slot_run, depot),
+    FIELD(wire_slot_run, siblings),
 };
 
 static const struct wire_field slot_progress_fields[] = {
@@ -236,6 +250,9 @@ static const struct wire_field record_result_fields[] = {
     FIELD(wire_record_result, wall_ms),
     FIELD(wire_record_result, at_ms),
     FIELD(wire_record_result, peak_bytes),
+    FIELD(wire_record_result, bytes_read),
+    FIELD(wire_record_result, bytes_fetched),
+    FIELD(wire_record_result, model),
 };
 
 static const struct wire_field record_failure_fields[] = {

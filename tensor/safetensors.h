@@ -8,6 +8,7 @@
 #ifndef SINTER_TENSOR_SAFETENSORS_H
 #define SINTER_TENSOR_SAFETENSORS_H
 
+#include "common/digest.h"
 #include "common/json.h"
 #include "tensor/tensor.h"
 
@@ -47,29 +48,54 @@ uint64_t st_model_bytes(const struct st_model *m); /* of all tensors */
 /* Streaming writer of a model directory. The whole layout is told first (so
  * headers are written once and shards cut by size), then the bytes in that
  * order, in pieces of any size; finish syncs, writes the index when there is
- * more than one shard, and renames the directory into place. */
+ * more than one shard, and renames the directory into place.
+ *
+ * With a `recipe` what was not finished stays as "DIRECTORY.partial", locked
+ * while it is written; the next writer with the same recipe, layout and
+ * settings goes on behind the last checkpoint. The finished directory then
+ * holds SHA256SUMS, as `sha256sum -c` reads it, of all other files. */
 struct st_writer; /* opaque */
 
 struct st_writer_settings {
     const char *directory;  /* appears whole or not at all; must not exist */
     uint64_t shard_bytes;   /* 0: one file. Shards break between tensors. */
     const json_t *metadata; /* texts for "__metadata__"; may be NULL */
+    /* What the bytes depend on; NULL: not to be continued. */
+    const struct digest *recipe;
+    /* Called by st_writer_new() with the bytes, in order, of tensors that are
+     * there already, before it is known that they are good: forget them if
+     * st_writer_done() then says 0. A failure ends the writer. May be NULL. */
+    MUST_CHECK struct status (*replay)(void *self, size_t tensor,
+                                       const void *data, size_t size);
+    void *self;
 };
 
-/* `layout` is written in order of name; data of its tensors is ignored. */
+/* `layout` is written in order of name; data of its tensors is ignored.
+ * NO_SPACE before a byte is written; UNAVAILABLE if another process writes
+ * the same directory. */
 MUST_CHECK struct status st_writer_new(const struct st_writer_settings *s,
                                        const struct tensor_set *layout,
                                        struct st_writer **ret_writer);
+/* Tensors that are written whole: st_writer_add() goes on behind them. */
+size_t st_writer_done(const struct st_writer *w);
+/* Why an unfinished directory that was there could not be continued and was
+ * begun anew, as a sentence; NULL: it was, or there was none. */
+const char *st_writer_anew(const struct st_writer *w);
 /* The next bytes of the running tensor; INVALID beyond the layout. */
 MUST_CHECK struct status st_writer_add(struct st_writer *w, const void *data,
                                        size_t size);
+/* All whole tensors are on the disk when it returns, and the journal says so:
+ * what a writer that is killed later need not write again. Waits for the
+ * disk. Nothing without a recipe. */
+MUST_CHECK struct status st_writer_checkpoint(struct st_writer *w);
 /* Another file of the directory: "config.json", "tokenizer.json". */
 MUST_CHECK struct status st_writer_add_file(struct st_writer *w,
                                             const char *name, const void *data,
                                             size_t size);
 /* INVALID if bytes are missing. On success the directory is in place. */
 MUST_CHECK struct status st_writer_finish(struct st_writer *w);
-/* Frees; removes what was not finished. NULL is fine. */
+/* Frees; removes what was not finished, unless there was a checkpoint. NULL
+ * is fine. */
 void st_writer_free(struct st_writer *w);
 
 #endif

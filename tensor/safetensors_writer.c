@@ -6,379 +6,407 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/buf.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "tensor/safetensors_parts.h"
 
 enum {
-    PREFIX = 8,           /* bytes of the header's length */
-    ALIGN = 8,            /* data begins at a multiple of it */
-    FILE_BUFFER = 1 << 20 /* small pieces are gathered up to this */
+    HEADER_ROOM = LIMIT_HEADER + 8,
+    REPLAY = 4 << 20 /* read at a time */
 };
 
-static const char index_name[] = "model.safetensors.index.json";
-
-/* Tensors first ... end - 1 of the layout. */
-struct piece {
-    size_t first;
-    size_t end;
-    uint64_t bytes;  /* of their data */
-    uint64_t header; /* bytes before the data */
-};
-
-/* A file that is written from its begin to its end. */
-struct out {
-    char *path;
-    FILE *file;
-    char *buffer;
+/* A line of SHA256SUMS. */
+struct sum {
+    char *name;
+    struct digest digest;
 };
 
 struct st_writer {
-    char *directory; /* the final name */
-    char *beside;    /* where it grows; NULL once it is in place */
-    json_t *metadata;
-    struct tensor *items; /* the layout, with names of our own */
-    size_t count;
-    struct piece *pieces; /* one a shard */
-    size_t piece_count;
+    struct st_layout layout;
+    struct st_partial partial;
+    bool shared; /* can be continued; sums are kept */
+    struct digest plan;
+    struct digest chain; /* of the digests of all whole shards */
+    struct st_mark mark; /* all whole tensors */
+    const char *anew;
     size_t shard;  /* the running one */
     size_t tensor; /* the running one; `count` when all is written */
     uint64_t left; /* bytes of it that are missing */
-    struct out out;
+    struct st_out out;
+    struct sum *sums;
+    size_t sum_count;
     bool failed; /* a write was cut short: nothing can follow it */
 };
 
 #define FAIL_ERRNO(verb, path) \
     FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
 
-static void out_release(struct out *out)
+/* ---- sums -------------------------------------------------------------- */
+
+static void add_sum(struct st_writer *w, const char *name,
+                    const struct digest *digest)
 {
-    if (out->file != NULL)
-        (void)fclose(out->file);
-    free(out->buffer);
-    free(out->path);
-    *out = (struct out){ 0 };
+    if (!w->shared)
+        return;
+    w->sums = xrealloc(w->sums, (w->sum_count + 1) * sizeof *w->sums);
+    w->sums[w->sum_count++] =
+        (struct sum){ .name = xstrdup(name), .digest = *digest };
 }
 
-/* The path is taken over. */
-MUST_CHECK static struct status out_open(struct out *out, char *path,
-                                         const char *mode)
+static int by_name(const void *a, const void *b)
 {
-    out_release(out);
-    out->path = path;
-    out->file = fopen(path, mode);
-    if (out->file == NULL)
-        return FAIL_ERRNO("create", path);
-    out->buffer = xcalloc(FILE_BUFFER, 1);
-    (void)setvbuf(out->file, out->buffer, _IOFBF, FILE_BUFFER);
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status out_write(const struct out *out,
-                                          const void *data, size_t size)
-{
-    if (size > 0 && fwrite(data, 1, size, out->file) != size)
-        return FAIL_ERRNO("write", out->path);
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status out_close(struct out *out)
-{
-    struct status st = SUCCESS;
-
-    if (fflush(out->file) != 0)
-        st = FAIL_ERRNO("write", out->path);
-    else if (fsync(fileno(out->file)) != 0)
-        st = FAIL_ERRNO("sync", out->path);
-    out_release(out);
-    return st;
+    return strcmp(((const struct sum *)a)->name, ((const struct sum *)b)->name);
 }
 
 MUST_CHECK static struct status write_whole(char *path, const void *data,
                                             size_t size)
 {
-    AUTO(out_release) struct out out = { 0 };
+    AUTO(st_out_release) struct st_out out = { 0 };
 
-    TRY_PLAIN(out_open(&out, path, "wbxe"));
-    TRY_PLAIN(out_write(&out, data, size));
-    return out_close(&out);
+    TRY_PLAIN(st_out_open(&out, path, "wbe", false));
+    TRY_PLAIN(st_out_write(&out, data, size));
+    return st_out_close(&out);
 }
 
-MUST_CHECK static struct status check_settings(
-    const struct st_writer_settings *s)
+/* A file beside the tensors, and its line. */
+MUST_CHECK static struct status write_named(struct st_writer *w,
+                                            const char *name, const void *data,
+                                            size_t size)
 {
-    const char *name;
-    json_t *value;
-    struct stat info;
+    struct digest digest = digest_of(data, size);
 
-    if (lstat(s->directory, &info) == 0)
-        return FAIL(STATUS_INVALID, "%s exists; name another directory",
-                    s->directory);
-    if (s->metadata == NULL)
-        return SUCCESS;
-    if (!json_is_object(s->metadata))
-        return FAIL(STATUS_INVALID, "metadata of %s is not an object",
-                    s->directory);
-    json_object_foreach((json_t *)(uintptr_t)s->metadata, name, value)
-    {
-        if (!json_is_string(value))
-            return FAIL(STATUS_INVALID, "metadata \"%s\" of %s is not a text",
-                        name, s->directory);
+    TRY_PLAIN(write_whole(st_partial_file(&w->partial, name), data, size));
+    add_sum(w, name, &digest);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status write_sums(struct st_writer *w)
+{
+    AUTO(buf_release) struct buf text;
+    char hex[DIGEST_TEXT];
+
+    buf_init(&text, LIMIT_MANIFEST);
+    qsort(w->sums, w->sum_count, sizeof *w->sums, by_name);
+    for (size_t i = 0; i < w->sum_count; i++) {
+        digest_to_text(&w->sums[i].digest, hex);
+        TRY(buf_print(&text, "%s  %s\n", hex, w->sums[i].name), "%s",
+            st_sums_name);
     }
-    return SUCCESS;
+    return write_whole(st_partial_file(&w->partial, st_sums_name), text.data,
+                       text.size);
 }
 
-MUST_CHECK static struct status check_tensor(const struct tensor *t,
-                                             const struct tensor *before)
-{
-    json_t *name = json_string(t->name);
-    uint64_t count = 1;
-
-    if (name == NULL)
-        return FAIL(STATUS_INVALID, "the name of a tensor is not UTF-8");
-    json_decref(name);
-    if (before != NULL && strcmp(before->name, t->name) >= 0)
-        return FAIL(STATUS_INVALID,
-                    "tensor \"%s\" follows \"%s\" in the layout; it is not "
-                    "in order of name",
-                    t->name, before->name);
-    if (strcmp(t->name, "__metadata__") == 0 || t->rank > LIMIT_RANK)
-        return FAIL(STATUS_INVALID,
-                    "no tensor \"%s\" of rank %u can be "
-                    "written",
-                    t->name, t->rank);
-    for (uint32_t i = 0; i < t->rank; i++)
-        count *= t->shape[i];
-    if (count != t->count)
-        return FAIL(STATUS_INVALID,
-                    "tensor \"%s\" does not have the elements "
-                    "of its shape",
-                    t->name);
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status take_layout(struct st_writer *w,
-                                            const struct tensor_set *layout)
-{
-    if (layout->count > LIMIT_TENSORS)
-        return FAIL(STATUS_TOO_BIG, "%s: %zu tensors, at most %d are written",
-                    w->directory, layout->count, LIMIT_TENSORS);
-    w->items = xcalloc(layout->count + 1, sizeof *w->items);
-    for (size_t i = 0; i < layout->count; i++) {
-        const struct tensor *t = layout->items + i;
-
-        TRY(check_tensor(t, i == 0 ? NULL : t - 1), "%s", w->directory);
-        w->items[i] = *t;
-        w->items[i].name = xstrdup(t->name);
-        w->count++;
-    }
-    return SUCCESS;
-}
-
-/* Shards break before the tensor that would pass `limit`. */
-MUST_CHECK static struct status cut_shards(struct st_writer *w, uint64_t limit)
-{
-    struct piece *p;
-
-    w->pieces = xcalloc(w->count + 1, sizeof *w->pieces);
-    w->piece_count = 1;
-    p = w->pieces;
-    for (size_t i = 0; i < w->count; i++) {
-        uint64_t bytes = tensor_bytes(w->items + i);
-
-        if (limit > 0 && bytes > 0 && p->bytes > 0 &&
-            (bytes > limit || p->bytes > limit - bytes)) {
-            p++;
-            p->first = i;
-            w->piece_count++;
-        }
-        p->end = i + 1;
-        p->bytes += bytes;
-    }
-    if (w->piece_count > LIMIT_SHARDS)
-        return FAIL(STATUS_INVALID,
-                    "%s: shards of %" PRIu64 " bytes would be %zu files, at "
-                    "most %d are written",
-                    w->directory, limit, w->piece_count, LIMIT_SHARDS);
-    return SUCCESS;
-}
-
-/* "model-00001-of-00003.safetensors"; the caller frees. */
-static char *shard_name(const struct st_writer *w, size_t shard)
-{
-    if (w->piece_count == 1)
-        return xstrdup("model.safetensors");
-    return xasprintf("model-%05zu-of-%05zu.safetensors", shard + 1,
-                     w->piece_count);
-}
+/* ---- from shard to shard ----------------------------------------------- */
 
 static char *shard_path(const struct st_writer *w, size_t shard)
 {
-    AUTO(free_pointer) char *name = shard_name(w, shard);
+    AUTO(free_pointer) char *name = st_layout_name(&w->layout, shard);
 
-    return xasprintf("%s/%s", w->beside, name);
+    return st_partial_file(&w->partial, name);
 }
 
-MUST_CHECK static struct status add_name(struct buf *text, const char *name)
+/* Of all that is whole: the chain, and the running file so far. */
+static void set_mark(struct st_writer *w)
 {
-    json_t *json = json_string(name);
-    AUTO(free_pointer) char *quoted = json_dumps(json, JSON_ENCODE_ANY);
+    struct digest both[2] = { w->chain, w->chain };
 
-    json_decref(json);
-    return buf_add_text(text, quoted);
+    if (!w->shared)
+        return;
+    if (w->out.hash != NULL)
+        both[1] = digest_so_far(w->out.hash);
+    w->mark.tensors = w->tensor;
+    w->mark.data = digest_of(both, sizeof both);
 }
 
-MUST_CHECK static struct status add_entry(struct buf *text,
-                                          const struct tensor *t,
-                                          uint64_t begin)
+static void end_hash(struct st_writer *w)
 {
-    TRY_PLAIN(add_name(text, t->name));
-    TRY_PLAIN(buf_print(text, ":{\"dtype\":\"%s\",\"shape\":[",
-                        dtype_name(t->dtype)));
-    for (uint32_t i = 0; i < t->rank; i++)
-        TRY_PLAIN(
-            buf_print(text, "%s%" PRIu64, i == 0 ? "" : ",", t->shape[i]));
-    return buf_print(text, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}",
-                     begin, begin + tensor_bytes(t));
-}
+    AUTO(free_pointer) char *name = st_layout_name(&w->layout, w->shard);
+    struct digest both[2] = { w->chain, w->chain };
 
-MUST_CHECK static struct status add_metadata(struct buf *text,
-                                             const json_t *metadata)
-{
-    AUTO(free_pointer) char *canonical = NULL;
-
-    if (json_object_size(metadata) == 0)
-        return SUCCESS;
-    canonical = json_canonical(metadata);
-    TRY_PLAIN(buf_add_text(text, "\"__metadata__\":"));
-    return buf_add_text(text, canonical);
-}
-
-/* Equal models give equal bytes: one order of names and keys, no blanks but
- * the padding. */
-MUST_CHECK static struct status header_text(const struct st_writer *w,
-                                            const struct piece *p,
-                                            struct buf *text)
-{
-    uint64_t at = 0;
-
-    TRY_PLAIN(buf_add_text(text, "{"));
-    TRY_PLAIN(add_metadata(text, w->metadata));
-    for (size_t i = p->first; i < p->end; i++) {
-        if (text->size > 1)
-            TRY_PLAIN(buf_add_text(text, ","));
-        TRY_PLAIN(add_entry(text, w->items + i, at));
-        at += tensor_bytes(w->items + i);
-    }
-    TRY_PLAIN(buf_add_text(text, "}"));
-    while (text->size % ALIGN != 0)
-        TRY_PLAIN(buf_add_text(text, " "));
-    return SUCCESS;
-}
-
-/* A disk that cannot hold the shard says so now. File systems that cannot
- * promise room find out while writing. */
-MUST_CHECK static struct status reserve(const struct out *out, uint64_t size)
-{
-    if (fallocate(fileno(out->file), 0, 0, (off_t)size) == 0 ||
-        errno == EOPNOTSUPP || errno == ENOSYS)
-        return SUCCESS;
-    return FAIL(file_error(errno), "reserve %" PRIu64 " bytes for %s: %s", size,
-                out->path, strerror(errno));
-}
-
-/* Each shard with its header, before any data. */
-MUST_CHECK static struct status begin_shard(struct st_writer *w, size_t shard)
-{
-    AUTO(out_release) struct out out = { 0 };
-    AUTO(buf_release) struct buf text;
-    struct piece *p = w->pieces + shard;
-    uint8_t prefix[PREFIX];
-
-    buf_init(&text, LIMIT_HEADER);
-    TRY(header_text(w, p, &text), "header of %s", w->directory);
-    for (size_t i = 0; i < PREFIX; i++)
-        prefix[i] = (uint8_t)((uint64_t)text.size >> (8 * i));
-    p->header = PREFIX + text.size;
-    TRY_PLAIN(out_open(&out, shard_path(w, shard), "wbxe"));
-    TRY_PLAIN(reserve(&out, p->header + p->bytes));
-    TRY_PLAIN(out_write(&out, prefix, PREFIX));
-    TRY_PLAIN(out_write(&out, text.data, text.size));
-    if (fflush(out.file) != 0)
-        return FAIL_ERRNO("write", out.path);
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status make_beside(struct st_writer *w)
-{
-    char *path = xasprintf("%s.part-XXXXXX", w->directory);
-
-    if (mkdtemp(path) == NULL) {
-        struct status st = FAIL_ERRNO("create", path);
-
-        free(path);
-        return st;
-    }
-    w->beside = path;
-    if (chmod(path, 0755) != 0)
-        return FAIL_ERRNO("chmod", path);
-    return SUCCESS;
+    if (w->out.hash == NULL)
+        return;
+    both[1] = digest_end(w->out.hash);
+    w->out.hash = NULL;
+    add_sum(w, name, &both[1]);
+    w->chain = digest_of(both, sizeof both);
 }
 
 MUST_CHECK static struct status open_shard(struct st_writer *w)
 {
-    TRY_PLAIN(out_open(&w->out, shard_path(w, w->shard), "r+be"));
-    if (fseeko(w->out.file, (off_t)w->pieces[w->shard].header, SEEK_SET) != 0)
+    AUTO(buf_release) struct buf header;
+    uint64_t begin = w->layout.shards[w->shard].header;
+
+    buf_init(&header, HEADER_ROOM);
+    TRY_PLAIN(st_out_open(&w->out, shard_path(w, w->shard), "r+be", w->shared));
+    if (fseeko(w->out.file, (off_t)begin, SEEK_SET) != 0)
         return FAIL_ERRNO("seek in", w->out.path);
+    w->out.size = begin;
+    if (!w->shared)
+        return SUCCESS;
+    TRY_PLAIN(st_layout_header(&w->layout, w->shard, &header));
+    digest_add(w->out.hash, header.data, header.size);
     return SUCCESS;
 }
 
 MUST_CHECK static struct status next_shard(struct st_writer *w)
 {
-    TRY_PLAIN(out_close(&w->out));
+    end_hash(w);
+    TRY_PLAIN(st_out_close(&w->out));
     w->shard++;
-    return w->shard < w->piece_count ? open_shard(w) : SUCCESS;
+    return w->shard < w->layout.shard_count ? open_shard(w) : SUCCESS;
 }
 
 /* On to the next tensor that lacks bytes. */
 MUST_CHECK static struct status skip_whole(struct st_writer *w)
 {
-    while (w->tensor < w->count && w->left == 0) {
+    const struct st_layout *l = &w->layout;
+
+    if (w->left > 0)
+        return SUCCESS;
+    while (w->tensor < l->count && w->left == 0) {
         w->tensor++;
-        if (w->tensor == w->pieces[w->shard].end)
+        if (w->tensor == l->shards[w->shard].end)
             TRY_PLAIN(next_shard(w));
-        if (w->tensor < w->count)
-            w->left = tensor_bytes(w->items + w->tensor);
+        if (w->tensor < l->count)
+            w->left = tensor_bytes(l->items + w->tensor);
+    }
+    set_mark(w);
+    return SUCCESS;
+}
+
+/* ---- begin ------------------------------------------------------------- */
+
+/* Bytes that the file system still has to find for a shard. */
+static uint64_t missing_bytes(const struct st_writer *w, size_t shard)
+{
+    AUTO(free_pointer) char *path = shard_path(w, shard);
+    const struct st_shard *p = w->layout.shards + shard;
+    struct stat info;
+    uint64_t held = 0;
+
+    if (stat(path, &info) == 0)
+        held = (uint64_t)info.st_blocks * 512;
+    return held < p->header + p->bytes ? p->header + p->bytes - held : 0;
+}
+
+/* All shards at once, so that a disk that cannot hold the model is not
+ * filled with half of it first. */
+MUST_CHECK static struct status check_room(const struct st_writer *w)
+{
+    uint64_t needed = 0;
+    uint64_t room;
+    struct statvfs disk;
+
+    for (size_t i = 0; i < w->layout.shard_count; i++)
+        needed += missing_bytes(w, i);
+    if (statvfs(w->partial.path, &disk) != 0)
+        return SUCCESS;
+    room = (uint64_t)disk.f_bfree * disk.f_frsize;
+    if (needed <= room)
+        return SUCCESS;
+    return FAIL(STATUS_NO_SPACE,
+                "%s takes %" PRIu64 " more bytes, the disk has %" PRIu64
+                "; make room, or name a directory on another disk",
+                w->partial.directory, needed, room);
+}
+
+/* File systems that cannot promise room find out while writing. What a torn
+ * write left behind the end goes. */
+MUST_CHECK static struct status reserve(const struct st_out *out, uint64_t size)
+{
+    int fd = fileno(out->file);
+    int failed;
+
+    do /* a signal may come while a slow disk looks for room */
+        failed = fallocate(fd, 0, 0, (off_t)size);
+    while (failed != 0 && errno == EINTR);
+    if (failed != 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+        return FAIL(file_error(errno), "reserve %" PRIu64 " bytes for %s: %s",
+                    size, out->path, strerror(errno));
+    if (ftruncate(fd, (off_t)size) != 0)
+        return FAIL_ERRNO("set the size of", out->path);
+    return SUCCESS;
+}
+
+/* A shard that holds nothing whole yet: header, and room for the data. */
+MUST_CHECK static struct status begin_shard(struct st_writer *w, size_t shard)
+{
+    AUTO(st_out_release) struct st_out out = { 0 };
+    AUTO(free_pointer) char *path = shard_path(w, shard);
+    AUTO(buf_release) struct buf header;
+    const struct st_shard *p = w->layout.shards + shard;
+
+    buf_init(&header, HEADER_ROOM);
+    TRY_PLAIN(st_layout_header(&w->layout, shard, &header));
+    TRY_PLAIN(st_out_open(&out, xstrdup(path),
+                          file_exists(path) ? "r+be" : "wbxe", false));
+    TRY_PLAIN(reserve(&out, p->header + p->bytes));
+    TRY_PLAIN(st_out_write(&out, header.data, header.size));
+    if (fflush(out.file) != 0)
+        return FAIL_ERRNO("write", out.path);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status begin_files(struct st_writer *w)
+{
+    TRY_PLAIN(check_room(w));
+    for (size_t i = w->shard; i < w->layout.shard_count; i++)
+        TRY_PLAIN(begin_shard(w, i));
+    return file_sync_directory(w->partial.path);
+}
+
+static bool is_shard(const void *self, const char *name)
+{
+    const struct st_layout *l = self;
+
+    for (size_t i = 0; i < l->shard_count; i++) {
+        AUTO(free_pointer) char *shard = st_layout_name(l, i);
+
+        if (strcmp(name, shard) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool stays(const void *self, const char *name)
+{
+    return strcmp(name, st_journal_name) == 0 || is_shard(self, name);
+}
+
+static bool nothing_stays(const void *self, const char *name)
+{
+    (void)self;
+    (void)name;
+    return false;
+}
+
+/* ---- resume ------------------------------------------------------------ */
+
+/* The rest of the running tensor, from the file to both hashes. */
+MUST_CHECK static struct status replay_tensor(
+    struct st_writer *w, const struct st_writer_settings *s, void *buffer)
+{
+    while (w->left > 0) {
+        size_t part = w->left < REPLAY ? (size_t)w->left : REPLAY;
+
+        if (fread(buffer, 1, part, w->out.file) != part)
+            return FAIL(STATUS_CORRUPT, "%s is too short", w->out.path);
+        digest_add(w->out.hash, buffer, part);
+        w->out.size += part;
+        w->out.told = w->out.size;
+        w->left -= part;
+        if (s->replay != NULL)
+            TRY_PLAIN(s->replay(s->self, w->tensor, buffer, part));
     }
     return SUCCESS;
+}
+
+MUST_CHECK static struct status replay(struct st_writer *w,
+                                       const struct st_writer_settings *s,
+                                       const struct st_mark *mark)
+{
+    AUTO(free_pointer) void *buffer = xcalloc(REPLAY, 1);
+    off_t end;
+
+    while (w->tensor < mark->tensors) {
+        TRY_PLAIN(replay_tensor(w, s, buffer));
+        TRY_PLAIN(skip_whole(w));
+    }
+    if (w->out.file == NULL)
+        return SUCCESS;
+    /* A stream turns from reading to writing where it is told its place. */
+    end = (off_t)w->out.size;
+    if (fseeko(w->out.file, end, SEEK_SET) != 0)
+        return FAIL_ERRNO("seek in", w->out.path);
+    return SUCCESS;
+}
+
+/* To the state in which nothing is written. */
+static void rewind_writer(struct st_writer *w)
+{
+    st_out_release(&w->out);
+    for (size_t i = 0; i < w->sum_count; i++)
+        free(w->sums[i].name);
+    w->sum_count = 0;
+    w->shard = 0;
+    w->tensor = 0;
+    w->left = w->layout.count > 0 ? tensor_bytes(w->layout.items) : 0;
+    w->chain = (struct digest){ .bytes = { 0 } };
+}
+
+MUST_CHECK static struct status start(struct st_writer *w)
+{
+    rewind_writer(w);
+    TRY_PLAIN(open_shard(w));
+    return skip_whole(w);
+}
+
+/* What the journal promises, read and compared. */
+MUST_CHECK static struct status go_on(struct st_writer *w,
+                                      const struct st_writer_settings *s,
+                                      const struct st_mark *mark,
+                                      bool *ret_good)
+{
+    struct status st;
+
+    TRY_PLAIN(st_partial_clear(&w->partial, stays, &w->layout));
+    st = mark->tensors > w->layout.count
+             ? FAIL(STATUS_CORRUPT, "beyond the layout")
+             : start(w);
+    if (!status_failed(&st))
+        st = replay(w, s, mark);
+    *ret_good = !status_failed(&st) && w->mark.tensors == mark->tensors &&
+                digest_equal(&w->mark.data, &mark->data);
+    if (st.code == STATUS_CORRUPT || st.code == STATUS_NOT_FOUND)
+        return SUCCESS; /* files that are gone or cut are begun anew */
+    TRY_PLAIN(st);
+    return *ret_good ? begin_files(w) : SUCCESS;
+}
+
+MUST_CHECK static struct status begin_anew(struct st_writer *w)
+{
+    rewind_writer(w);
+    TRY_PLAIN(st_partial_clear(&w->partial, nothing_stays, NULL));
+    w->partial.keep = false;
+    TRY_PLAIN(begin_files(w));
+    return start(w);
+}
+
+MUST_CHECK static struct status resume(struct st_writer *w,
+                                       const struct st_writer_settings *s)
+{
+    struct st_mark mark;
+    enum st_found found;
+    bool good = false;
+
+    TRY_PLAIN(st_layout_digest(&w->layout, s->recipe, &w->plan));
+    found = st_partial_read_mark(&w->partial, &w->plan, &mark);
+    if (found == ST_FOUND_MARK)
+        TRY_PLAIN(go_on(w, s, &mark, &good));
+    if (good)
+        return SUCCESS;
+    if (found == ST_FOUND_OTHER)
+        w->anew = "what was begun there is of another recipe or layout";
+    else if (found == ST_FOUND_MARK)
+        w->anew = "the files begun there are not what their journal says";
+    return begin_anew(w);
 }
 
 MUST_CHECK static struct status begin(struct st_writer *w,
                                       const struct st_writer_settings *s,
                                       const struct tensor_set *layout)
 {
-    TRY_PLAIN(check_settings(s));
-    TRY_PLAIN(take_layout(w, layout));
-    TRY_PLAIN(cut_shards(w, s->shard_bytes));
-    TRY_PLAIN(make_beside(w));
-    for (size_t i = 0; i < w->piece_count; i++)
-        TRY_PLAIN(begin_shard(w, i));
-    TRY_PLAIN(open_shard(w));
-    if (w->count > 0)
-        w->left = tensor_bytes(w->items);
-    return skip_whole(w);
-}
-
-/* Without the slashes at its end, which would make "beside" a place inside. */
-static char *plain_directory(const char *path)
-{
-    size_t size = strlen(path);
-
-    while (size > 1 && path[size - 1] == '/')
-        size--;
-    return xstrndup(path, size);
+    TRY_PLAIN(st_layout_init(&w->layout, s, layout));
+    w->shared = s->recipe != NULL;
+    TRY_PLAIN(st_partial_open(&w->partial, s->directory, w->shared));
+    if (w->shared)
+        return resume(w, s);
+    TRY_PLAIN(begin_files(w));
+    return start(w);
 }
 
 struct status st_writer_new(const struct st_writer_settings *s,
@@ -388,8 +416,7 @@ struct status st_writer_new(const struct st_writer_settings *s,
     struct st_writer *w = xnew(struct st_writer);
     struct status st;
 
-    w->directory = plain_directory(s->directory);
-    w->metadata = s->metadata == NULL ? NULL : json_deep_copy(s->metadata);
+    w->partial.lock = -1;
     st = begin(w, s, layout);
     if (status_failed(&st))
         st_writer_free(w);
@@ -398,17 +425,29 @@ struct status st_writer_new(const struct st_writer_settings *s,
     return st;
 }
 
+size_t st_writer_done(const struct st_writer *w)
+{
+    return w->tensor;
+}
+
+const char *st_writer_anew(const struct st_writer *w)
+{
+    return w->anew;
+}
+
+/* ---- write ------------------------------------------------------------- */
+
 MUST_CHECK static struct status add(struct st_writer *w, const char *data,
                                     size_t size)
 {
     while (size > 0) {
         size_t part = size < w->left ? size : (size_t)w->left;
 
-        if (w->tensor == w->count)
+        if (w->tensor == w->layout.count)
             return FAIL(STATUS_INVALID,
                         "%s: %zu bytes more than the layout has room for",
-                        w->directory, size);
-        TRY_PLAIN(out_write(&w->out, data, part));
+                        w->partial.directory, size);
+        TRY_PLAIN(st_out_write(&w->out, data, part));
         data += part;
         size -= part;
         w->left -= part;
@@ -419,8 +458,8 @@ MUST_CHECK static struct status add(struct st_writer *w, const char *data,
 
 MUST_CHECK static struct status check_usable(const struct st_writer *w)
 {
-    if (w->failed || w->beside == NULL)
-        return FAIL(STATUS_INVALID, "%s: writing has %s", w->directory,
+    if (w->failed || w->partial.path == NULL)
+        return FAIL(STATUS_INVALID, "%s: writing has %s", w->partial.directory,
                     w->failed ? "failed before" : "ended");
     return SUCCESS;
 }
@@ -435,126 +474,92 @@ struct status st_writer_add(struct st_writer *w, const void *data, size_t size)
     return st;
 }
 
+struct status st_writer_checkpoint(struct st_writer *w)
+{
+    struct status st = SUCCESS;
+
+    TRY_PLAIN(check_usable(w));
+    if (!w->shared || w->mark.tensors == 0)
+        return SUCCESS;
+    if (w->out.file != NULL) /* else the last shard is closed, and synced */
+        st = st_out_sync(&w->out);
+    w->failed = status_failed(&st);
+    TRY_PLAIN(st);
+    return st_partial_write_mark(&w->partial, &w->plan, &w->mark);
+}
+
 /* A plain name that is no file of the model itself. */
 static bool is_free_name(const struct st_writer *w, const char *name)
 {
-    if (name[0] == '\0' || strchr(name, '/') != NULL ||
-        strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-        strcmp(name, index_name) == 0)
-        return false;
-    for (size_t i = 0; i < w->piece_count; i++) {
-        AUTO(free_pointer) char *shard = shard_name(w, i);
+    static const char *const ours[] = { "",           ".",
+                                        "..",         st_index_name,
+                                        st_sums_name, st_journal_name };
 
-        if (strcmp(name, shard) == 0)
+    for (size_t i = 0; i < COUNT_OF(ours); i++) {
+        if (strcmp(name, ours[i]) == 0)
             return false;
     }
-    return true;
+    return strpbrk(name, "/\\\n") == NULL && !is_shard(&w->layout, name);
 }
 
 struct status st_writer_add_file(struct st_writer *w, const char *name,
                                  const void *data, size_t size)
 {
+    AUTO(free_pointer) char *path = NULL;
     struct status st;
-    char *path;
 
     TRY_PLAIN(check_usable(w));
     if (!is_free_name(w, name))
         return FAIL(STATUS_INVALID, "%s: no file \"%s\" can be added",
-                    w->directory, name);
-    path = xasprintf("%s/%s", w->beside, name);
-    if (file_exists(path)) {
-        free(path);
-        return FAIL(STATUS_INVALID, "%s: \"%s\" is added twice", w->directory,
-                    name);
-    }
-    st = write_whole(path, data, size);
+                    w->partial.directory, name);
+    path = st_partial_file(&w->partial, name);
+    if (file_exists(path))
+        return FAIL(STATUS_INVALID, "%s: \"%s\" is added twice",
+                    w->partial.directory, name);
+    st = write_named(w, name, data, size);
     w->failed = status_failed(&st);
     return st;
 }
 
-/* Index of the shards, in order of name. */
-static json_t *index_of(const struct st_writer *w)
+/* ---- end --------------------------------------------------------------- */
+
+MUST_CHECK static struct status finish(struct st_writer *w)
 {
-    json_t *weights = json_object();
-    uint64_t bytes = 0;
+    AUTO(free_pointer) char *index = NULL;
 
-    for (size_t i = 0; i < w->piece_count; i++) {
-        const struct piece *p = w->pieces + i;
-        AUTO(free_pointer) char *name = shard_name(w, i);
-
-        for (size_t k = p->first; k < p->end; k++)
-            (void)json_object_set_new(weights, w->items[k].name,
-                                      json_string(name));
-        bytes += p->bytes;
+    if (w->out.file != NULL) { /* a layout without tensors */
+        end_hash(w);
+        TRY_PLAIN(st_out_close(&w->out));
     }
-    return json_pack("{s:{s:I}, s:o}", "metadata", "total_size",
-                     (json_int_t)bytes, "weight_map", weights);
-}
-
-MUST_CHECK static struct status write_index(const struct st_writer *w)
-{
-    AUTO(json_release) json_t *index = index_of(w);
-    AUTO(free_pointer) char *text = json_pretty(index);
-
-    return write_whole(xasprintf("%s/%s", w->beside, index_name), text,
-                       strlen(text));
-}
-
-MUST_CHECK static struct status sync_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    AUTO(free_pointer) char *parent = NULL;
-
-    if (slash == NULL)
-        return file_sync_directory(".");
-    parent = xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
-    return file_sync_directory(parent);
-}
-
-MUST_CHECK static struct status put_in_place(struct st_writer *w)
-{
-    TRY_PLAIN(file_sync_directory(w->beside));
-    if (rename(w->beside, w->directory) != 0)
-        return FAIL_ERRNO("rename to", w->directory);
-    free(w->beside);
-    w->beside = NULL;
-    return sync_parent(w->directory);
+    if (w->layout.shard_count > 1) {
+        index = st_layout_index(&w->layout);
+        TRY_PLAIN(write_named(w, st_index_name, index, strlen(index)));
+    }
+    if (w->shared)
+        TRY_PLAIN(write_sums(w));
+    return st_partial_place(&w->partial);
 }
 
 struct status st_writer_finish(struct st_writer *w)
 {
     TRY_PLAIN(check_usable(w));
-    if (w->tensor < w->count)
+    if (w->tensor < w->layout.count)
         return FAIL(STATUS_INVALID,
                     "%s: %" PRIu64 " bytes of tensor \"%s\" are missing",
-                    w->directory, w->left, w->items[w->tensor].name);
-    if (w->out.file != NULL) /* a layout without tensors */
-        TRY_PLAIN(out_close(&w->out));
-    if (w->piece_count > 1)
-        TRY_PLAIN(write_index(w));
-    return put_in_place(w);
-}
-
-static void remove_unfinished(const struct st_writer *w)
-{
-    struct status st = file_remove_tree(w->beside);
-
-    (void)st; /* what cannot be removed is recognised by its ".part-" */
+                    w->partial.directory, w->left,
+                    w->layout.items[w->tensor].name);
+    return finish(w);
 }
 
 void st_writer_free(struct st_writer *w)
 {
     if (w == NULL)
         return;
-    out_release(&w->out);
-    if (w->beside != NULL)
-        remove_unfinished(w);
-    for (size_t i = 0; i < w->count; i++)
-        free((char *)(uintptr_t)w->items[i].name);
-    json_decref(w->metadata);
-    free(w->items);
-    free(w->pieces);
-    free(w->beside);
-    free(w->directory);
+    st_out_release(&w->out);
+    st_partial_close(&w->partial);
+    st_layout_release(&w->layout);
+    for (size_t i = 0; i < w->sum_count; i++)
+        free(w->sums[i].name);
+    free(w->sums);
     free(w);
 }

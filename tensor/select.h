@@ -1,21 +1,35 @@
 /* select.h -- exact order statistics of float32 rows that need not be in
- * memory at once. Radix select: one pass counts the high halves of the keys,
- * a second one the low halves within the bins that hold the wanted ranks. All
- * state is counters, so the result depends neither on the cut into chunks nor
- * on who counted them: parts counted elsewhere are merged by addition.
+ * memory at once. A pass counts elements by the high bits of their keys in
+ * spans of keys; what it finds narrows the spans of the next one, until each
+ * wanted rank has a key to itself. All state is counters, so the result
+ * depends neither on the cut into chunks nor on who counted them: parts
+ * counted elsewhere are merged by addition.
+ *
+ * Two passes, known beforehand:
  *
  *     select_add(s, ...);                  for each chunk, in any order
  *     select_narrow(s, ranks, count);
  *     select_add(s, ...);                  for the same chunks again
  *     found = select_result(s, i);
  *
+ * Or one pass, rarely more, after a glance at some of the elements:
+ *
+ *     select_add(s, ...);                  for a sample
+ *     select_guess(s, ranks, count, elements);
+ *     do
+ *         select_add(s, ...);              for each chunk, in any order
+ *     while (!select_settle(s));
+ *     found = select_result(s, i);
+ *
  * NaN ranks above infinity; -0 equals 0. */
 #ifndef SINTER_TENSOR_SELECT_H
 #define SINTER_TENSOR_SELECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/status.h"
 
 enum { SELECT_RANKS = 64 }; /* wanted at once */
@@ -25,10 +39,11 @@ enum select_order {
     SELECT_VALUE,     /* by x; a negative NaN ranks below all */
 };
 
-struct select; /* opaque; about 0.6 MB, and 0.5 MB for each bin narrowed to */
+struct select; /* opaque; 0.5 MB, later up to 2 MB or 0.5 MB for each rank */
 
 struct select *select_new(enum select_order order);
 void select_free(struct select *s); /* NULL is fine */
+enum select_order select_order_of(const struct select *s);
 /* Begin another row, with the memory of the last one. */
 void select_clear(struct select *s);
 
@@ -42,7 +57,15 @@ uint64_t select_count(const struct select *s);
  * elements that were added or SELECT_RANKS. */
 MUST_CHECK struct status select_narrow(struct select *s, const uint64_t *ranks,
                                        size_t count);
-/* Start the second pass of another part, for ranks narrowed in `leader`. */
+/* Ends a pass over a sample of `elements`: the next one looks closely only
+ * where the ranks are to be expected. How good the sample is decides how many
+ * passes there are, not what they find. INVALID as above. */
+MUST_CHECK struct status select_guess(struct select *s, const uint64_t *ranks,
+                                      size_t count, uint64_t elements);
+/* Ends a pass after select_narrow() or select_guess(). True: the results are
+ * there; false: all elements have to be added once more. */
+bool select_settle(struct select *s);
+/* Start the next pass of another part, as `leader` was narrowed. */
 void select_follow(struct select *s, const struct select *leader);
 
 struct select_found {
@@ -51,11 +74,20 @@ struct select_found {
     uint64_t equal; /* elements of this value, at least 1 */
 };
 
-/* The i-th rank given to select_narrow(), after the second pass. */
+/* The i-th wanted rank, after the last pass. */
 struct select_found select_result(const struct select *s, size_t i);
 /* Elements of a found value in this part alone: before parts are merged, who
  * needs "the first m by index" learns how many lie in earlier parts. */
 uint64_t select_equal(const struct select *s, float value);
+
+/* All of the running pass as bytes, appended; TOO_BIG by the buffer's limit.
+ * Loaded elsewhere it is merged, settled or followed as if it had been
+ * counted there. */
+MUST_CHECK struct status select_save(const struct select *s, struct buf *bytes);
+/* Takes what select_save() gave from *at, which moves behind it. INVALID if it
+ * was not that, or of another order; the selection is then cleared. */
+MUST_CHECK struct status select_load(struct select *s, const char **at,
+                                     const char *end);
 
 /* Exactly so many of the largest magnitudes: those above the threshold, and
  * of those that equal it the first `equal` by index. */

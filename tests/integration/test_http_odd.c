@@ -10,6 +10,7 @@
 #include "common/memory.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -463,6 +464,98 @@ static void test_loopback_is_never_asked_of_a_proxy(void **state)
     close_server(&s);
 }
 
+/* Ranges of the thing "0123456789" with the ETag "a". */
+static struct status get_ranges(const char *const *answers,
+                                const struct http_range *ranges, size_t count,
+                                enum http_ranges_end *ret_end, char text[11])
+{
+    static const struct http_info info = { .size = 10, .etag = "\"a\"" };
+    struct http_settings settings = { .give_up_ms = 1500, .connections = 1 };
+    struct server s = open_server(answers);
+    AUTO(free_pointer) char *url = url_of(&s);
+    struct http *h;
+    struct http_info now;
+    struct status st;
+    int fd = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_ok(http_new(&settings, &h));
+    st = http_get_ranges(h, url, &info, ranges, count, fd, ret_end, &now);
+    memset(text, 0, 11);
+    assert_true(pread(fd, text, 10, 0) >= 0);
+    (void)close(fd);
+    http_free(h);
+    close_server(&s);
+    return st;
+}
+
+#define PART(range, size, tag)                                   \
+    RANGE_LINE "Content-Range: bytes " range "/10\r\nETag: " tag \
+               "\r\nContent-Length: " size "\r\n\r\n"
+
+static void test_ranges_that_end_too_soon_go_on(void **state)
+{
+    static const struct http_range ranges[] = { { 1, 4 }, { 8, 2 } };
+    static const char *const answers[] = {
+        PART("1-4", "4", "\"a\"") "12", /* cut */
+        PART("3-3", "1", "\"a\"") "3",  /* shorter than asked for */
+        PART("4-4", "1", "\"a\"") "4",  PART("8-9", "2", "\"a\"") "89", NULL,
+    };
+    enum http_ranges_end end;
+    char text[11];
+
+    (void)state;
+    assert_ok(get_ranges(answers, ranges, 2, &end, text));
+    assert_int_equal(end, HTTP_RANGES_HAD);
+    assert_memory_equal(text, "\0001234\0\0\00089", 10);
+    assert_int_equal(asked("Range: bytes=1-4\r\n"), 1);
+    assert_int_equal(asked("Range: bytes=3-4\r\n"), 1);
+    assert_int_equal(asked("Range: bytes=4-4\r\n"), 1);
+}
+
+static void test_odd_answers_to_ranges_have_names(void **state)
+{
+    static const struct http_range range = { 2, 3 };
+    static const struct {
+        const char *answer;
+        enum status_code code;
+        enum http_ranges_end end;
+        const char *words;
+    } rows[] = {
+        { OK_LINE TEN "ETag: \"a\"\r\n\r\n0123456789", STATUS_SUCCESS,
+          HTTP_RANGES_REFUSED, NULL },
+        { PART("2-4", "3", "\"b\"") "234", STATUS_SUCCESS, HTTP_RANGES_CHANGED,
+          NULL },
+        { RANGE_LINE "Content-Range: bytes 2-4/11\r\nContent-Length: 3\r\n\r\n"
+                     "234",
+          STATUS_SUCCESS, HTTP_RANGES_CHANGED, NULL },
+        { "HTTP/1.1 416 No\r\nConnection: close\r\nContent-Length: 0\r\n"
+          "Content-Range: bytes */2\r\n\r\n",
+          STATUS_SUCCESS, HTTP_RANGES_CHANGED, NULL },
+        { "HTTP/1.1 416 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+          STATUS_INVALID, HTTP_RANGES_HAD, "416; it has no such range" },
+        { PART("0-2", "3", "\"a\"") "012", STATUS_INVALID, HTTP_RANGES_HAD,
+          "bytes from 2 on were asked for, those from 0 on came" },
+        { PART("2-9", "8", "\"a\"") "23456789", STATUS_CORRUPT, HTTP_RANGES_HAD,
+          "more than was asked for" },
+        { PART("2-4", "3", "\"a\""), STATUS_UNAVAILABLE, HTTP_RANGES_HAD,
+          "given up" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const char *const answers[] = { rows[i].answer, NULL };
+        enum http_ranges_end end;
+        char text[11];
+        struct status st = get_ranges(answers, &range, 1, &end, text);
+
+        assert_int_equal(st.code, rows[i].code);
+        assert_int_equal(end, rows[i].end);
+        if (rows[i].words != NULL)
+            assert_non_null(strstr(st.message, rows[i].words));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +574,8 @@ int main(void)
         cmocka_unit_test(test_the_digest_of_a_hub_is_read_from_its_redirect),
         cmocka_unit_test(test_a_redirect_to_a_file_is_not_followed),
         cmocka_unit_test(test_loopback_is_never_asked_of_a_proxy),
+        cmocka_unit_test(test_ranges_that_end_too_soon_go_on),
+        cmocka_unit_test(test_odd_answers_to_ranges_have_names),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -253,6 +253,280 @@ static void test_values_are_ordered_with_their_sign(void **state)
     }
 }
 
+/* Passes over `x` after a glance at `sample`. */
+static struct select *guess(enum select_order order, const float *x,
+                            size_t count, const float *sample,
+                            size_t sample_count, const uint64_t *ranks,
+                            size_t rank_count, size_t *ret_passes)
+{
+    struct select *s = select_new(order);
+    size_t passes = 0;
+
+    select_add(s, sample, sample_count);
+    assert_ok(select_guess(s, ranks, rank_count, count));
+    do {
+        select_add(s, x, count / 3);
+        select_add(s, x + count / 3, count - count / 3);
+        assert_int_equal(select_count(s), count);
+        assert_true(++passes <= 4);
+    } while (!select_settle(s));
+    *ret_passes = passes;
+    return s;
+}
+
+static void check_guess(const float *x, size_t count, const float *sample,
+                        size_t sample_count)
+{
+    AUTO(free_pointer) float *sorted = reference_sorted_magnitudes(x, count);
+    const uint64_t ranks[] = { 0, count / 2, count - 1, count / 5,
+                               count - 1 - count / 5 };
+    size_t passes;
+
+    for (size_t n = 1; n <= COUNT_OF(ranks); n++) {
+        struct select *s = guess(SELECT_MAGNITUDE, x, count, sample,
+                                 sample_count, ranks, n, &passes);
+
+        for (size_t i = 0; i < n; i++)
+            check_found(select_result(s, i), sorted, count, ranks[i]);
+        select_free(s);
+    }
+}
+
+static size_t every(const float *x, size_t count, size_t step, float *sample)
+{
+    size_t taken = 0;
+
+    for (size_t i = 0; i < count; i += step)
+        sample[taken++] = x[i];
+    return taken;
+}
+
+/* Good samples, bad ones and none: what is found is that of a sort. */
+static void test_guesses_change_nothing(void **state)
+{
+    static const size_t sizes[] = { 1, 7, 65, MOST };
+    static const float others[] = { 0.0F, 1e-30F, 1e30F, -0.25F };
+    float x[MOST], sample[MOST];
+
+    (void)state;
+    for (size_t f = 0; f < COUNT_OF(fills); f++) {
+        for (size_t k = 0; k < COUNT_OF(sizes); k++) {
+            size_t n = sizes[k];
+
+            fills[f](x, n);
+            check_guess(x, n, x, n);
+            check_guess(x, n, sample, every(x, n, 8, sample));
+            check_guess(x, n, x, 0);
+            check_guess(x, n, x, 1);
+            for (size_t o = 0; o < COUNT_OF(others); o++)
+                check_guess(x, n, others + o, 1);
+        }
+    }
+}
+
+static int by_magnitude(const void *a, const void *b)
+{
+    const float *x = a;
+    const float *y = b;
+
+    return (fabsf(*x) > fabsf(*y)) - (fabsf(*x) < fabsf(*y));
+}
+
+/* Many elements, so that windows are narrow, and samples that mislead: of the
+ * smallest, of the largest, of all but the wanted ones. */
+static void test_misleading_samples_cost_passes_only(void **state)
+{
+    enum { PART = LARGE / 10 };
+    static float x[LARGE], sorted[LARGE];
+
+    (void)state;
+    fill_random(x, LARGE);
+    memcpy(sorted, x, sizeof x);
+    qsort(sorted, LARGE, sizeof *sorted, by_magnitude);
+    check_guess(x, LARGE, sorted, PART);
+    check_guess(x, LARGE, sorted + LARGE - PART, PART);
+    check_guess(x, LARGE, sorted + LARGE / 2 + 100, PART);
+    check_guess(sorted, LARGE, x, PART);
+    for (size_t i = 0; i < LARGE; i++)
+        x[i] = i % 10 == 0 ? x[i] : 0.0F; /* a random drop */
+    check_guess(x, LARGE, x, PART);
+    check_guess(x, LARGE, sorted, PART);
+}
+
+static void test_one_pass_is_enough_after_a_good_guess(void **state)
+{
+    static float x[LARGE], sample[LARGE];
+    AUTO(free_pointer) float *sorted = NULL;
+    const uint64_t rank = LARGE / 4 * 3;
+    size_t passes, taken;
+    struct select *s;
+
+    (void)state;
+    fill_random(x, LARGE);
+    sorted = reference_sorted_magnitudes(x, LARGE);
+    taken = every(x, LARGE, 2, sample);
+    s = guess(SELECT_MAGNITUDE, x, LARGE, sample, taken, &rank, 1, &passes);
+    assert_int_equal(passes, 1);
+    check_found(select_result(s, 0), sorted, LARGE, rank);
+    select_free(s);
+}
+
+static void test_values_are_guessed_too(void **state)
+{
+    float x[MOST], sample[MOST];
+    uint64_t ranks[SELECT_RANKS];
+    size_t passes;
+
+    (void)state;
+    for (size_t f = 0; f < COUNT_OF(fills); f++) {
+        struct select *s;
+
+        fills[f](x, MOST);
+        for (size_t i = 0; i < COUNT_OF(ranks); i++)
+            ranks[i] = i * (MOST / SELECT_RANKS);
+        s = guess(SELECT_VALUE, x, MOST, sample, every(x, MOST, 4, sample),
+                  ranks, f % 2 == 0 ? 3 : COUNT_OF(ranks), &passes);
+        qsort(x, MOST, sizeof *x, by_value);
+        for (size_t i = 0; i < (f % 2 == 0 ? 3 : COUNT_OF(ranks)); i++)
+            check_found(select_result(s, i), x, MOST, ranks[i]);
+        select_free(s);
+    }
+}
+
+enum { PARTS = 3, PART = LARGE / PARTS };
+
+/* Ends a pass of all parts; true: the first one has the results. */
+static bool settle_parts(struct select **parts)
+{
+    for (size_t i = 1; i < PARTS; i++)
+        select_merge(parts[0], parts[i]);
+    if (select_settle(parts[0]))
+        return true;
+    for (size_t i = 1; i < PARTS; i++)
+        select_follow(parts[i], parts[0]);
+    return false;
+}
+
+static void check_parts(const float *x, const float *sample,
+                        size_t sample_count)
+{
+    static const uint64_t ranks[] = { PARTS * PART / 3, PARTS * PART - 9 };
+    AUTO(free_pointer)
+    float *sorted = reference_sorted_magnitudes(x, (size_t)PARTS * PART);
+    uint64_t equal = 0;
+    struct select *parts[PARTS];
+
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = select_new(SELECT_MAGNITUDE);
+    select_add(parts[2], sample, sample_count);
+    select_merge(parts[0], parts[2]);
+    assert_ok(
+        select_guess(parts[0], ranks, COUNT_OF(ranks), (size_t)PARTS * PART));
+    for (size_t i = 1; i < PARTS; i++)
+        select_follow(parts[i], parts[0]);
+    do {
+        for (size_t i = 0; i < PARTS; i++)
+            select_add(parts[i], x + i * PART, PART);
+    } while (!settle_parts(parts));
+    for (size_t i = 0; i < COUNT_OF(ranks); i++)
+        check_found(select_result(parts[0], i), sorted, (size_t)PARTS * PART,
+                    ranks[i]);
+    for (size_t i = 1; i < PARTS; i++)
+        equal += select_equal(parts[i], sorted[ranks[0]]);
+    assert_true(equal <= select_result(parts[0], 0).equal);
+    for (size_t i = 0; i < PARTS; i++)
+        select_free(parts[i]);
+}
+
+static void test_parts_are_guessed_as_one_row(void **state)
+{
+    static float x[LARGE];
+
+    (void)state;
+    fill_random(x, LARGE);
+    check_parts(x, x, 5000);
+    check_parts(x, x, 0);
+    for (size_t i = 0; i < LARGE; i++)
+        x[i] = roundf(x[i] * 50.0F) / 50.0F;
+    check_parts(x, x, 700);
+}
+
+/* Every part is counted on a machine of its own and travels as bytes. */
+static struct select *over_the_wire(const struct select *part)
+{
+    struct select *s = select_new(select_order_of(part));
+    struct buf bytes;
+    const char *at;
+
+    buf_init(&bytes, 1 << 20);
+    assert_ok(select_save(part, &bytes));
+    for (size_t cut = 1; cut < bytes.size && cut < 300; cut++) {
+        at = bytes.data;
+        assert_fails(select_load(s, &at, bytes.data + bytes.size - cut),
+                     STATUS_INVALID, "no order statistics");
+    }
+    at = bytes.data;
+    assert_ok(select_load(s, &at, bytes.data + bytes.size));
+    assert_ptr_equal(at, bytes.data + bytes.size);
+    buf_release(&bytes);
+    return s;
+}
+
+static void test_saved_parts_are_the_same_parts(void **state)
+{
+    static float x[LARGE];
+    static const uint64_t ranks[] = { PARTS * PART / 3, PARTS * PART - 9 };
+    AUTO(free_pointer) float *sorted = NULL;
+    struct select *all = select_new(SELECT_MAGNITUDE);
+    struct select *parts[PARTS];
+
+    (void)state;
+    fill_random(x, LARGE);
+    sorted = reference_sorted_magnitudes(x, (size_t)PARTS * PART);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < PARTS; i++) {
+            struct select *part = select_new(SELECT_MAGNITUDE);
+
+            if (pass > 0)
+                select_follow(part, all);
+            select_add(part, x + i * PART, PART);
+            parts[i] = over_the_wire(part);
+            select_free(part);
+        }
+        if (pass > 0)
+            select_follow(all, parts[0]);
+        for (size_t i = 0; i < PARTS; i++) {
+            select_merge(all, parts[i]);
+            select_free(parts[i]);
+        }
+        if (pass == 0)
+            assert_ok(select_narrow(all, ranks, COUNT_OF(ranks)));
+    }
+    assert_true(select_settle(all));
+    for (size_t i = 0; i < COUNT_OF(ranks); i++)
+        check_found(select_result(all, i), sorted, (size_t)PARTS * PART,
+                    ranks[i]);
+    select_free(all);
+}
+
+static void test_bytes_of_another_order_are_refused(void **state)
+{
+    struct select *magnitude = select_new(SELECT_MAGNITUDE);
+    struct select *value = select_new(SELECT_VALUE);
+    struct buf bytes;
+    const char *at;
+
+    (void)state;
+    buf_init(&bytes, 1 << 20);
+    assert_ok(select_save(magnitude, &bytes));
+    at = bytes.data;
+    assert_fails(select_load(value, &at, bytes.data + bytes.size),
+                 STATUS_INVALID, "no order statistics");
+    buf_release(&bytes);
+    select_free(magnitude);
+    select_free(value);
+}
+
 static void test_ranks_that_are_not_there_are_refused(void **state)
 {
     struct select *s = select_new(SELECT_MAGNITUDE);
@@ -266,6 +540,7 @@ static void test_ranks_that_are_not_there_are_refused(void **state)
     assert_fails(select_narrow(s, &beyond, 1), STATUS_INVALID, "rank 7 of 7");
     assert_fails(select_narrow(s, ranks, COUNT_OF(ranks)), STATUS_INVALID,
                  "at most");
+    assert_fails(select_guess(s, &beyond, 1, 7), STATUS_INVALID, "rank 7 of 7");
     select_free(s);
     select_free(NULL);
 }
@@ -289,6 +564,13 @@ int main(void)
         cmocka_unit_test(test_parts_counted_apart_are_one_row),
         cmocka_unit_test(test_cleared_memory_serves_another_row),
         cmocka_unit_test(test_values_are_ordered_with_their_sign),
+        cmocka_unit_test(test_guesses_change_nothing),
+        cmocka_unit_test(test_misleading_samples_cost_passes_only),
+        cmocka_unit_test(test_one_pass_is_enough_after_a_good_guess),
+        cmocka_unit_test(test_values_are_guessed_too),
+        cmocka_unit_test(test_parts_are_guessed_as_one_row),
+        cmocka_unit_test(test_saved_parts_are_the_same_parts),
+        cmocka_unit_test(test_bytes_of_another_order_are_refused),
         cmocka_unit_test(test_ranks_that_are_not_there_are_refused),
         cmocka_unit_test(test_nan_is_above_infinity),
     };

@@ -1,0 +1,13 @@
+/* machine.h -- what this process may use of the machine it is on: the least of
+ * what the hardware has and the control groups grant. */
+#ifndef SINTER_COMMON_MACHINE_H
+#define SINTER_COMMON_MACHINE_H
+
+#include <stdint.h>
+
+/* At least 1. `root` stands before /proc and /sys: "" but in tests. */
+uint64_t machine_cpus(const char *root);
+/* Bytes; 0: not known. */
+int64_t machine_memory(const char *root);
+
+#endif
