@@ -1,9 +1,7 @@
-foreach(module machine slot slot_log)
+foreach(module slot slot_log kept)
   sinter_test(unit/worker/test_${module}.c LABEL unit LINK sinter_worker)
 endforeach()
-sinter_test(unit/worker/test_shards.c support/nginx.c LABEL integration
-  LINK sinter_worker test_support)
-foreach(module session session_walk)
+foreach(module session session_batches session_walk)
   sinter_test(sim/test_${module}.c LABEL sim LINK sinter_worker_core test_support)
 endforeach()
 if(TARGET sinter-worker)

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "worker/machine.h"
+#include "common/machine.h"
 
 #define AT(member) offsetof(struct worker_config, member)
+
+enum { KEEP_SHARE = 2 }; /* of the memory */
 
 static const struct option options[] = {
     { "broker", 'b', OPTION_TEXT, AT(broker), "tcp://127.0.0.1:7420", 0, 0,
@@ -24,6 +26,8 @@ static const struct option options[] = {
       "what the cache may hold; 0: no limit" },
     { "memory", 0, OPTION_BYTES, AT(memory), "0", 0, 0, "BYTES",
       "for all slots together; 0: what the machine grants" },
+    { "keep", 0, OPTION_BYTES, AT(keep), "0", 0, 0, "BYTES",
+      "merged models kept in memory between jobs; 0: half of --memory" },
     { "labels", 0, OPTION_TEXT, AT(labels), "", 0, 0, "WORDS",
       "\"zone=a gpu=0\", shown by `sinter workers`" },
     { "allow-command", 0, OPTION_LIST, AT(commands), NULL, 0, 0, "NAME",
@@ -33,9 +37,11 @@ static const struct option options[] = {
     { "drain", 0, OPTION_MS, AT(drain_ms), "120s", 0, 0, "TIME",
       "after SIGTERM running jobs may take so long" },
     { "token-file", 0, OPTION_TEXT, AT(token_file), NULL, 0, 0, "PATH",
-      "bearer token for --token-url" },
-    { "token-url", 0, OPTION_TEXT, AT(token_url), "https://huggingface.co/", 0,
-      0, "PREFIX", "URLs that are asked with the token" },
+      "bearer token for --token-url; none: HF_TOKEN, for --hub" },
+    { "token-url", 0, OPTION_TEXT, AT(token_url), NULL, 0, 0, "PREFIX",
+      "URLs that are asked with the token (default: --hub)" },
+    { "hub", 0, OPTION_TEXT, AT(hub), NULL, 0, 0, "URL",
+      "of hf:// (default: HF_ENDPOINT, or https://huggingface.co)" },
     { "die-with-parent", 0, OPTION_SWITCH, AT(die_with_parent), NULL, 0, 0,
       NULL, "end when the process that started this one does" },
     { "log", 0, OPTION_TEXT, AT(log), "info", 0, 0, "LEVEL",
@@ -75,6 +81,8 @@ MUST_CHECK static struct status fill(struct worker_config *c)
         c->slots = (int64_t)c->cpus;
     if (c->memory == 0)
         c->memory = machine_memory("");
+    if (c->keep == 0)
+        c->keep = c->memory / KEEP_SHARE;
     if (c->name == NULL || c->name[0] == '\0') {
         (void)gethostname(host, sizeof host - 1);
         (void)snprintf(c->own_name, sizeof c->own_name, "%.40s-%ld", host,

@@ -13,12 +13,14 @@ struct worker_config {
     const char *cache;
     int64_t cache_size; /* bytes; 0: no limit */
     int64_t memory;     /* bytes for all slots; 0: not known */
+    int64_t keep;       /* bytes of them for models kept between jobs */
     const char *labels;
     struct option_list commands;
     struct option_list urls;
     int64_t drain_ms;
     const char *token_file;
     const char *token_url;
+    const char *hub;
     bool die_with_parent;
     const char *log;
     bool version, help;

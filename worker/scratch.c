@@ -18,15 +18,6 @@ struct scratch {
     int lock;
 };
 
-static bool is_linked(int fd, const char *path)
-{
-    struct stat held;
-    struct stat named;
-
-    return fstat(fd, &held) == 0 && stat(path, &named) == 0 &&
-           held.st_ino == named.st_ino;
-}
-
 /* Locked means alive. */
 static void remove_if_dead(const char *root)
 {
@@ -70,7 +61,7 @@ MUST_CHECK static struct status try_make(struct scratch *s,
                     strerror(errno));
     s->lock = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *ret_made = s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0 &&
-                is_linked(s->lock, s->root);
+                file_is_at(s->lock, s->root);
     if (!*ret_made && s->lock >= 0)
         (void)close(s->lock);
     return SUCCESS;

@@ -15,21 +15,17 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 #include "jobs/recipe.h"
+#include "sources/source.h"
 #include "worker/frame.h"
+#include "worker/kept.h"
 #include "worker/scratch.h"
-#include "worker/shards.h"
 
 enum {
     PROGRESS_MS = 200,    /* between two PROGRESS messages */
     DEPOT_MS = 60 * 1000, /* a broker that restarts may be away so long */
     DEPOT_PAUSE_MS = 200,
-    KEPT_SHARE = 4, /* of a slot's memory, for realised models: a quarter */
     TOKEN_TEXT = 48,
-};
-
-struct pin {
-    struct pin *next;
-    struct shards_pin *held;
+    KEPT_S = 7 * 24 * 3600, /* what a job left is removed after */
 };
 
 struct child {
@@ -37,7 +33,7 @@ struct child {
     int fd;
     struct frame_reader reader;
     struct buf out;
-    struct shards *shards;
+    struct source_store *store;
     struct scratch *scratch; /* NULL: none yet, or it failed */
     struct recipe_cache *kept;
     const char **commands; /* NULL-terminated; NULL: none */
@@ -47,9 +43,11 @@ struct child {
     const struct wire_slot_run *run;
     struct buf held; /* the bytes of `run` */
     char *depot;
-    json_t *inputs; /* key as text -> result */
-    struct pin *pins;
-    int64_t told; /* ns, last PROGRESS */
+    json_t *inputs;   /* key as text -> result */
+    json_t *siblings; /* NULL: not asked for yet */
+    struct source_pins pins;
+    struct kept *place; /* NULL: the job asked for none, or has none */
+    int64_t told;       /* ns, last PROGRESS */
 };
 
 /* SIGTERM: the job in hand shall end. */
@@ -115,24 +113,29 @@ static void write_line(void *self, const char *line)
     (void)dprintf(STDERR_FILENO, "%s\n", line);
 }
 
-static const char *keep(struct child *c, struct shards_pin *held)
-{
-    struct pin *pin = xnew(struct pin);
-
-    pin->held = held;
-    pin->next = c->pins;
-    c->pins = pin;
-    return shards_path(held);
-}
-
 MUST_CHECK static struct status fetch(void *self, const json_t *source,
                                       const char **ret_path)
 {
     struct child *c = self;
-    struct shards_pin *held = NULL;
+    struct source_pin *held = NULL;
 
-    TRY_PLAIN(shards_fetch(c->shards, source, &held));
-    *ret_path = keep(c, held);
+    TRY_PLAIN(source_fetch(c->store, source, &held));
+    *ret_path = source_pins_add(&c->pins, held);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status fetch_tensors(void *self, const json_t *source,
+                                              bool (*wanted)(void *chooser,
+                                                             const char *name),
+                                              void *chooser,
+                                              const char **ret_path)
+{
+    const struct source_choice choice = { wanted, chooser };
+    struct child *c = self;
+    struct source_pin *held = NULL;
+
+    TRY_PLAIN(source_fetch_tensors(c->store, source, &choice, &held));
+    *ret_path = source_pins_add(&c->pins, held);
     return SUCCESS;
 }
 
@@ -177,15 +180,15 @@ MUST_CHECK static struct status open_artifact(void *self, const char *digest,
                                               const char **ret_path)
 {
     struct child *c = self;
-    struct shards_pin *held = NULL;
+    struct source_pin *held = NULL;
     int64_t start = clock_now();
     struct status st;
 
     do
-        st = shards_open_artifact(c->shards, c->depot, digest, &held);
+        st = source_open_artifact(c->store, c->depot, digest, &held);
     while (try_again(c, start, &st));
     TRY_PLAIN(st);
-    *ret_path = keep(c, held);
+    *ret_path = source_pins_add(&c->pins, held);
     return SUCCESS;
 }
 
@@ -197,7 +200,7 @@ MUST_CHECK static struct status put_artifact(void *self, const char *path,
     struct status st;
 
     do
-        st = shards_put_artifact(c->shards, c->depot, path, ret_digest);
+        st = source_put_artifact(c->store, c->depot, path, ret_digest);
     while (try_again(c, start, &st));
     return st;
 }
@@ -228,42 +231,113 @@ MUST_CHECK static struct status input(void *self, const char *key,
     return FAIL(STATUS_NOT_FOUND, "job %.12s is no input of this one", key);
 }
 
+/* One that cannot be read is left out: it will say so itself. */
+static const json_t *siblings(void *self)
+{
+    struct child *c = self;
+    const struct wire_siblings *list = &c->run->siblings;
+
+    if (c->siblings != NULL)
+        return c->siblings;
+    c->siblings = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        struct wire_bytes text = list->items[i].params;
+        json_t *params = NULL;
+        struct status st =
+            json_parse(text.data, text.size, "a sibling", &params);
+
+        if (!status_failed(&st))
+            (void)json_array_append_new(c->siblings, params);
+    }
+    return c->siblings;
+}
+
 /* A place that cannot be written is this worker's trouble: the job may do
  * better elsewhere. */
 MUST_CHECK static struct status open_scratch(struct child *c)
 {
     struct status st = SUCCESS;
 
-    if (c->scratch == NULL)
+    if (c->scratch == NULL) {
         st = scratch_new(c->config->cache, &c->scratch);
+        kept_sweep(c->config->cache, KEPT_S);
+    }
     if (status_failed(&st) && st.code != STATUS_NO_SPACE)
         st.code = STATUS_UNAVAILABLE;
     return st;
 }
 
+/* Of what the job computes: another attempt has the same. Of this version:
+ * another one may write other bytes. */
+static struct digest computation(const struct wire_assignment *job)
+{
+    static const char version[] = SINTER_VERSION;
+    struct digest_stream *d = digest_begin();
+
+    digest_add(d, version, sizeof version);
+    digest_add(d, job->kind.data, job->kind.size);
+    digest_add(d, "", 1);
+    digest_add(d, job->params.data, job->params.size);
+    return digest_end(d);
+}
+
+/* Whatever is in its way: the job goes on without. */
+static const char *keep(void *self)
+{
+    struct child *c = self;
+    struct digest key = computation(&c->run->job);
+    struct status st = SUCCESS;
+
+    if (c->place == NULL)
+        st = kept_open(c->config->cache, &key, &c->place);
+    return status_failed(&st) ? NULL : kept_path(c->place);
+}
+
+/* Does somebody come back for it? On a full disk it would be in the way. */
+static void let_go(struct child *c, const struct status *st)
+{
+    bool again = st->code == STATUS_CANCELLED ||
+                 (status_failed(st) && st->code != STATUS_NO_SPACE &&
+                  status_retry(st->code) == RETRY_LATER);
+
+    kept_close(c->place, !again);
+    c->place = NULL;
+    if (st->code == STATUS_NO_SPACE)
+        kept_sweep(c->config->cache, 0);
+}
+
+static struct job_context context_of(struct child *c)
+{
+    const struct wire_assignment *job = &c->run->job;
+
+    return (struct job_context){
+        .self = c,
+        .cancelled = cancelled,
+        .progress = tell_progress,
+        .log = write_line,
+        .fetch = fetch,
+        .fetch_tensors = fetch_tensors,
+        .input = input,
+        .open_artifact = open_artifact,
+        .put_artifact = put_artifact,
+        .keep = keep,
+        .threads = 1,
+        .memory_bytes = job->memory_bytes > 0 ? job->memory_bytes : c->memory,
+        .allowed_commands = c->commands,
+        .siblings = siblings,
+        .cache = c->kept,
+    };
+}
+
 /* Run the kind on the decoded parameters. */
 MUST_CHECK static struct status run_kind(struct child *c, const char *name,
+                                         struct job_context *context,
                                          json_t **ret_result)
 {
     const struct wire_assignment *job = &c->run->job;
     const struct job_kind *kind = job_kind_find(name);
     AUTO(json_release) json_t *params = NULL;
     char token[TOKEN_TEXT];
-    struct job_context context = {
-        .self = c,
-        .cancelled = cancelled,
-        .progress = tell_progress,
-        .log = write_line,
-        .fetch = fetch,
-        .input = input,
-        .open_artifact = open_artifact,
-        .put_artifact = put_artifact,
-        .threads = 1,
-        .memory_bytes = job->memory_bytes > 0 ? job->memory_bytes : c->memory,
-        .allowed_commands = c->commands,
-        .token = token,
-        .cache = c->kept,
-    };
 
     if (kind == NULL || kind->run == NULL)
         return FAIL(STATUS_INVALID, "this worker (%s) runs no jobs of kind %s",
@@ -271,11 +345,12 @@ MUST_CHECK static struct status run_kind(struct child *c, const char *name,
     TRY(json_parse(job->params.data, job->params.size, name, &params),
         "parameters");
     TRY_PLAIN(open_scratch(c));
-    context.scratch = scratch_path(c->scratch);
+    context->scratch = scratch_path(c->scratch);
     (void)snprintf(token, sizeof token, "%llu/%llu",
                    (unsigned long long)job->token.epoch,
                    (unsigned long long)job->token.attempt);
-    TRY_PLAIN(kind->run(params, &context, ret_result));
+    context->token = token;
+    TRY_PLAIN(kind->run(params, context, ret_result));
     return SUCCESS;
 }
 
@@ -293,13 +368,8 @@ MUST_CHECK static struct status begin_job(struct child *c,
 static void end_job(struct child *c)
 {
     struct status st = SUCCESS;
-    struct pin *pin;
 
-    while ((pin = c->pins) != NULL) {
-        c->pins = pin->next;
-        shards_unpin(pin->held);
-        free(pin);
-    }
+    source_pins_release(&c->pins);
     if (c->scratch != NULL)
         st = scratch_clear(c->scratch);
     if (status_failed(&st)) { /* the next job says why it has none */
@@ -307,6 +377,8 @@ static void end_job(struct child *c)
         c->scratch = NULL;
     }
     json_decref(c->inputs);
+    json_decref(c->siblings);
+    c->siblings = NULL;
     free(c->depot);
     buf_release(&c->held);
     c->run = NULL;
@@ -358,6 +430,13 @@ static struct wire_outcome judge(const struct status *st, const char *text)
     return o;
 }
 
+static void add_facts(const struct job_facts *facts, struct wire_outcome *o)
+{
+    o->bytes_read = (int64_t)facts->bytes_read;
+    o->bytes_fetched = (int64_t)facts->bytes_fetched;
+    o->model = (uint64_t)facts->model;
+}
+
 MUST_CHECK static struct status do_job(struct child *c,
                                        const struct wire_slot_run *run)
 {
@@ -365,16 +444,22 @@ MUST_CHECK static struct status do_job(struct child *c,
     AUTO(free_pointer) char *text = NULL;
     AUTO(json_release) json_t *result = NULL;
     struct wire_message m = { .type = WIRE_SLOT_DONE };
+    uint64_t fetched = source_bytes(c->store);
+    struct job_context context;
     struct status st;
 
     TRY_PLAIN(begin_job(c, run));
     forget_peak();
-    st = run_kind(c, kind, &result);
+    context = context_of(c);
+    st = run_kind(c, kind, &context, &result);
+    let_go(c, &st);
     if (!status_failed(&st) && json_is_object(result))
         text = json_canonical(result);
     (void)fflush(NULL);
     m.slot_done.outcome = judge(&st, text);
     m.slot_done.outcome.peak_bytes = read_peak();
+    context.facts.bytes_fetched = source_bytes(c->store) - fetched;
+    add_facts(&context.facts, &m.slot_done.outcome);
     end_job(c);
     return send_message(c, &m);
 }
@@ -426,13 +511,14 @@ static const char **terminated(const struct option_list *list)
 struct status slot_child_run(const struct worker_config *config)
 {
     struct child c = { .config = config, .fd = (int)config->slot_fd };
-    const struct shards_settings shards = {
+    const struct source_settings store = {
         .directory = config->cache,
         .size_limit = (uint64_t)config->cache_size,
         .prefixes = config->urls.items,
         .prefix_count = config->urls.count,
         .token_file = config->token_file,
         .token_prefix = config->token_url,
+        .hub = config->hub,
         .cancelled = cancelled,
         .progress = tell_bytes,
         .self = &c,
@@ -444,12 +530,12 @@ struct status slot_child_run(const struct worker_config *config)
     buf_init(&c.out, LIMIT_MESSAGE + FRAME_HEAD);
     c.memory = config->memory / config->slots;
     c.commands = terminated(&config->commands);
-    c.shards = shards_new(&shards);
-    c.kept = recipe_cache_new((uint64_t)c.memory / KEPT_SHARE);
+    c.store = source_store_new(&store);
+    c.kept = recipe_cache_new((uint64_t)(config->keep / config->slots));
     st = serve(&c);
     recipe_cache_free(c.kept);
     scratch_free(c.scratch);
-    shards_free(c.shards);
+    source_store_free(c.store);
     free(c.commands);
     frame_reader_release(&c.reader);
     buf_release(&c.out);

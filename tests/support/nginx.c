@@ -26,6 +26,9 @@ static const char configuration[] =
     "events { worker_connections 256; }\n"
     "http {\n"
     "  log_format bytes '$request_method $uri $body_bytes_sent';\n"
+    "  log_format all '$request_method $request_uri $status $body_bytes_sent "
+    "$http_host $http_x_amz_date $http_x_amz_content_sha256 "
+    "$http_x_amz_security_token|$http_authorization';\n"
     "  access_log %s/access.log bytes;\n"
     "  client_body_temp_path %s/body;\n"
     "  proxy_temp_path %s/proxy;\n"
@@ -39,7 +42,9 @@ static const char configuration[] =
     "    limit_rate %dk;\n"
     "    dav_methods PUT;\n"
     "    create_full_put_path on;\n"
+    "    %s\n"
     "  }\n"
+    "  %s\n"
     "}\n";
 
 static struct sockaddr_in loopback(int port)
@@ -49,7 +54,7 @@ static struct sockaddr_in loopback(int port)
                                  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 }
 
-static int free_port(void)
+int nginx_free_port(void)
 {
     struct sockaddr_in at = loopback(0);
     socklen_t size = sizeof at;
@@ -75,7 +80,7 @@ static void write_configuration(const struct nginx *n, const char *path)
 {
     const char *d = n->directory;
     char *text = xasprintf(configuration, d, d, d, d, d, d, d, d, n->port, d,
-                           n->rate_kib);
+                           n->rate_kib, n->locations, n->servers);
 
     assert_ok(file_write(path, text, strlen(text)));
     free(text);
@@ -105,16 +110,33 @@ void nginx_restart(struct nginx *n)
     }
 }
 
-void nginx_start(struct nginx *n, const char *directory, int rate_kib)
+static void start(struct nginx *n, const char *directory)
 {
     char path[300];
 
-    *n = (struct nginx){ .rate_kib = rate_kib, .port = free_port() };
     (void)snprintf(n->directory, sizeof n->directory, "%s", directory);
     (void)snprintf(n->url, sizeof n->url, "http://127.0.0.1:%d", n->port);
     (void)snprintf(path, sizeof path, "%s/www", directory);
     assert_ok(file_make_directories(path));
     nginx_restart(n);
+}
+
+void nginx_start(struct nginx *n, const char *directory, int rate_kib)
+{
+    *n = (struct nginx){ .rate_kib = rate_kib,
+                         .port = nginx_free_port(),
+                         .locations = "",
+                         .servers = "" };
+    start(n, directory);
+}
+
+void nginx_start_with(struct nginx *n, const char *directory,
+                      const char *locations, const char *servers)
+{
+    *n = (struct nginx){ .port = nginx_free_port(),
+                         .locations = locations,
+                         .servers = servers };
+    start(n, directory);
 }
 
 void nginx_stop(struct nginx *n)

@@ -11,10 +11,16 @@ struct nginx {
     int port;
     pid_t pid;    /* 0: stopped */
     int rate_kib; /* per second and connection; 0: no limit */
+    const char *locations, *servers;
 };
 
 /* Fails the test if it cannot; `directory` exists. GET, HEAD, PUT. */
 void nginx_start(struct nginx *n, const char *directory, int rate_kib);
+/* With directives for this server, and others beside it; borrowed. Each may
+ * keep a log of its own; the format "all" has the request's Authorization. */
+void nginx_start_with(struct nginx *n, const char *directory,
+                      const char *locations, const char *servers);
+int nginx_free_port(void);
 /* On the same port, with the present `rate_kib`. */
 void nginx_restart(struct nginx *n);
 /* At once, in the middle of whatever it does. */

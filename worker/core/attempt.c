@@ -70,6 +70,7 @@ struct status attempt_new(const struct wire_assignment *job,
     a->run = run;
     a->token = job->token;
     a->progress.token = job->token;
+    a->lane = SIZE_MAX;
     a->told = a->log_told = true;
     buf_init(&a->log, LIMIT_LOG_TAIL);
     *ret_attempt = a;

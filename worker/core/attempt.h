@@ -37,9 +37,10 @@ struct attempt {
     struct kept run;  /* WIRE_SLOT_RUN: the assignment */
     struct kept done; /* WIRE_DONE with one outcome, when FINISHED */
 
-    size_t slot;                   /* when RUNNING */
-    int64_t started;               /* ns */
-    int64_t moved;                 /* ns, last sign of progress */
+    size_t lane;     /* when QUEUED: slot its batch began in; SIZE_MAX: none */
+    size_t slot;     /* when RUNNING */
+    int64_t started; /* ns */
+    int64_t moved;   /* ns, last sign of progress */
     struct wire_progress progress; /* its unit points to `unit` */
     char unit[16];
     bool told;      /* the broker has seen `progress` */

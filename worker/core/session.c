@@ -280,6 +280,17 @@ static void refuse(struct session *s, int64_t now,
     conclude(s, now, a, &o);
 }
 
+/* Its batch may have begun already: they came in several messages. */
+static void find_lane(const struct session *s, struct attempt *a)
+{
+    uint64_t batch = attempt_job(a)->batch;
+
+    for (size_t i = 0; batch != 0 && i < s->config.slots; i++) {
+        if (s->slots[i].batch == batch && s->slots[i].epoch == a->token.epoch)
+            a->lane = i;
+    }
+}
+
 static void on_assigned(struct session *s, int64_t now,
                         const struct wire_assignment *job)
 {
@@ -298,6 +309,7 @@ static void on_assigned(struct session *s, int64_t now,
         return;
     }
     add(s, a);
+    find_lane(s, a);
     attempt_list_add(&s->queue, a);
 }
 

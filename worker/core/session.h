@@ -11,6 +11,8 @@
  * - An outcome is kept and re-sent until COMMITTED or STALE names its token.
  * - A slot that must end is first stopped (cancel) or at once killed (no
  *   progress, ran too long); its outcome is made here.
+ * - Jobs of one batch run in one slot, in their order, and the slot is told
+ *   with each of them what the others are.
  * - Drain: unstarted jobs are handed back at once, running ones may finish
  *   until the drain time is over, then BYE names what is left. */
 #ifndef SINTER_WORKER_CORE_SESSION_H

@@ -4,12 +4,13 @@
 #include "worker/core/session_state.h"
 
 enum {
-    SILENT_HEARTBEATS = 4,     /* then the broker is left */
-    HELLO_AGAIN_MS = 1000,     /* no WELCOME came */
-    UNSENT_WAIT_MS = 50,       /* the link took nothing */
-    DONE_AGAIN_MS = 10 * 1000, /* sent and not committed */
-    LOG_EVERY_MS = 1000,       /* of one job */
-    DONE_BYTES = 1 << 20,      /* of one DONE, or one outcome beyond */
+    SILENT_HEARTBEATS = 4,         /* then the broker is left */
+    HELLO_AGAIN_MS = 1000,         /* no WELCOME came */
+    UNSENT_WAIT_MS = 50,           /* the link took nothing */
+    DONE_AGAIN_MS = 10 * 1000,     /* sent and not committed */
+    LOG_EVERY_MS = 1000,           /* of one job */
+    DONE_BYTES = 1 << 20,          /* of one DONE, or one outcome beyond */
+    RUN_BYTES = LIMIT_MESSAGE / 2, /* of a job with what its siblings add */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -129,31 +130,105 @@ static bool fits(const struct session *s, const struct attempt *a)
                s->config.memory_bytes;
 }
 
-/* The head of the queue waits for memory and holds back all behind it: so a
- * large job is never starved by small ones. */
+static bool is_free(const struct session_slot *slot)
+{
+    return slot->attempt == NULL && !slot->dying;
+}
+
+static bool is_of(const struct attempt *a, uint64_t epoch, uint64_t batch)
+{
+    return batch != 0 && a->token.epoch == epoch &&
+           attempt_job(a)->batch == batch;
+}
+
+/* The slot that runs its batch, unless that went on to something else. */
+static struct session_slot *lane_of(const struct session *s,
+                                    const struct attempt *a)
+{
+    struct session_slot *slot = a->lane == SIZE_MAX ? NULL : &s->slots[a->lane];
+
+    return slot != NULL && is_of(a, slot->epoch, slot->batch) ? slot : NULL;
+}
+
+/* A free slot, if possible one that no batch may come back to; NULL: none. */
+static struct session_slot *free_slot(const struct session *s)
+{
+    struct session_slot *found = NULL;
+
+    for (size_t i = 0; i < s->config.slots; i++) {
+        struct session_slot *slot = &s->slots[i];
+
+        if (!is_free(slot))
+            continue;
+        if (slot->batch == 0)
+            return slot;
+        found = found == NULL ? slot : found;
+    }
+    return found;
+}
+
+/* The first that can begin, passing over those whose batch runs. One that
+ * waits for memory holds back all behind it: so a large job is never starved
+ * by small ones. */
+static struct attempt *choose(const struct session *s,
+                              struct session_slot **ret_slot)
+{
+    struct session_slot *any = free_slot(s);
+
+    for (struct attempt *a = s->queue.first; a != NULL && any != NULL;
+         a = a->next) {
+        struct session_slot *lane = lane_of(s, a);
+
+        if (lane != NULL && !is_free(lane))
+            continue;
+        *ret_slot = lane != NULL ? lane : any;
+        return fits(s, a) ? a : NULL;
+    }
+    return NULL;
+}
+
+/* The slot is told of the others of its batch, which stay in its lane. */
+static void tell_siblings(struct session *s, const struct attempt *a,
+                          struct wire_siblings *ret_siblings)
+{
+    size_t bytes = a->run.bytes.size;
+    size_t count = 0;
+
+    for (struct attempt *b = s->queue.first;
+         b != NULL && attempt_job(a)->batch != 0; b = b->next) {
+        struct wire_bytes params = attempt_job(b)->params;
+
+        if (!is_of(b, a->token.epoch, attempt_job(a)->batch))
+            continue;
+        b->lane = a->slot;
+        bytes += params.size;
+        if (count < SESSION_SIBLINGS && bytes <= RUN_BYTES)
+            s->siblings[count++].params = params;
+    }
+    *ret_siblings = (struct wire_siblings){ s->siblings, count };
+}
+
 static bool next_start(struct session *s, int64_t now,
                        struct session_action *ret)
 {
-    struct attempt *a = s->queue.first;
-    size_t i = 0;
+    struct session_slot *slot = NULL;
+    struct attempt *a = choose(s, &slot);
 
-    if (a == NULL || !fits(s, a))
-        return false;
-    while (i < s->config.slots &&
-           (s->slots[i].attempt != NULL || s->slots[i].dying))
-        i++;
-    if (i == s->config.slots)
+    if (a == NULL)
         return false;
     session_unqueue(s, a);
     a->state = ATTEMPT_RUNNING;
-    a->slot = i;
+    a->slot = (size_t)(slot - s->slots);
     a->started = a->moved = a->logged = now;
-    s->slots[i].attempt = a;
+    slot->attempt = a;
+    slot->epoch = a->token.epoch;
+    slot->batch = attempt_job(a)->batch;
     s->running++;
     s->memory_used += attempt_job(a)->memory_bytes;
-    a->run.decoded.message.slot_run.depot = wire_text(s->depot);
-    *ret = (struct session_action){ SESSION_START, i, &a->run.decoded.message,
-                                    "" };
+    s->out = a->run.decoded.message;
+    s->out.slot_run.depot = wire_text(s->depot);
+    tell_siblings(s, a, &s->out.slot_run.siblings);
+    *ret = (struct session_action){ SESSION_START, a->slot, &s->out, "" };
     return true;
 }
 

@@ -10,7 +10,10 @@
 
 #define SESSION_NEVER INT64_MAX
 
-enum { SESSION_DONE_MOST = 64 }; /* outcomes of one DONE */
+enum {
+    SESSION_DONE_MOST = 64, /* outcomes of one DONE */
+    SESSION_SIBLINGS = 64,  /* told to a slot with its job */
+};
 
 enum session_phase {
     SESSION_WORKING,
@@ -21,6 +24,7 @@ enum session_phase {
 
 struct session_slot {
     struct attempt *attempt; /* NULL: free, unless `dying` */
+    uint64_t epoch, batch;   /* of the job started last; 0: no batch */
     bool dying;              /* killed; no job until it has died */
     bool stop_due, kill_due;
     bool tell_due; /* the depot is at another place now */
@@ -62,6 +66,7 @@ struct session {
     struct wire_token *tokens;
     struct wire_progress *progress;
     struct wire_outcome outcomes[SESSION_DONE_MOST];
+    struct wire_sibling siblings[SESSION_SIBLINGS];
 };
 
 static inline int64_t session_after_ms(int64_t now, int64_t ms)

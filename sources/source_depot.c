@@ -1,4 +1,4 @@
-#include "worker/shards.h"
+#include "sources/source.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -8,12 +8,26 @@
 
 #include "common/limits.h"
 #include "common/memory.h"
-#include "worker/shards_internal.h"
+#include "sources/source_internal.h"
 
 /* A directory artifact is named by the digest of its list of files, which is
  * canonical JSON: {"files": [{"path", "sha256", "size"} ...], "format": 1},
  * sorted by path. Each file is a blob of its own. */
 enum { MANIFEST_FORMAT = 1 };
+
+/* There since open_store(). */
+static struct http *depot_http(const struct source_store *s)
+{
+    return s->clients[CLIENT_DEPOT];
+}
+
+MUST_CHECK static struct status open_store(struct source_store *s)
+{
+    struct http *http;
+
+    TRY_PLAIN(source_open_cache(s));
+    return source_open_client(s, CLIENT_DEPOT, &http);
+}
 
 MUST_CHECK static struct status blob_url(const char *depot, const char *digest,
                                          char **ret_url)
@@ -40,7 +54,7 @@ MUST_CHECK static struct status add_file(json_t *files, const FTSENT *item,
     char text[DIGEST_TEXT];
     struct digest digest;
 
-    if (!shards_is_plain_path(path))
+    if (!source_is_plain_path(path))
         return FAIL(STATUS_INVALID,
                     "%s cannot be the name of an artifact's "
                     "file",
@@ -120,7 +134,8 @@ MUST_CHECK static struct status list_files(const char *directory,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status put_blob(struct shards *s, const char *depot,
+MUST_CHECK static struct status put_blob(struct source_store *s,
+                                         const char *depot,
                                          const char *directory,
                                          const json_t *row)
 {
@@ -131,13 +146,13 @@ MUST_CHECK static struct status put_blob(struct shards *s, const char *depot,
     struct status st;
 
     TRY_PLAIN(blob_url(depot, json_text_or(row, "sha256", ""), &url));
-    st = http_head(s->depot, url, &info);
+    st = http_head(depot_http(s), url, &info);
     if (st.code == STATUS_NOT_FOUND)
-        st = http_put_file(s->depot, url, path);
+        st = http_put_file(depot_http(s), url, path);
     return st;
 }
 
-struct status shards_put_artifact(struct shards *s, const char *depot,
+struct status source_put_artifact(struct source_store *s, const char *depot,
                                   const char *path,
                                   char ret_digest[DIGEST_TEXT])
 {
@@ -158,12 +173,12 @@ struct status shards_put_artifact(struct shards *s, const char *depot,
         return FAIL(STATUS_TOO_BIG, "artifact %s has too many files", path);
     digest = digest_of(text, strlen(text));
     digest_to_text(&digest, name);
-    TRY_PLAIN(shards_open(s));
+    TRY_PLAIN(open_store(s));
     TRY_PLAIN(blob_url(depot, name, &url));
     json_array_foreach(files, i, row)
         TRY(put_blob(s, depot, path, row), "store artifact");
     /* last: who finds the list finds all its files */
-    TRY(http_put(s->depot, url, text, strlen(text)), "store artifact");
+    TRY(http_put(depot_http(s), url, text, strlen(text)), "store artifact");
     memcpy(ret_digest, name, sizeof name);
     return SUCCESS;
 }
@@ -187,7 +202,7 @@ MUST_CHECK static struct status check_manifest(const json_t *manifest,
     {
         struct digest digest;
 
-        if (!shards_is_plain_path(json_text_or(row, "path", "")) ||
+        if (!source_is_plain_path(json_text_or(row, "path", "")) ||
             !digest_from_text(json_text_or(row, "sha256", ""), &digest) ||
             json_int_or(row, "size", -1) < 0)
             return FAIL(STATUS_CORRUPT,
@@ -200,7 +215,7 @@ MUST_CHECK static struct status check_manifest(const json_t *manifest,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status get_manifest(struct shards *s,
+MUST_CHECK static struct status get_manifest(struct source_store *s,
                                              const char *depot,
                                              const char *name,
                                              json_t **ret_manifest)
@@ -215,7 +230,7 @@ MUST_CHECK static struct status get_manifest(struct shards *s,
     if (!digest_from_text(name, &wanted))
         return FAIL(STATUS_INVALID, "\"%s\" names no artifact", name);
     TRY_PLAIN(blob_url(depot, name, &url));
-    TRY(http_get(s->depot, url, LIMIT_MANIFEST, &text, &size), "artifact");
+    TRY(http_get(depot_http(s), url, LIMIT_MANIFEST, &text, &size), "artifact");
     found = digest_of(text, size);
     digest_to_text(&found, found_name);
     if (!digest_equal(&found, &wanted))
@@ -223,8 +238,9 @@ MUST_CHECK static struct status get_manifest(struct shards *s,
     return json_parse(text, size, url, ret_manifest);
 }
 
-MUST_CHECK static struct status fill(struct shards *s, struct cache_entry *e,
-                                     const char *depot, const char *name)
+MUST_CHECK static struct status fill(struct source_store *s,
+                                     struct cache_entry *e, const char *depot,
+                                     const char *name)
 {
     AUTO(json_release) json_t *manifest = NULL;
     const json_t *row;
@@ -241,27 +257,27 @@ MUST_CHECK static struct status fill(struct shards *s, struct cache_entry *e,
 
         (void)digest_from_text(json_text_or(row, "sha256", ""), &digest);
         TRY_PLAIN(blob_url(depot, json_text_or(row, "sha256", ""), &url));
-        TRY(shards_have_file(s->depot, e, url, json_text_or(row, "path", ""),
-                             &digest),
+        TRY(source_have_file(depot_http(s), e, url,
+                             json_text_or(row, "path", ""), &digest),
             "artifact");
     }
     return cache_finish(s->cache, e);
 }
 
-struct status shards_open_artifact(struct shards *s, const char *depot,
+struct status source_open_artifact(struct source_store *s, const char *depot,
                                    const char *digest,
-                                   struct shards_pin **ret_pin)
+                                   struct source_pin **ret_pin)
 {
-    AUTO(shards_close_entry) struct cache_entry *e = NULL;
+    AUTO(source_close_entry) struct cache_entry *e = NULL;
     struct digest check;
 
     if (!digest_from_text(digest, &check))
         return FAIL(STATUS_INVALID, "\"%s\" names no artifact", digest);
-    TRY_PLAIN(shards_open(s));
+    TRY_PLAIN(open_store(s));
     TRY_PLAIN(cache_open(s->cache, "artifacts", digest, NULL, &e));
     if (!cache_is_whole(e))
         TRY_PLAIN(fill(s, e, depot, digest));
-    *ret_pin = shards_pin_new(cache_files(e), e);
+    *ret_pin = source_pin_new(cache_files(e), e);
     e = NULL;
     return SUCCESS;
 }

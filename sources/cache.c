@@ -1,4 +1,4 @@
-#include "worker/cache.h"
+#include "sources/cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +19,8 @@
 
 enum { WAIT_MS = 50 };
 
-static const char *const shelves[] = { "sources", "artifacts", "places" };
+static const char *const shelves[] = { "sources", "artifacts", "places",
+                                       "parts" };
 
 struct cache {
     struct cache_settings settings;
@@ -31,6 +32,7 @@ struct cache_entry {
     char *files;
     char *record; /* path of entry.json */
     int lock;
+    int grow; /* locked between cache_begin() and cache_end(), else -1 */
     bool whole;
     json_t *rows; /* of cache_add() */
 };
@@ -53,7 +55,7 @@ struct status cache_new(const struct cache_settings *settings,
         AUTO(free_pointer)
         char *path = xasprintf("%s/%s", settings->directory, shelves[i]);
 
-        TRY(file_make_directories(path), "cache of the worker");
+        TRY(file_make_directories(path), "cache");
     }
     c = xnew(struct cache);
     c->settings = *settings;
@@ -74,6 +76,7 @@ void cache_close(struct cache_entry *e)
 {
     if (e == NULL)
         return;
+    close_fd(&e->grow);
     close_fd(&e->lock);
     json_decref(e->rows);
     free(e->root);
@@ -116,10 +119,11 @@ MUST_CHECK static struct status lock_all(const struct cache *c, int *ret_fd)
 }
 
 /* Wait for the entry's lock; progress of whoever holds it is ours. */
-MUST_CHECK static struct status lock_entry(const struct cache *c,
-                                           struct cache_entry *e, int how)
+MUST_CHECK static struct status lock_file(const struct cache *c,
+                                          const struct cache_entry *e, int fd,
+                                          int how)
 {
-    while (flock(e->lock, how | LOCK_NB) != 0) {
+    while (flock(fd, how | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return FAIL_ERRNO("lock", e->root);
         if (c->settings.waiting != NULL &&
@@ -131,22 +135,25 @@ MUST_CHECK static struct status lock_entry(const struct cache *c,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status lock_entry(const struct cache *c,
+                                           const struct cache_entry *e, int how)
+{
+    return lock_file(c, e, e->lock, how);
+}
+
 /* Was the entry removed between open() and flock()? */
 static bool is_removed(const struct cache_entry *e)
 {
     AUTO(free_pointer) char *path = xasprintf("%s/lock", e->root);
-    struct stat held;
-    struct stat named;
 
-    return fstat(e->lock, &held) != 0 || stat(path, &named) != 0 ||
-           held.st_ino != named.st_ino;
+    return !file_is_at(e->lock, path);
 }
 
 MUST_CHECK static struct status open_lock(struct cache_entry *e)
 {
     AUTO(free_pointer) char *path = xasprintf("%s/lock", e->root);
 
-    TRY(file_make_directories(e->root), "cache of the worker");
+    TRY(file_make_directories(e->root), "cache");
     e->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     /* ENOENT: evicted since the directory was made; the caller comes again */
     if (e->lock < 0 && errno != ENOENT)
@@ -210,6 +217,7 @@ static struct cache_entry *entry_new(const struct cache *c, const char *shelf,
     struct cache_entry *e = xnew(struct cache_entry);
 
     e->lock = -1;
+    e->grow = -1;
     e->root = xasprintf("%s/%s/%s", c->directory, shelf, name);
     e->files = place != NULL ? xstrdup(place) : xasprintf("%s/files", e->root);
     e->record = xasprintf("%s/entry.json", e->root);
@@ -249,10 +257,58 @@ struct status cache_open(struct cache *c, const char *shelf, const char *name,
         TRY_PLAIN(take(c, e, place == NULL));
     (void)futimens(e->lock, NULL);
     if (place == NULL)
-        TRY(file_make_directories(e->files), "cache of the worker");
+        TRY(file_make_directories(e->files), "cache");
     *ret_entry = e;
     e = NULL;
     return SUCCESS;
+}
+
+bool cache_has(const struct cache *c, const char *shelf, const char *name)
+{
+    AUTO(free_pointer)
+    char *path = xasprintf("%s/%s/%s/entry.json", c->directory, shelf, name);
+
+    return file_exists(path);
+}
+
+struct status cache_open_growing(struct cache *c, const char *shelf,
+                                 const char *name,
+                                 struct cache_entry **ret_entry)
+{
+    AUTO(cache_close_p)
+    struct cache_entry *e = entry_new(c, shelf, name, NULL);
+
+    while (e->lock < 0) {
+        TRY_PLAIN(open_lock(e));
+        if (e->lock < 0)
+            continue;
+        TRY_PLAIN(lock_entry(c, e, LOCK_SH));
+        if (is_removed(e)) {
+            close_fd(&e->lock);
+            e->lock = -1;
+        }
+    }
+    (void)futimens(e->lock, NULL);
+    TRY(file_make_directories(e->files), "cache");
+    *ret_entry = e;
+    e = NULL;
+    return SUCCESS;
+}
+
+struct status cache_begin(struct cache *c, struct cache_entry *e)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/grow", e->root);
+
+    e->grow = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (e->grow < 0)
+        return FAIL_ERRNO("open", path);
+    return lock_file(c, e, e->grow, LOCK_EX);
+}
+
+void cache_end(struct cache_entry *e)
+{
+    close_fd(&e->grow);
+    e->grow = -1;
 }
 
 struct status cache_add(struct cache_entry *e, const char *path,
@@ -301,7 +357,7 @@ struct status cache_finish(struct cache *c, struct cache_entry *e)
     AUTO(free_pointer) char *text = json_pretty(record);
     AUTO(close_fd) int all = -1;
 
-    TRY(file_write(e->record, text, strlen(text)), "cache of the worker");
+    TRY(file_write(e->record, text, strlen(text)), "cache");
     TRY_PLAIN(lock_all(c, &all));
     TRY_PLAIN(write_size(e, total_size(e->rows)));
     /* The change of the lock is not atomic; nobody evicts while we hold

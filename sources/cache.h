@@ -6,8 +6,8 @@
  * `files/`, and `entry.json` with the digest of each file, written last. So a
  * process may die at any instruction: without entry.json the entry is taken
  * up again where it was left. Nothing here knows what the files are. */
-#ifndef SINTER_WORKER_CACHE_H
-#define SINTER_WORKER_CACHE_H
+#ifndef SINTER_SOURCES_CACHE_H
+#define SINTER_SOURCES_CACHE_H
 
 #include "common/digest.h"
 #include "common/status.h"
@@ -32,6 +32,8 @@ MUST_CHECK struct status cache_new(const struct cache_settings *settings,
                                    struct cache **ret_cache);
 void cache_free(struct cache *c); /* NULL is fine */
 
+/* Is there a whole one now? */
+bool cache_has(const struct cache *c, const char *shelf, const char *name);
 /* Hold the entry `name` (of letters and digits) on `shelf` ("sources",
  * "artifacts"). Whole: its files are there, as they were recorded, and no
  * process removes them before cache_close(). Not whole: nobody else has it,
@@ -40,6 +42,15 @@ void cache_free(struct cache *c); /* NULL is fine */
 MUST_CHECK struct status cache_open(struct cache *c, const char *shelf,
                                     const char *name, const char *place,
                                     struct cache_entry **ret_entry);
+/* An entry that grows while others use what it has: never whole, shared by
+ * all who hold it; what is in it and how much of that is sound is the
+ * callers' affair. One at a time may add to it: between cache_begin() and
+ * cache_end(). */
+MUST_CHECK struct status cache_open_growing(struct cache *c, const char *shelf,
+                                            const char *name,
+                                            struct cache_entry **ret_entry);
+MUST_CHECK struct status cache_begin(struct cache *c, struct cache_entry *e);
+void cache_end(struct cache_entry *e);
 bool cache_is_whole(const struct cache_entry *e);
 /* Where its files are or go. */
 const char *cache_files(const struct cache_entry *e);

@@ -13,7 +13,7 @@
 #include "common/file.h"
 #include "common/json.h"
 #include "common/memory.h"
-#include "worker/shards.h"
+#include "sources/source.h"
 
 enum { LARGE = 12 << 20, SMALL = 100 << 10 };
 
@@ -21,8 +21,8 @@ struct place {
     char directory[128];
     char cache[160];
     struct nginx nginx;
-    struct shards_settings settings;
-    struct shards *shards;
+    struct source_settings settings;
+    struct source_store *store;
     bool cancel;
     int progress_calls;
 };
@@ -92,10 +92,10 @@ static void hex_of(size_t size, uint32_t seed, char text[DIGEST_TEXT])
     digest_to_text(&d, text);
 }
 
-static void open_shards(struct place *p)
+static void open_store(struct place *p)
 {
-    shards_free(p->shards);
-    p->shards = shards_new(&p->settings);
+    source_store_free(p->store);
+    p->store = source_store_new(&p->settings);
 }
 
 static int set_up(void **state)
@@ -107,11 +107,11 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(p->directory));
     (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
     nginx_start(&p->nginx, p->directory, 0);
-    p->settings = (struct shards_settings){ .directory = p->cache,
+    p->settings = (struct source_settings){ .directory = p->cache,
                                             .cancelled = cancelled,
                                             .progress = progress,
                                             .self = p };
-    open_shards(p);
+    open_store(p);
     *state = p;
     return 0;
 }
@@ -120,7 +120,7 @@ static int tear_down(void **state)
 {
     struct place *p = *state;
 
-    shards_free(p->shards);
+    source_store_free(p->store);
     nginx_stop(&p->nginx);
     assert_ok(file_remove_tree(p->directory));
     free(p);
@@ -138,13 +138,13 @@ static json_t *source_of(const struct place *p, const char *name)
 static void fetch_and_check(struct place *p, const json_t *source,
                             const char *below, size_t size, uint32_t seed)
 {
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     AUTO(free_pointer) char *path = NULL;
 
-    assert_ok(shards_fetch(p->shards, source, &pin));
-    path = xasprintf("%s%s", shards_path(pin), below);
+    assert_ok(source_fetch(p->store, source, &pin));
+    path = xasprintf("%s%s", source_path(pin), below);
     check_file(path, size, seed);
-    shards_unpin(pin);
+    source_unpin(pin);
 }
 
 static void slow_down(struct place *p, int rate_kib)
@@ -170,7 +170,7 @@ static void test_a_sharded_model_is_fetched_once(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "m/");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     AUTO(free_pointer) char *config = NULL;
 
     put_sharded(p);
@@ -178,10 +178,10 @@ static void test_a_sharded_model_is_fetched_once(void **state)
     fetch_and_check(p, source, "/two.safetensors", SMALL, 2);
     assert_int_equal(nginx_requests(&p->nginx, "GET", "/one"), 1);
     nginx_stop(&p->nginx);
-    assert_ok(shards_fetch(p->shards, source, &pin));
-    config = xasprintf("%s/config.json", shards_path(pin));
+    assert_ok(source_fetch(p->store, source, &pin));
+    config = xasprintf("%s/config.json", source_path(pin));
     assert_true(file_exists(config));
-    shards_unpin(pin);
+    source_unpin(pin);
 }
 
 static void test_a_model_of_one_file(void **state)
@@ -210,7 +210,7 @@ static void test_a_wrong_digest_names_both(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "x.safetensors");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     char right[DIGEST_TEXT];
     char wrong[DIGEST_TEXT];
 
@@ -218,9 +218,9 @@ static void test_a_wrong_digest_names_both(void **state)
     hex_of(SMALL, 4, right);
     hex_of(SMALL, 5, wrong);
     (void)json_object_set_new(source, "sha256", json_string(wrong));
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, right);
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, wrong);
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT,
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CORRUPT, right);
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CORRUPT, wrong);
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CORRUPT,
                  "x.safetensors");
 }
 
@@ -230,16 +230,16 @@ static void test_what_is_not_there_is_named(void **state)
     AUTO(json_release) json_t *file = source_of(p, "no.safetensors");
     AUTO(json_release) json_t *model = source_of(p, "nothing");
     AUTO(json_release) json_t *lacking = source_of(p, "m");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
 
     put_sharded(p);
     (void)json_object_set_new(lacking, "sha256",
                               json_pack("{s:s}", "three.safetensors", ""));
-    assert_fails(shards_fetch(p->shards, file, &pin), STATUS_NOT_FOUND,
+    assert_fails(source_fetch(p->store, file, &pin), STATUS_NOT_FOUND,
                  "/no.safetensors");
-    assert_fails(shards_fetch(p->shards, model, &pin), STATUS_NOT_FOUND,
+    assert_fails(source_fetch(p->store, model, &pin), STATUS_NOT_FOUND,
                  "/nothing");
-    assert_fails(shards_fetch(p->shards, lacking, &pin), STATUS_INVALID,
+    assert_fails(source_fetch(p->store, lacking, &pin), STATUS_INVALID,
                  "three.safetensors");
 }
 
@@ -247,11 +247,11 @@ static void test_an_index_may_not_point_outside(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "evil");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
 
     put_text(p, "evil/model.safetensors.index.json",
              "{\"weight_map\":{\"a\":\"../../x.safetensors\"}}");
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT,
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CORRUPT,
                  "tensor a");
 }
 
@@ -264,18 +264,18 @@ static void test_only_allowed_urls_are_fetched(void **state)
     AUTO(json_release) json_t *local = json_pack("{s:s}", "url", "/etc/x.bin");
     AUTO(free_pointer) char *prefix = xasprintf("%s/ok", p->nginx.url);
     const char *prefixes[] = { prefix };
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
 
     put(p, "ok/x.bin", SMALL, 6);
     put(p, "okay/x.bin", SMALL, 7);
     p->settings.prefixes = prefixes;
     p->settings.prefix_count = 1;
-    open_shards(p);
+    open_store(p);
     fetch_and_check(p, good, "", SMALL, 6);
-    assert_fails(shards_fetch(p->shards, other, &pin), STATUS_DENIED,
+    assert_fails(source_fetch(p->store, other, &pin), STATUS_DENIED,
                  "--allow-url");
-    assert_fails(shards_fetch(p->shards, climbing, &pin), STATUS_DENIED, NULL);
-    assert_fails(shards_fetch(p->shards, local, &pin), STATUS_DENIED, NULL);
+    assert_fails(source_fetch(p->store, climbing, &pin), STATUS_DENIED, NULL);
+    assert_fails(source_fetch(p->store, local, &pin), STATUS_DENIED, NULL);
 }
 
 static void test_local_sources_are_used_in_place(void **state)
@@ -286,7 +286,7 @@ static void test_local_sources_are_used_in_place(void **state)
     AUTO(json_release) json_t *source = json_pack("{s:s}", "url", url);
     AUTO(json_release)
     json_t *absent = json_pack("{s:s}", "url", "file:///no/such/file.bin");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     char hex[DIGEST_TEXT];
 
     put(p, "x.bin", SMALL, 8);
@@ -295,25 +295,25 @@ static void test_local_sources_are_used_in_place(void **state)
     hex_of(SMALL, 8, hex);
     (void)json_object_set_new(source, "sha256",
                               json_pack("{s:s}", "x.bin", hex));
-    assert_ok(shards_fetch(p->shards, source, &pin));
-    assert_string_equal(shards_path(pin), url + strlen("file://"));
-    shards_unpin(pin);
+    assert_ok(source_fetch(p->store, source, &pin));
+    assert_string_equal(source_path(pin), url + strlen("file://"));
+    source_unpin(pin);
     put(p, "x.bin", SMALL, 9); /* it is read again, having changed */
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CORRUPT, hex);
-    assert_fails(shards_fetch(p->shards, absent, &pin), STATUS_NOT_FOUND,
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CORRUPT, hex);
+    assert_fails(source_fetch(p->store, absent, &pin), STATUS_NOT_FOUND,
                  "file:///no/such/file.bin");
 }
 
 /* A child that fetches the source and ends with 0 if all went well. */
 static pid_t fetch_in_child(struct place *p, const json_t *source)
 {
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     struct status st;
     pid_t pid = fork();
 
     if (pid != 0)
         return pid;
-    st = shards_fetch(p->shards, source, &pin);
+    st = source_fetch(p->store, source, &pin);
     if (status_failed(&st))
         (void)fprintf(stderr, "child: %s\n", st.message);
     _exit(status_failed(&st) ? 1 : 0);
@@ -360,7 +360,7 @@ static void test_a_wait_can_be_cancelled(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "large.safetensors");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     pid_t pid;
 
     put(p, "large.safetensors", LARGE, 11);
@@ -368,7 +368,7 @@ static void test_a_wait_can_be_cancelled(void **state)
     pid = fetch_in_child(p, source);
     clock_sleep_ms(300);
     p->cancel = true;
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_CANCELLED, NULL);
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_CANCELLED, NULL);
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
 }
@@ -396,13 +396,13 @@ static void test_a_damaged_entry_is_fetched_again(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "x.bin");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     AUTO(free_pointer) char *path = NULL;
 
     put(p, "x.bin", SMALL, 13);
-    assert_ok(shards_fetch(p->shards, source, &pin));
-    path = xstrdup(shards_path(pin));
-    shards_unpin(pin);
+    assert_ok(source_fetch(p->store, source, &pin));
+    path = xstrdup(source_path(pin));
+    source_unpin(pin);
     assert_int_equal(truncate(path, SMALL / 2), 0);
     fetch_and_check(p, source, "", SMALL, 13);
     assert_ok(file_write(path, "same size?", 10));
@@ -415,13 +415,13 @@ static void test_a_damaged_entry_is_fetched_again(void **state)
 static bool is_cached(struct place *p, const char *name)
 {
     AUTO(json_release) json_t *source = source_of(p, name);
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     struct status st;
 
     p->cancel = true; /* do not ask the server that is gone for long */
-    st = shards_fetch(p->shards, source, &pin);
+    st = source_fetch(p->store, source, &pin);
     p->cancel = false;
-    shards_unpin(pin);
+    source_unpin(pin);
     return !status_failed(&st);
 }
 
@@ -432,37 +432,37 @@ static void test_the_longest_unused_goes_but_never_one_in_use(void **state)
     AUTO(json_release) json_t *b = source_of(p, "b.bin");
     AUTO(json_release) json_t *c = source_of(p, "c.bin");
     AUTO(json_release) json_t *d = source_of(p, "d.bin");
-    struct shards_pin *pinned = NULL;
-    struct shards_pin *pin = NULL;
+    struct source_pin *pinned = NULL;
+    struct source_pin *pin = NULL;
 
     put(p, "a.bin", SMALL, 1);
     put(p, "b.bin", SMALL, 2);
     put(p, "c.bin", SMALL, 3);
     put(p, "d.bin", 3 * SMALL, 4);
     p->settings.size_limit = 2 * SMALL + SMALL / 2;
-    open_shards(p);
-    assert_ok(shards_fetch(p->shards, a, &pinned));
+    open_store(p);
+    assert_ok(source_fetch(p->store, a, &pinned));
     fetch_and_check(p, b, "", SMALL, 2);
     fetch_and_check(p, c, "", SMALL, 3);
-    assert_fails(shards_fetch(p->shards, d, &pin), STATUS_NO_SPACE,
+    assert_fails(source_fetch(p->store, d, &pin), STATUS_NO_SPACE,
                  "--cache-size");
     nginx_stop(&p->nginx);
     assert_true(is_cached(p, "a.bin"));
     assert_false(is_cached(p, "b.bin"));
-    check_file(shards_path(pinned), SMALL, 1);
-    shards_unpin(pinned);
+    check_file(source_path(pinned), SMALL, 1);
+    source_unpin(pinned);
 }
 
 static void test_a_place_that_cannot_be_written_is_named(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = source_of(p, "x.bin");
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
 
     put(p, "x.bin", SMALL, 1);
     p->settings.directory = "/sys/kernel/sinter";
-    open_shards(p);
-    assert_fails(shards_fetch(p->shards, source, &pin), STATUS_DENIED,
+    open_store(p);
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_DENIED,
                  "/sys/kernel/sinter");
 }
 
@@ -480,21 +480,21 @@ static void test_an_artifact_goes_up_once_and_comes_down_whole(void **state)
     char made[160];
     char first[DIGEST_TEXT];
     char again[DIGEST_TEXT];
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
     AUTO(free_pointer) char *path = NULL;
 
     make_artifact(p, made, sizeof made);
-    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, first));
-    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, again));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, first));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, again));
     assert_string_equal(first, again);
     assert_int_equal(nginx_requests(&p->nginx, "PUT", "/depot/"), 4 + 1);
-    assert_ok(shards_open_artifact(p->shards, p->nginx.url, first, &pin));
-    path = xasprintf("%s/more/notes.txt", shards_path(pin));
+    assert_ok(source_open_artifact(p->store, p->nginx.url, first, &pin));
+    path = xasprintf("%s/more/notes.txt", source_path(pin));
     check_file(path, 10, 21);
-    shards_unpin(pin);
+    source_unpin(pin);
     nginx_stop(&p->nginx);
-    assert_ok(shards_open_artifact(p->shards, "", first, &pin));
-    shards_unpin(pin);
+    assert_ok(source_open_artifact(p->store, "", first, &pin));
+    source_unpin(pin);
 }
 
 static void test_a_damaged_artifact_is_refused(void **state)
@@ -504,21 +504,21 @@ static void test_a_damaged_artifact_is_refused(void **state)
     char name[DIGEST_TEXT];
     char blob[DIGEST_TEXT];
     AUTO(free_pointer) char *path = NULL;
-    struct shards_pin *pin = NULL;
+    struct source_pin *pin = NULL;
 
     make_artifact(p, made, sizeof made);
-    assert_ok(shards_put_artifact(p->shards, p->nginx.url, made, name));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, name));
     hex_of(SMALL, 20, blob);
     path = xasprintf("depot/%s", blob);
     put(p, path, SMALL, 22);
-    assert_fails(shards_open_artifact(p->shards, p->nginx.url, name, &pin),
+    assert_fails(source_open_artifact(p->store, p->nginx.url, name, &pin),
                  STATUS_CORRUPT, blob);
     free(path);
     path = xasprintf("depot/%s", name);
     put_text(p, path, "{\"files\":[],\"format\":1}");
-    assert_fails(shards_open_artifact(p->shards, p->nginx.url, name, &pin),
+    assert_fails(source_open_artifact(p->store, p->nginx.url, name, &pin),
                  STATUS_CORRUPT, name);
-    assert_fails(shards_open_artifact(p->shards, p->nginx.url, "../x", &pin),
+    assert_fails(source_open_artifact(p->store, p->nginx.url, "../x", &pin),
                  STATUS_INVALID, "../x");
 }
 
@@ -533,10 +533,10 @@ static void test_artifacts_are_plain_files(void **state)
     make_artifact(p, made, sizeof made);
     link_path = xasprintf("%s/passwd", made);
     assert_int_equal(symlink("/etc/passwd", link_path), 0);
-    assert_fails(shards_put_artifact(p->shards, p->nginx.url, made, name),
+    assert_fails(source_put_artifact(p->store, p->nginx.url, made, name),
                  STATUS_INVALID, "passwd");
     assert_ok(file_make_directories(empty));
-    assert_fails(shards_put_artifact(p->shards, p->nginx.url, empty, name),
+    assert_fails(source_put_artifact(p->store, p->nginx.url, empty, name),
                  STATUS_INVALID, "no files");
 }
 
