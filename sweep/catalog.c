@@ -11,3 +11,11 @@ const struct catalog_kind *catalog_find(const struct catalog *c,
     }
     return NULL;
 }
+
+const struct catalog_kind *catalog_find_written(const struct catalog *c,
+                                                const char *name)
+{
+    const struct catalog_kind *kind = catalog_find(c, name);
+
+    return kind != NULL && kind->example != NULL ? kind : NULL;
+}

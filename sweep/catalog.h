@@ -27,13 +27,14 @@ enum key_type {
     KEY_BOOL,
     KEY_DURATION, /* "20m"; becomes integer milliseconds */
     KEY_BYTES,    /* "5GiB"; becomes an integer */
-    KEY_MODEL,    /* a source name, URL, $stages.x.model */
+    KEY_MODEL,    /* a source name, URL, $stages.x.model; or one of `words`,
+                    if there are some */
     KEY_DATA,     /* a source name, URL, or map with `keys` (built-in data) */
     KEY_MAP,      /* of `keys` */
     KEY_MAP_OF,   /* any names, each value as the single row of `keys` */
     KEY_LIST,     /* each item as the single row of `keys` */
     KEY_DEPTH,    /* mergekit value: number, list over depth, or list of
-                    {filter, value} */
+                    {filter, value}; with `words` true or false */
     KEY_ANY,      /* whatever YAML says */
 };
 
@@ -60,7 +61,8 @@ struct catalog_kind {
     const char *name;    /* "merge", "train", "evaluate.accuracy": on the wire,
                             never changes */
     const char *summary; /* one line */
-    const char *example; /* a body as YAML that must check clean: tests do */
+    const char *example; /* a body as YAML that must check clean: tests do.
+                            NULL: no file names the kind, programs make it */
     enum stage_sort sort;
     const struct catalog_key *keys;
     /* Keys (top level of the body) that decide which other keys mean
@@ -80,6 +82,16 @@ struct catalog_kind {
      * other. Called by the CLI for each distinct job of small sweeps. May be
      * NULL. */
     bool (*check)(const json_t *params, struct catalog_problem *ret_problem);
+    /* Of a lazy kind: JSON pointers into a normalised body, as a new array:
+     * recipes that differ in nothing else can be realised in one pass over
+     * their inputs. NULL: there are none. May be NULL. */
+    json_t *(*fusable)(const json_t *body);
+    /* Of a lazy kind: stages that have to run before a normalised body can be
+     * realised, as a new array of {"name", "kind", "params"} in order. Each may
+     * name those before it, and the body, which is changed, any of them by
+     * {"$stage"}; names begin with that of the stage. NULL: none. May be
+     * NULL. */
+    json_t *(*before)(json_t *body, const char *stage);
     /* Names of the numbers an evaluator gives, as a new array; NULL for other
      * sorts. */
     json_t *(*metrics)(const json_t *body);
@@ -95,5 +107,8 @@ struct catalog {
 /* NULL if there is none. */
 const struct catalog_kind *catalog_find(const struct catalog *c,
                                         const char *name);
+/* The same, of kinds that a file may name. */
+const struct catalog_kind *catalog_find_written(const struct catalog *c,
+                                                const char *name);
 
 #endif

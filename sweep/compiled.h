@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 /* Part of every key: raised when the numbers of any kind change. */
-enum { SWEEP_NUMERICS = 1 };
+enum { SWEEP_NUMERICS = 2 };
 
 struct compiled; /* opaque, immutable */
 struct space;
@@ -57,6 +57,10 @@ struct stage_job {
     size_t input_count;
     int64_t memory_bytes; /* resources.memory; 0: unknown */
     int64_t stall_ms, limit_ms;
+    /* Jobs of one family read lazy models that differ only in places of
+     * "fuse", so that one pass over the inputs makes the models of all. A
+     * hint: a hash. 0: it reads no lazy model. */
+    uint64_t family;
 };
 
 struct stage_jobs {
@@ -98,6 +102,14 @@ MUST_CHECK struct status compiled_export_document(const struct compiled *c,
                                                   const json_t *values,
                                                   int64_t shard_bytes,
                                                   json_t **ret_document);
+
+/* A document that computes jobs of a trial again: those stages and evaluators
+ * whose names are in the array `names`, each by a new job of the kind
+ * "evaluate.verify" (jobs/verify.c), whose key holds the nonce. Of a lazy
+ * stage it is the digest of its model. It is "hidden" and called
+ * NAME-verify; the caller decrefs. */
+json_t *compiled_verify_document(const struct compiled *c, const json_t *values,
+                                 const json_t *names, const char *nonce);
 
 struct objective {
     const char *metric; /* "mean.value"; NULL: none was asked */

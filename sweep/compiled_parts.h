@@ -24,7 +24,7 @@ struct condition {
 struct variant {
     struct condition *conditions;
     size_t condition_count;
-    struct template *params;
+    struct template *params; /* with the places of "fuse" blank */
 };
 
 struct stage {
@@ -67,9 +67,10 @@ MUST_CHECK struct status compiled_of(json_t *document,
                                      struct compiled **ret_compiled);
 
 /* Calls `seen` for every stage the trial needs, lazy ones too, each once and
- * after those it depends on. `params` is canonical text, borrowed. */
+ * after those it depends on. `params` is canonical text, borrowed. `family`:
+ * lazy stages with the same can be realised in one pass; of others 0. */
 struct compiled_visitor {
-    void (*seen)(void *self, size_t stage, const char *params);
+    void (*seen)(void *self, size_t stage, const char *params, uint64_t family);
     void *self;
 };
 MUST_CHECK struct status compiled_visit(const struct compiled *c,

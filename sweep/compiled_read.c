@@ -7,6 +7,7 @@
 enum {
     MOST_VARIANTS = 1024,
     MOST_METRICS = 1024, /* of one evaluator */
+    MOST_FUSE = 4096,    /* places of one variant */
     DEFAULT_RETRIES = 2,
     DEFAULT_BACKOFF_MS = 1000,
 };
@@ -99,6 +100,26 @@ MUST_CHECK static struct status read_conditions(struct compiled *c,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status read_fuse(const json_t *json,
+                                          struct template *params)
+{
+    const json_t *list = json_object_get(json, "fuse");
+
+    if (list != NULL && !json_is_array(list))
+        return FAIL(STATUS_INVALID, "\"fuse\" is not a list");
+    if (json_array_size(list) > MOST_FUSE)
+        return FAIL(STATUS_TOO_BIG, "\"fuse\" has %zu entries, at most %d",
+                    json_array_size(list), MOST_FUSE);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *place = json_string_value(json_array_get(list, i));
+
+        if (place == NULL)
+            return FAIL(STATUS_INVALID, "fuse[%zu] is not a text", i);
+        TRY(template_blank(params, place), "fuse[%zu]", i);
+    }
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status read_variant(struct compiled *c,
                                              const json_t *json,
                                              struct variant *v)
@@ -111,7 +132,7 @@ MUST_CHECK static struct status read_variant(struct compiled *c,
     TRY_PLAIN(read_conditions(c, json, v));
     TRY_PLAIN(json_member_object(json, "params", &params));
     TRY(template_new(params, &names, &v->params), "params");
-    return SUCCESS;
+    return read_fuse(json, v->params);
 }
 
 /* Called when all stages have their names. */

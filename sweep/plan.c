@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/map.h"
@@ -11,8 +12,9 @@
 struct counting {
     const struct compiled *c;
     struct plan *plan;
-    struct map *runs;    /* stage and parameters seen */
-    struct map *sources; /* canonical texts seen */
+    struct map *runs;     /* stage and parameters seen */
+    struct map *sources;  /* canonical texts seen */
+    struct map *families; /* stage and family -> its number + 1 */
 };
 
 static void note_source(struct counting *n, json_t *source)
@@ -44,7 +46,63 @@ static void find_sources(struct counting *n, json_t *json)
         find_sources(n, json_array_get(json, i));
 }
 
-static void count_stage(void *self, size_t stage, const char *params)
+/* Sources of the parameters themselves, not of recipes inside: those are
+ * read in passes of their own. */
+static void own_sources(const json_t *json, json_t *sources)
+{
+    json_t *source = json_object_get(json, "$source");
+    const char *name;
+    json_t *member;
+
+    if (source != NULL)
+        (void)json_array_append(sources, source);
+    if (source != NULL || json_object_get(json, "$recipe") != NULL)
+        return;
+    json_object_foreach((json_t *)(uintptr_t)json, name, member)
+    {
+        own_sources(member, sources);
+    }
+    for (size_t i = 0; i < json_array_size(json); i++)
+        own_sources(json_array_get(json, i), sources);
+}
+
+static struct plan_family *add_family(struct plan_stage *s,
+                                      const json_t *params)
+{
+    struct plan_family *f;
+
+    /* Room doubles at powers of two: the count tells it. */
+    if ((s->family_count & (s->family_count - 1)) == 0) {
+        size_t room = s->family_count == 0 ? 1 : 2 * s->family_count;
+
+        s->families = xrealloc(s->families, room * sizeof *s->families);
+    }
+    f = &s->families[s->family_count++];
+    *f = (struct plan_family){ .sources = json_array() };
+    own_sources(params, f->sources);
+    return f;
+}
+
+static void count_family(struct counting *n, size_t stage, uint64_t family,
+                         const json_t *params)
+{
+    struct plan_stage *s = &n->plan->stages[stage];
+    const uint64_t key[] = { stage, family };
+    uintptr_t number = (uintptr_t)map_get(n->families, key, sizeof key);
+    struct plan_family *f;
+
+    if (number > 0) {
+        f = &s->families[number - 1];
+    } else {
+        f = add_family(s, params);
+        (void)map_put(n->families, key, sizeof key,
+                      (void *)(uintptr_t)s->family_count);
+    }
+    f->points++;
+}
+
+static void count_stage(void *self, size_t stage, const char *params,
+                        uint64_t family)
 {
     struct counting *n = self;
     struct plan_stage *s = &n->plan->stages[stage];
@@ -63,6 +121,8 @@ static void count_stage(void *self, size_t stage, const char *params)
     st = json_parse(params, strlen(params), "parameters", &json);
     if (!status_failed(&st))
         find_sources(n, json);
+    if (s->sort == STAGE_LAZY)
+        count_family(n, stage, family, json);
     json_decref(json);
 }
 
@@ -108,9 +168,11 @@ static void name_stages(const struct compiled *c, struct plan *p)
 
 struct status plan_make(const struct compiled *c, struct plan *ret_plan)
 {
-    struct counting n = {
-        .c = c, .plan = ret_plan, .runs = map_new(), .sources = map_new()
-    };
+    struct counting n = { .c = c,
+                          .plan = ret_plan,
+                          .runs = map_new(),
+                          .sources = map_new(),
+                          .families = map_new() };
     struct status st;
 
     *ret_plan = (struct plan){
@@ -122,13 +184,43 @@ struct status plan_make(const struct compiled *c, struct plan *ret_plan)
     st = count_trials(&n);
     map_free(n.runs);
     map_free(n.sources);
+    map_free(n.families);
     if (status_failed(&st))
         plan_release(ret_plan);
     return st;
 }
 
+static void release_stage(struct plan_stage *s)
+{
+    for (size_t i = 0; i < s->family_count; i++)
+        json_decref(s->families[i].sources);
+    free(s->families);
+}
+
 void plan_release(struct plan *p)
 {
+    for (size_t i = 0; i < p->stage_count; i++)
+        release_stage(&p->stages[i]);
+    p->stage_count = 0;
     json_decref(p->sources);
     p->sources = NULL;
+}
+
+static uint64_t divided(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+uint64_t plan_passes(uint64_t points, uint64_t slots, uint64_t most)
+{
+    uint64_t passes = 0;
+
+    /* What is left goes to the slots that are left. */
+    for (uint64_t k = slots; k > 0 && points > 0; k--) {
+        uint64_t share = divided(points, k);
+
+        passes += divided(share, most);
+        points -= share;
+    }
+    return passes;
 }

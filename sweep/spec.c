@@ -116,8 +116,11 @@ static bool read_yaml(struct spec *s)
     if (s->root->type == YAML_MAP)
         return true;
     problem_suggest(problem_add(s->problems, PROBLEM_WRONG_TYPE, s->root->place,
-                                "a sweep file is a map of keys"),
-                    "begin with sinter: 1");
+                                s->kind != NULL ? "the file is no map of keys"
+                                                : "a sweep file is a map of "
+                                                  "keys"),
+                    s->kind != NULL ? "write KEY: VALUE lines"
+                                    : "begin with sinter: 1");
     return false;
 }
 
@@ -132,7 +135,7 @@ static bool is_top_key(const struct spec *s, const char *name)
         "objective", "strategy", "limits",      "retries",    "resources",
         "outputs",
     };
-    const struct catalog_kind *kind = catalog_find(s->catalog, name);
+    const struct catalog_kind *kind = catalog_find_written(s->catalog, name);
 
     for (size_t i = 0; i < COUNT_OF(plain); i++) {
         if (strcmp(plain[i], name) == 0)
@@ -387,6 +390,35 @@ static void compile(struct spec *s)
         spec_check_trials(s);
 }
 
+/* Somebody has the wrong command in mind: say it once. */
+static bool is_sweep(struct spec *s)
+{
+    const struct yaml_pair *version = yaml_find(s->root, "sinter");
+
+    if (version == NULL)
+        return false;
+    problem_suggest(problem_add(s->problems, PROBLEM_NO_BODY,
+                                version->key->place, "this is a sweep file"),
+                    "use sinter run, or leave only what is under %s:", s->kind);
+    return true;
+}
+
+/* The file as it would stand in a sweep file. */
+static json_t *compile_body(struct spec *s)
+{
+    struct yaml_node *body = s->root;
+    AUTO(json_release) json_t *variants = NULL;
+
+    if (is_sweep(s))
+        return NULL;
+    s->root = yaml_new_map(s->yaml, body->place);
+    yaml_set(s->yaml, s->root, s->kind, body->place, body);
+    spec_apply_overrides(s);
+    variants = spec_variants(s, catalog_find(s->catalog, s->kind), body,
+                             body->place, NULL, NULL, NULL);
+    return json_incref(json_object_get(json_array_get(variants, 0), "params"));
+}
+
 static void release_declared(struct declared *d)
 {
     for (size_t i = 0; i < d->domain_count; i++) {
@@ -429,31 +461,63 @@ static const struct spec_problem *first_error(
     return &problems->items[0];
 }
 
-struct status spec_compile(const struct spec_input *input,
-                           const struct catalog *catalog, json_t **ret_document,
-                           struct spec_problems *ret_problems)
+static struct spec *begin(const struct spec_input *input,
+                          const struct catalog *catalog,
+                          struct spec_problems *problems)
 {
     struct spec *s = xnew(struct spec);
-    struct status st = SUCCESS;
 
-    *ret_problems = (struct spec_problems){ .count = 0 };
+    *problems = (struct spec_problems){ .count = 0 };
     s->input = input;
     s->catalog = catalog;
-    s->problems = ret_problems;
+    s->problems = problems;
     s->document = json_object();
     s->names = map_new();
-    if (read_yaml(s))
-        compile(s);
-    problem_sort(ret_problems);
-    if (problem_is_error(ret_problems)) {
-        const struct spec_problem *p = first_error(ret_problems);
+    return s;
+}
 
-        st = FAIL(STATUS_INVALID, "%s:%u:%u: %s", input->file, p->line,
+/* What was made, unless there are errors; frees `s`. */
+MUST_CHECK static struct status end(struct spec *s, json_t *made,
+                                    json_t **ret_made)
+{
+    struct status st = SUCCESS;
+
+    problem_sort(s->problems);
+    if (problem_is_error(s->problems)) {
+        const struct spec_problem *p = first_error(s->problems);
+
+        st = FAIL(STATUS_INVALID, "%s:%u:%u: %s", s->input->file, p->line,
                   p->column, p->message);
+        json_decref(made);
     } else {
-        *ret_document = json_incref(s->document);
+        *ret_made = made;
     }
     release(s);
     free(s);
     return st;
+}
+
+struct status spec_compile(const struct spec_input *input,
+                           const struct catalog *catalog, json_t **ret_document,
+                           struct spec_problems *ret_problems)
+{
+    struct spec *s = begin(input, catalog, ret_problems);
+
+    if (read_yaml(s))
+        compile(s);
+    return end(s, json_incref(s->document), ret_document);
+}
+
+struct status spec_compile_body(const struct spec_input *input,
+                                const struct catalog *catalog, const char *kind,
+                                json_t **ret_params,
+                                struct spec_problems *ret_problems)
+{
+    struct spec *s = begin(input, catalog, ret_problems);
+    json_t *params = NULL;
+
+    s->kind = kind;
+    if (read_yaml(s))
+        params = compile_body(s);
+    return end(s, params, ret_params);
 }

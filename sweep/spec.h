@@ -42,6 +42,10 @@ struct spec_input {
     const char *directory;
     const struct spec_override *overrides;
     size_t override_count;
+    /* What a text that stands for a model means, as a URL that the caller
+     * frees. NULL: as in a sweep file, where `sources` gives names. */
+    char *(*locate)(void *self, const char *text);
+    void *self;
 };
 
 /* INVALID when there are errors: `ret_problems` has them. On success warnings
@@ -51,6 +55,15 @@ MUST_CHECK struct status spec_compile(const struct spec_input *input,
                                       const struct catalog *catalog,
                                       json_t **ret_document,
                                       struct spec_problems *ret_problems);
+
+/* The same for a file that holds the body of one stage and nothing else:
+ * `ret_params` are its parameters. Overrides are paths that begin with
+ * `kind`. What the stage would draw its seed from is {"$param": "seed"}. */
+MUST_CHECK struct status spec_compile_body(const struct spec_input *input,
+                                           const struct catalog *catalog,
+                                           const char *kind,
+                                           json_t **ret_params,
+                                           struct spec_problems *ret_problems);
 
 /* One problem with place, source line, caret and suggestion (sweeps.md 3.6).
  * `colour`: with ANSI colours. */

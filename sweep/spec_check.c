@@ -67,7 +67,8 @@ static void report(struct trying *t, const char *stage,
 }
 
 /* Parameters of a job, complete: what the kind checks as a whole. */
-static void try_params(void *self, size_t stage, const char *params)
+static void try_params(void *self, size_t stage, const char *params,
+                       uint64_t family)
 {
     struct trying *t = self;
     const struct stage *st = &t->c->stages[stage];
@@ -77,6 +78,7 @@ static void try_params(void *self, size_t stage, const char *params)
     json_t *json = NULL;
     struct status parsed;
 
+    (void)family;
     if (kind == NULL || map_get_text(t->seen, key) != NULL)
         return;
     (void)map_put_text(t->seen, key, t);

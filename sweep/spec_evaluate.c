@@ -20,7 +20,8 @@ static const char **builtin_names(const struct spec *s)
     for (size_t i = 0; s->catalog->kinds[i] != NULL; i++) {
         const char *name = s->catalog->kinds[i]->name;
 
-        if (strncmp(name, prefix, strlen(prefix)) == 0 &&
+        if (catalog_find_written(s->catalog, name) != NULL &&
+            strncmp(name, prefix, strlen(prefix)) == 0 &&
             strcmp(name, "evaluate.command") != 0)
             names[count++] = name + strlen(prefix);
     }
@@ -34,7 +35,7 @@ static const struct catalog_kind *find_builtin(struct spec *s,
     AUTO(free_pointer)
     char *name =
         xasprintf("%s%s", prefix, node->text == NULL ? "" : node->text);
-    const struct catalog_kind *kind = catalog_find(s->catalog, name);
+    const struct catalog_kind *kind = catalog_find_written(s->catalog, name);
     struct spec_problem *p;
 
     if (kind != NULL)

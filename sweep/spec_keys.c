@@ -242,8 +242,10 @@ static char *find_elsewhere(const struct spec *s, const char *here,
         if (*here != '\0' && strcmp(sections[i].name, name) == 0)
             return xasprintf("the top of the file: %s:", name);
     }
-    for (size_t i = 0; s->catalog->kinds[i] != NULL && place == NULL; i++)
-        place = place_in_kind(s->catalog->kinds[i], name);
+    for (size_t i = 0; s->catalog->kinds[i] != NULL && place == NULL; i++) {
+        if (s->catalog->kinds[i]->example != NULL)
+            place = place_in_kind(s->catalog->kinds[i], name);
+    }
     return place;
 }
 
@@ -271,8 +273,11 @@ static const char **top_words(const struct spec *s)
             words[n++] = sections[i].name;
     }
     for (size_t i = 0; i < kinds; i++) {
-        if (strchr(s->catalog->kinds[i]->name, '.') == NULL)
-            words[n++] = s->catalog->kinds[i]->name;
+        const char *name = s->catalog->kinds[i]->name;
+
+        if (catalog_find_written(s->catalog, name) != NULL &&
+            strchr(name, '.') == NULL)
+            words[n++] = name;
     }
     return words;
 }

@@ -74,6 +74,7 @@ struct checked {
 
 struct spec {
     const struct spec_input *input;
+    const char *kind; /* of a file that is a body; NULL: a sweep file */
     const struct catalog *catalog;
     struct spec_problems *problems;
     struct yaml *yaml;

@@ -14,14 +14,13 @@ static bool starts_with(const char *text, const char *start)
 static const struct {
     const char *start, *what;
 } later[] = {
-    { "hf://", "the Hugging Face hub" },
-    { "s3://", "an object store" },
     { "sinter://", "the farm's own store" },
     { "trial://", "the result of another sweep" },
 };
 
 static const char forms[] =
-    "known forms: https://..., http://..., file:///path, ./path, /path";
+    "known forms: org/name, hf://org/name@revision, https://..., http://..., "
+    "s3://bucket/prefix, file:///path, ./path, /path";
 
 static void bad_source(struct spec *s, struct yaml_place place,
                        const char *message, const char *text)
@@ -38,7 +37,7 @@ static bool has_password(const char *url)
     const char *host = strstr(url, "://");
     size_t length;
 
-    if (host == NULL)
+    if (host == NULL || starts_with(url, "hf://"))
         return false;
     host += 3;
     length = strcspn(host, "/");
@@ -98,6 +97,26 @@ static char *path_url(struct spec *s, const char *path, struct yaml_place place)
     return xasprintf("file://%s", absolute);
 }
 
+/* "org/name" or "org/name@revision", not "data/train.jsonl". */
+static bool reads_like_the_hubs(const char *text)
+{
+    static const char *const files[] = { ".safetensors", ".json", ".jsonl",
+                                         ".txt",         ".bin",  ".npy",
+                                         ".csv",         ".gz",   ".yaml" };
+    const char *slash = strchr(text, '/');
+    const char *dot = strrchr(text, '.');
+    size_t used = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "abcdefghijklmnopqrstuvwxyz0123456789-_./@%+~");
+
+    for (size_t i = 0; i < COUNT_OF(files) && dot != NULL; i++) {
+        if (strcmp(dot, files[i]) == 0)
+            return false;
+    }
+    return text[used] == '\0' && slash != NULL && slash > text &&
+           slash[1] != '\0' && slash[1] != '@' &&
+           strchr(slash + 1, '/') == NULL && *text != '.' && *text != '@';
+}
+
 static char *url_of(struct spec *s, const char *text, struct yaml_place place)
 {
     for (size_t i = 0; i < COUNT_OF(later); i++) {
@@ -115,15 +134,16 @@ static char *url_of(struct spec *s, const char *text, struct yaml_place place)
         bad_source(s, place, "is no URL: too long, or with blanks", text);
     else if (has_password(text))
         bad_source(s, place, "holds a user name or password", text);
-    else if (starts_with(text, "http://") || starts_with(text, "https://"))
+    else if (starts_with(text, "http://") || starts_with(text, "https://") ||
+             starts_with(text, "hf://") || starts_with(text, "s3://"))
         return xstrdup(text);
     else if (starts_with(text, "file:///"))
         return path_url(s, text + strlen("file://"), place);
     else if (*text == '/' || starts_with(text, "./") ||
              starts_with(text, "../"))
         return path_url(s, text, place);
-    else
-        return NULL;
+    else if (reads_like_the_hubs(text))
+        return xasprintf("hf://%s", text);
     return NULL;
 }
 
@@ -281,22 +301,41 @@ static void unknown_source(struct spec *s, const char *text,
                            struct yaml_place place)
 {
     AUTO(free_pointer) const char **names = source_names(s);
-    const char *slash = strchr(text, '/');
     struct spec_problem *p;
 
-    if (slash != NULL && strchr(slash + 1, '/') == NULL &&
-        strchr(text, ':') == NULL && is_printable(text)) {
-        p = problem_add(s->problems, PROBLEM_LATER, place,
-                        "`%.80s` reads like a model of the Hugging Face hub, "
-                        "which is not in this version",
-                        text);
-        problem_note(p, "%s", forms);
-        return;
-    }
     p = problem_add(s->problems, PROBLEM_BAD_SOURCE, place,
                     "\"%.80s\" is neither a name of `sources` nor a URL", text);
     problem_nearest(p, text, names);
     problem_note(p, "%s", forms);
+}
+
+/* By the rules of whoever compiles; any form may be known there. */
+static json_t *located(struct spec *s, const char *text,
+                       struct yaml_place place)
+{
+    char *url = s->input->locate(s->input->self, text);
+
+    if (strstr(url, "://") == NULL)
+        bad_source(s, place, "is no path that exists and no URL", text);
+    else if (has_password(url))
+        bad_source(s, place, "holds a user name or password", text);
+    else if (strlen(url) >= LIMIT_URL || !is_printable(url))
+        bad_source(s, place, "is too long for a source, or has blanks", text);
+    else
+        return json_pack("{s:o}", "$source", new_source(url, NULL, NULL));
+    free(url);
+    return NULL;
+}
+
+/* mergekit's "model+adapter"; a plus alone may be part of a path or URL. */
+static bool is_with_adapter(const char *text)
+{
+    bool is_path = *text == '/' || *text == '.' || strstr(text, "://") != NULL;
+    const char *plus = strrchr(text, '+');
+
+    return plus != NULL && plus[1] != '\0' &&
+           (!is_path || plus[1] == '/' || starts_with(plus + 1, "./") ||
+            starts_with(plus + 1, "../"));
 }
 
 json_t *spec_source_value(struct spec *s, const char *text,
@@ -306,6 +345,15 @@ json_t *spec_source_value(struct spec *s, const char *text,
     struct source *found = (struct source *)(uintptr_t)find_source(s, text);
     char *url;
 
+    if (is_with_adapter(text)) {
+        bad_source(s, place,
+                   "is a model and an adapter; merge the adapter into the "
+                   "model first",
+                   text);
+        return NULL;
+    }
+    if (s->input->locate != NULL)
+        return located(s, text, place);
     if (found != NULL) {
         found->used = true;
         return found->json == NULL ? NULL

@@ -270,6 +270,65 @@ static void take_metrics(const struct variants *v, const json_t *body)
     json_decref(given);
 }
 
+static bool has_param(const json_t *json)
+{
+    const char *name;
+    json_t *member;
+
+    if (json_object_get(json, "$param") != NULL)
+        return true;
+    json_object_foreach((json_t *)(uintptr_t)json, name, member)
+    {
+        if (has_param(member))
+            return true;
+    }
+    for (size_t i = 0; i < json_array_size(json); i++)
+        if (has_param(json_array_get(json, i)))
+            return true;
+    return false;
+}
+
+/* What stands at a JSON pointer; NULL: nothing. */
+static const json_t *json_at(const json_t *json, const char *pointer)
+{
+    while (*pointer == '/' && json != NULL) {
+        size_t length = strcspn(pointer + 1, "/");
+        AUTO(free_pointer) char *name = xstrndup(pointer + 1, length);
+
+        json = json_is_array(json)
+                   ? json_array_get(json, (size_t)strtoul(name, NULL, 10))
+                   : json_object_get(json, name);
+        pointer += 1 + length;
+    }
+    return json;
+}
+
+/* The places of the body that vary, of those its kind can fuse. */
+static json_t *fused_places(const struct variants *v, const json_t *body)
+{
+    json_t *places = v->kind->fusable == NULL ? NULL : v->kind->fusable(body);
+
+    for (size_t i = json_array_size(places); i > 0; i--) {
+        const char *place = json_string_value(json_array_get(places, i - 1));
+
+        if (!has_param(json_at(body, place)))
+            (void)json_array_remove(places, i - 1);
+    }
+    return places;
+}
+
+static json_t *variant_json(const struct variants *v, json_t *body)
+{
+    json_t *json =
+        json_pack("{s:o, s:O}", "when", when_json(v), "params", body);
+    json_t *places = fused_places(v, body);
+
+    if (json_array_size(places) > 0)
+        (void)json_object_set(json, "fuse", places);
+    json_decref(places);
+    return json;
+}
+
 static void add_variant(struct variants *v)
 {
     bool rooms[LIMIT_CASES];
@@ -291,9 +350,7 @@ static void add_variant(struct variants *v)
     if (v->s->problems->count + v->s->problems->more == before &&
         body != NULL && normalise(v, body)) {
         take_metrics(v, body);
-        (void)json_array_append_new(
-            v->list,
-            json_pack("{s:o, s:O}", "when", when_json(v), "params", body));
+        (void)json_array_append_new(v->list, variant_json(v, body));
     }
     json_decref(body);
 }
@@ -361,7 +418,7 @@ json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
 static const struct catalog_kind *body_kind(const struct spec *s,
                                             const char *name)
 {
-    const struct catalog_kind *kind = catalog_find(s->catalog, name);
+    const struct catalog_kind *kind = catalog_find_written(s->catalog, name);
 
     return kind != NULL && kind->sort != STAGE_VALUE &&
                    strchr(name, '.') == NULL
@@ -554,12 +611,13 @@ static void check_needs(struct spec *s)
     }
 }
 
-static json_t *stage_json(const struct spec *s, const struct spec_stage *stage)
+static json_t *stage_json(const struct spec *s, const char *name,
+                          const char *kind, enum stage_sort sort,
+                          json_t *variants)
 {
-    json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:O}", "name", stage->name, "kind", stage->kind->name,
-        "sort", stage->kind->sort == STAGE_LAZY ? "lazy" : "artifact",
-        "variants", stage->variants);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:O}", "name", name, "kind", kind,
+                             "sort", sort == STAGE_LAZY ? "lazy" : "artifact",
+                             "variants", variants);
 
     if (s->memory_bytes > 0)
         (void)json_object_set_new(json, "memory",
@@ -570,13 +628,69 @@ static json_t *stage_json(const struct spec *s, const struct spec_stage *stage)
     return json;
 }
 
+/* The variants of a stage that a kind adds; `list` is of all stages. */
+static json_t *added_variants(const struct spec *s, const json_t *stage,
+                              json_t *list)
+{
+    const char *name = json_text_or(stage, "name", "");
+    AUTO(json_release) json_t *variants = NULL;
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *other = json_array_get(list, i);
+
+        if (strcmp(json_text_or(other, "name", ""), name) == 0)
+            return json_object_get(other, "variants");
+    }
+    variants = json_array();
+    (void)json_array_append_new(
+        list, stage_json(s, name, json_text_or(stage, "kind", ""),
+                         STAGE_ARTIFACT, variants));
+    return variants;
+}
+
+/* What must run before a lazy stage, which its variants then name. */
+static void write_before(const struct spec *s, const struct spec_stage *stage,
+                         json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(stage->variants); i++) {
+        const json_t *variant = json_array_get(stage->variants, i);
+        json_t *body = json_object_get(variant, "params");
+        json_t *when = json_object_get(variant, "when");
+        json_t *added = stage->kind->before(body, stage->name);
+
+        for (size_t k = 0; k < json_array_size(added); k++) {
+            const json_t *one = json_array_get(added, k);
+
+            (void)json_array_append_new(
+                added_variants(s, one, list),
+                json_pack("{s:O, s:O}", "when", when, "params",
+                          json_object_get(one, "params")));
+        }
+        json_decref(added);
+    }
+    if (json_array_size(list) >= LIMIT_STAGES)
+        problem_suggest(
+            problem_add(s->problems, PROBLEM_TOO_MANY, stage->place,
+                        "more than %d stages with those that `%.60s` "
+                        "needs",
+                        LIMIT_STAGES, stage->name),
+            "let it be made in fewer parts");
+}
+
 /* After the evaluators, so that it is known which stages they need. */
 void spec_write_stages(struct spec *s)
 {
     json_t *list = json_array();
 
     check_needs(s);
-    for (size_t i = 0; i < s->stage_count; i++)
-        (void)json_array_append_new(list, stage_json(s, &s->stages[i]));
+    for (size_t i = 0; i < s->stage_count; i++) {
+        const struct spec_stage *stage = &s->stages[i];
+
+        if (stage->kind->before != NULL)
+            write_before(s, stage, list);
+        (void)json_array_append_new(
+            list, stage_json(s, stage->name, stage->kind->name,
+                             stage->kind->sort, stage->variants));
+    }
     (void)json_object_set_new(s->document, "stages", list);
 }

@@ -326,6 +326,7 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
         { .name = "value",
           .type = KEY_DEPTH,
           .required = true,
+          .words = row->words,
           .least = row->least,
           .most = row->most },
         { .name = NULL },
@@ -333,6 +334,7 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
     const struct catalog_key number[] = {
         { .name = "*",
           .type = KEY_DEPTH,
+          .words = row->words,
           .least = row->least,
           .most = row->most },
         { .name = NULL },
@@ -341,6 +343,7 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
     const struct catalog_key item = { .name = row->name,
                                       .keys = item_keys,
                                       .type = KEY_MAP };
+    const struct catalog_key flag = { .name = row->name, .type = KEY_BOOL };
 
     if (node->type == YAML_BOOL)
         return json_boolean(node->boolean);
@@ -348,7 +351,8 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
         return convert_list(e, &list, node);
     if (node->type == YAML_MAP && e->depth > 0)
         return convert_map(e, &item, node);
-    return convert_number(e, row, node);
+    return row->words != NULL ? convert_bool(e, &flag, node)
+                              : convert_number(e, row, node);
 }
 
 /* ---- models and data -------------------------------------------------- */
@@ -391,6 +395,8 @@ static json_t *convert_source(struct value_env *e,
         return convert_map(e, row, node);
     if (node->type != YAML_TEXT)
         return wrong_type(e, row, node);
+    if (row->words != NULL && is_known_word(node->text, row->words))
+        return json_string(node->text);
     return spec_source_value(e->s, node->text, node->place);
 }
 

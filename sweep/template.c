@@ -1,5 +1,6 @@
 #include "sweep/template.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct template
     char *name;    /* of a member: canonical text and a colon; else NULL */
     char *literal; /* HOLE_NONE: canonical; inside HOLE_TEXT: the bare text */
     int number;    /* of the parameter or stage */
+    bool blank;    /* nothing stands here in the blanked text */
     struct template **children;
     size_t count;
     int *stages; /* of the root only */
@@ -283,6 +285,44 @@ void template_free(struct template *t)
     free(t);
 }
 
+/* The child under a member's name or a list's index; NULL: none. */
+static struct template *child_at(const struct template *t, const char *name,
+                                 size_t size)
+{
+    AUTO(free_pointer) char *bare = xstrndup(name, size);
+    AUTO(free_pointer) char *member = canonical_name(bare);
+
+    if (t->hole != HOLE_OBJECT && t->hole != HOLE_LIST)
+        return NULL;
+    for (size_t i = 0; i < t->count; i++) {
+        char index[24];
+
+        (void)snprintf(index, sizeof index, "%zu", i);
+        if (t->hole == HOLE_LIST ? strcmp(bare, index) == 0
+                                 : strcmp(t->children[i]->name, member) == 0)
+            return t->children[i];
+    }
+    return NULL;
+}
+
+/* A part without holes is one literal and has no places inside. */
+struct status template_blank(struct template *t, const char *pointer)
+{
+    const char *at = pointer;
+
+    while (*at == '/' && t != NULL) {
+        size_t size = strcspn(at + 1, "/");
+
+        t = child_at(t, at + 1, size);
+        at += 1 + size;
+    }
+    if (t == NULL || at == pointer || *at != '\0')
+        return FAIL(STATUS_INVALID, "no parameter stands at \"%.100s\"",
+                    pointer);
+    t->blank = true;
+    return SUCCESS;
+}
+
 size_t template_stage_count(const struct template *t)
 {
     return t->stage_count;
@@ -297,6 +337,8 @@ int template_stage(const struct template *t, size_t i)
 
 static bool is_absent(const struct template *t, const struct template_values *v)
 {
+    if (t->blank && v->blanked)
+        return false;
     if (t->hole == HOLE_PARAM)
         return v->texts[t->number] == NULL;
     for (size_t i = 0; t->hole == HOLE_TEXT && i < t->count; i++) {
@@ -368,6 +410,8 @@ MUST_CHECK static struct status put(const struct template *t,
                                     const struct template_values *v,
                                     struct buf *out)
 {
+    if (t->blank && v->blanked)
+        return buf_add_text(out, "null");
     switch (t->hole) {
     case HOLE_NONE:
         return buf_add_text(out, t->literal);

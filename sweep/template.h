@@ -26,6 +26,11 @@ MUST_CHECK struct status template_new(const json_t *json,
                                       struct template **ret_template);
 void template_free(struct template *t); /* NULL is fine */
 
+/* What stands at this JSON pointer ("/models/0/parameters/weight") is left
+ * blank in the blanked text. INVALID if nothing stands there. */
+MUST_CHECK struct status template_blank(struct template *t,
+                                        const char *pointer);
+
 /* Stages it refers to, each once. */
 size_t template_stage_count(const struct template *t);
 int template_stage(const struct template *t, size_t i);
@@ -37,6 +42,7 @@ struct template_values {
     /* Append what stands for a stage. */
     struct status (*stage)(void *self, int stage, struct buf *out);
     void *self;
+    bool blanked; /* null stands where template_blank() said so */
 };
 
 /* Append canonical JSON text. */

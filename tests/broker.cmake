@@ -6,6 +6,7 @@ foreach(unit depot link_zmq)
 endforeach()
 sinter_test(contract/test_store.c support/process.c LABEL contract LINK sinter_broker)
 sinter_test(sim/test_sched_stories.c sim/farm.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_families.c sim/farm.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_walk.c sim/farm.c LABEL sim TIMEOUT 240
   LINK sinter_broker)
 sinter_test(integration/broker/test_broker.c support/process.c support/peers.c

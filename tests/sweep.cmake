@@ -1,6 +1,7 @@
 foreach(name yaml expr order space compiled plan spec)
   sinter_test(unit/sweep/test_${name}.c LABEL unit LINK sinter_sweep)
 endforeach()
+sinter_test(unit/sweep/test_spec_body.c LABEL unit LINK sinter_jobs)
 sinter_test(contract/test_spec_errors.c LABEL contract LINK sinter_jobs)
 sinter_test(contract/test_spec_good.c LABEL contract LINK sinter_jobs)
 sinter_fuzz(yaml LINK sinter_sweep)

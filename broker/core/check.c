@@ -31,6 +31,8 @@ static void check_job(const struct sched *s, const struct job *job)
     if (job->state == JOB_READY)
         assert(in_heap(&job->group->ready, job) && needs > 0 &&
                job->pending == 0 && job->group->sweep->state == 0);
+    assert((job->kin != NULL) == (job->state == JOB_READY && job->family != 0));
+    assert(job->unit == NULL || job->session != NULL);
     if (job->state == JOB_BACKOFF)
         assert(in_heap(&s->backoff, job) && needs > 0);
     if (job->state == JOB_WAITING)
@@ -96,10 +98,44 @@ static void check_trials(const struct sweep *sweep)
     assert(active == tally[TRIAL_ACTIVE]);
 }
 
+/* Returns its jobs: they stand in order of rank. */
+static size_t check_family(const struct family *f, const struct sweep *sweep)
+{
+    size_t count = 0;
+
+    assert(f->sweep == sweep && f->ready > 0);
+    for (const struct job *job = f->first; job != NULL; job = job->kin_next) {
+        assert(job->kin == f && job->family == f->number);
+        assert(job->group->sweep == sweep);
+        assert(job->kin_next == NULL ? job == f->last
+                                     : job->kin_next->kin_prev == job &&
+                                           job->kin_next->rank >= job->rank);
+        count++;
+    }
+    assert(count == f->ready);
+    return count;
+}
+
+static void check_families(const struct sweep *sweep)
+{
+    size_t in_families = 0;
+    size_t with_family = 0;
+
+    for (size_t i = 0;
+         sweep->families != NULL && i < map_count(sweep->families); i++)
+        in_families +=
+            check_family(map_at(sweep->families, i, NULL, NULL), sweep);
+    for (size_t i = 0; i < sweep->group_count; i++)
+        for (size_t k = 0; k < sweep->groups[i]->ready.count; k++)
+            with_family += sweep->groups[i]->ready.items[k]->family != 0;
+    assert(in_families == with_family);
+}
+
 static void check_sweep(const struct sweep *sweep)
 {
     size_t ready = 0;
 
+    check_families(sweep);
     check_sums(sweep);
     check_trials(sweep);
     for (size_t i = 0; i < sweep->group_count; i++) {
@@ -113,9 +149,29 @@ static void check_sweep(const struct sweep *sweep)
     assert(ready == sweep->ready);
 }
 
+/* Is it the oldest of its unit? The unit then has as many as it says. */
+static bool leads_unit(const struct session *w, const struct job *job)
+{
+    const struct job *leader = NULL;
+    size_t left = 0;
+
+    if (job->unit == NULL)
+        return true;
+    for (const struct job *at = w->first; at != NULL; at = at->next) {
+        if (at->unit != job->unit)
+            continue;
+        leader = leader == NULL ? at : leader;
+        assert(at->memory_bytes <= job->unit->memory_bytes);
+        left++;
+    }
+    assert(left == job->unit->left);
+    return leader == job;
+}
+
 static void check_session(const struct session *w)
 {
     size_t running = 0;
+    size_t units = 0;
     uint64_t total = 0;
     int64_t memory = 0;
 
@@ -125,9 +181,14 @@ static void check_session(const struct session *w)
         assert(job->session == w && job->state == JOB_RUNNING);
         running++;
         total ^= wire_token_hash(&token);
-        memory += job->memory_bytes;
+        if (leads_unit(w, job)) {
+            units++;
+            memory +=
+                job->unit == NULL ? job->memory_bytes : job->unit->memory_bytes;
+        }
     }
     assert(running == w->running && total == w->running_sum);
+    assert(units == w->units);
     assert(memory == w->memory_used);
     assert(w->batch_count == 0);
 }

@@ -1,5 +1,6 @@
 #include "broker/core/dispatch.h"
 
+#include "broker/core/family.h"
 #include "broker/core/fleet.h"
 #include "broker/core/jobs.h"
 #include "broker/core/verdict.h"
@@ -17,6 +18,8 @@ enum {
     LONG_MS = 1000,              /* never queued at a busy slot */
     ASSIGN_MOST = 64,            /* jobs in one message */
     ASSIGN_BYTES = 256 << 10,
+    UNIT_MS = 10 * 60 * 1000, /* expected work of a unit: so long a worker
+                                 that joins may find nothing to do */
 };
 
 static bool knows_kind(const struct session *session, const char *kind)
@@ -39,13 +42,14 @@ static bool can_serve(const struct session *session, const struct group *g)
 
 static bool has_memory(const struct session *session, const struct group *g)
 {
-    return session->memory_bytes == 0 || session->running == 0 ||
+    return session->memory_bytes == 0 || session->units == 0 ||
            session->memory_used + g->memory_bytes <= session->memory_bytes;
 }
 
-/* Jobs the worker may hold at once. A job that takes long, or nobody knows
- * how long, waits here for the first free slot rather than at a busy one; of
- * very short ones enough are sent ahead to cover the way there and back. */
+/* Jobs the worker may hold at once if some are sent ahead. A job that takes
+ * long, or nobody knows how long, waits here for the first free slot rather
+ * than at a busy one; of very short ones enough are sent ahead to cover the
+ * way there and back. */
 static uint64_t credit(const struct session *session, const struct group *g)
 {
     double ahead;
@@ -78,7 +82,9 @@ static struct group *best_group(const struct sweep *sweep,
     }
     if (best == NULL)
         return NULL;
-    room = ahead ? credit(session, best) : session->slots;
+    if (!ahead)
+        return session->units < session->slots ? best : NULL;
+    room = credit(session, best);
     return session->running < room ? best : NULL;
 }
 
@@ -117,12 +123,69 @@ static bool may_take(const struct session *session)
     return session->connected && !session->suspect && !session->draining;
 }
 
-static void give(struct sched *s, struct session *session, struct group *g)
+/* Slots of the farm that could begin such a job now; at least one. Counted
+ * once a round; what is given meanwhile is taken off whoever got it. */
+static uint64_t idle_slots(const struct sched *s, struct group *g)
 {
-    struct job *job = heap_first(&g->ready);
+    uint64_t given;
 
-    jobs_assign(s, job, session, s->epoch, job->attempt + 1);
-    g->sweep->turn = ++s->turns;
+    if (g->idle_round != s->rounds) {
+        g->idle_round = s->rounds;
+        g->idle_given = s->given;
+        g->idle = 0;
+        for (size_t i = 0; i < map_count(s->sessions); i++) {
+            const struct session *w = map_at(s->sessions, i, NULL, NULL);
+
+            if (may_take(w) && can_serve(w, g) && w->units < w->slots)
+                g->idle += w->slots - w->units;
+        }
+    }
+    given = s->given - g->idle_given;
+    return g->idle > given ? g->idle - given : 1;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many of the family go together: its share of the idle slots, and no
+ * more work than a worker should hold. */
+static uint64_t unit_size(const struct sched *s, const struct session *session,
+                          struct group *g, bool ahead)
+{
+    const struct job *first = heap_first(&g->ready);
+    const struct sweep *sweep = g->sweep;
+    uint64_t most = ahead ? credit(session, g) : HELD_MOST;
+    uint64_t size;
+
+    if (!family_has_more(first) || most <= session->running)
+        return 1;
+    size = least(first->kin->ready, most - session->running);
+    if (!ahead) {
+        uint64_t slots = idle_slots(s, g);
+
+        size = least(size, (first->kin->ready + slots - 1) / slots);
+    }
+    if (g->run_ms > 0.0)
+        size = least(size, 1 + (uint64_t)(UNIT_MS / g->run_ms));
+    if (sweep->limits.parallel > 0)
+        size = least(size, sweep->limits.parallel - sweep->jobs[JOB_RUNNING]);
+    return least(size, FAMILY_MOST);
+}
+
+/* A job of the family, maybe of another kind, that can go with the first. */
+static bool fits_unit(const struct session *session, const struct job *first,
+                      const struct job *job)
+{
+    return can_serve(session, job->group) &&
+           job->memory_bytes <= first->memory_bytes;
+}
+
+static void assign(struct sched *s, struct session *session, struct job *job,
+                   struct unit *unit)
+{
+    jobs_assign(s, job, session, unit, s->epoch, job->attempt + 1);
     if (session->batch_count == session->batch_room) {
         session->batch_room =
             session->batch_room == 0 ? 16 : 2 * session->batch_room;
@@ -131,6 +194,31 @@ static void give(struct sched *s, struct session *session, struct group *g)
     }
     session->batch[session->batch_count++] = job;
     s->stats.assigned++;
+}
+
+/* Sweeps take turns by jobs, so that one with large families gets no more
+ * than another; one that had nothing to run has saved up no claims. */
+static void charge(struct sched *s, struct sweep *sweep, size_t jobs)
+{
+    if (sweep->turn < s->turns)
+        sweep->turn = s->turns;
+    s->turns = sweep->turn;
+    sweep->turn += jobs;
+    s->given++;
+}
+
+static void give(struct sched *s, struct session *session, struct group *g,
+                 bool ahead)
+{
+    struct job *first = heap_first(&g->ready);
+    struct job *jobs[FAMILY_MOST];
+    size_t count = family_take(first, unit_size(s, session, g, ahead),
+                               fits_unit, session, jobs);
+    struct unit *unit = count > 1 ? unit_new(s, first->memory_bytes) : NULL;
+
+    for (size_t i = 0; i < count; i++)
+        assign(s, session, jobs[i], unit);
+    charge(s, g->sweep, count);
 }
 
 /* Did anybody take a job? */
@@ -146,7 +234,7 @@ static bool lap(struct sched *s, bool ahead)
 
         if (g == NULL)
             continue;
-        give(s, session, g);
+        give(s, session, g, ahead);
         any = true;
     }
     return any;
@@ -173,6 +261,7 @@ static struct wire_assignment assignment_of(const struct job *job)
         .stall_ms = job->stall_ms,
         .limit_ms = job->limit_ms,
         .memory_bytes = job->memory_bytes,
+        .batch = job->unit == NULL ? 0 : job->unit->number,
     };
 
     a.inputs.items = xcalloc(job->input_count + 1, sizeof *a.inputs.items);
@@ -244,6 +333,8 @@ void dispatch_run(struct sched *s)
 {
     if (s->recovery_ends != 0 || s->job_count[JOB_READY] == 0)
         return;
+    s->rounds++;
+    s->given = 0;
     while (lap(s, false))
         continue;
     while (lap(s, true))

@@ -147,14 +147,21 @@ static void remove_session(struct sched *s, struct session *session)
     free_session(session);
 }
 
-/* Its jobs go to others. The oldest `slots` of them were running and count
- * as crashed if there is somebody to blame; the rest had only been queued. */
+/* Its jobs go to others. The oldest of each of the oldest `slots` units were
+ * running and count as crashed if there is somebody to blame; the rest had
+ * only been queued. */
 static void release_jobs(struct sched *s, struct session *session, bool blame)
 {
-    for (uint64_t i = 0; session->first != NULL; i++) {
+    uint64_t blamed = 0;
+
+    while (session->first != NULL) {
         struct job *job = session->first;
 
-        if (blame && i < session->slots) {
+        if (blame && blamed < session->slots &&
+            (job->unit == NULL || !job->unit->blamed)) {
+            blamed++;
+            if (job->unit != NULL)
+                job->unit->blamed = true;
             verdict_lost(s, job);
             continue;
         }
@@ -358,7 +365,7 @@ static bool adopt(struct sched *s, struct session *session,
     if (job->session != NULL && job->session != session)
         fleet_cancel(s, job);
     jobs_take_away(job);
-    jobs_assign(s, job, session, t->epoch, t->attempt);
+    jobs_assign(s, job, session, NULL, t->epoch, t->attempt);
     job->mark = s->mark;
     return true;
 }

@@ -1,5 +1,6 @@
 #include "broker/core/jobs.h"
 
+#include "broker/core/family.h"
 #include "broker/core/sweeps.h"
 #include "common/memory.h"
 
@@ -43,6 +44,7 @@ static void free_job(struct job *job)
         free(job->uses);
         job->uses = next;
     }
+    unit_forget(job);
     forget_params(job);
     free(job->dependents);
     free(job->result);
@@ -120,12 +122,14 @@ static void enqueue(struct sched *s, struct job *job, const struct use *use)
     job->rank = (int64_t)use->trial;
     job->tie = s->ties++;
     heap_add(&job->group->ready, job);
+    family_join(job);
     use->sweep->ready++;
 }
 
 static void dequeue(struct job *job)
 {
     heap_remove(&job->group->ready, job);
+    family_leave(job);
     job->group->sweep->ready--;
 }
 
@@ -176,6 +180,9 @@ void jobs_describe(struct sched *s, struct job *job,
     if (job->params != NULL || job->state == JOB_DONE)
         return;
     job->params = xstrdup(stage->params);
+    job->family = stage->family;
+    /* One that was taken over undescribed was taken over alone. */
+    assert(job->unit == NULL);
     if (job->session != NULL)
         job->session->memory_used += stage->memory_bytes - job->memory_bytes;
     job->memory_bytes = stage->memory_bytes;
@@ -307,7 +314,7 @@ void jobs_unneed(struct sched *s, struct need *need)
 }
 
 void jobs_assign(struct sched *s, struct job *job, struct session *session,
-                 uint64_t epoch, uint64_t attempt)
+                 struct unit *unit, uint64_t epoch, uint64_t attempt)
 {
     struct wire_token token;
 
@@ -331,7 +338,7 @@ void jobs_assign(struct sched *s, struct job *job, struct session *session,
     token = jobs_token(job);
     session->running++;
     session->running_sum ^= wire_token_hash(&token);
-    session->memory_used += job->memory_bytes;
+    unit_enter(session, job, unit);
     session->changed_at = s->t.now;
 }
 
@@ -355,7 +362,7 @@ void jobs_take_away(struct job *job)
     job->session = NULL;
     session->running--;
     session->running_sum ^= wire_token_hash(&token);
-    session->memory_used -= job->memory_bytes;
+    unit_leave(session, job);
 }
 
 void jobs_requeue(struct sched *s, struct job *job, int64_t due)
@@ -462,6 +469,9 @@ void jobs_result(struct sched *s, const struct wire_record_result *r)
     job->order = s->order;
     job->wall_ms = r->wall_ms;
     job->peak_bytes = r->peak_bytes;
+    job->bytes_read = r->bytes_read;
+    job->bytes_fetched = r->bytes_fetched;
+    job->model = r->model;
     job->at_ms = r->at_ms;
     job->code = STATUS_SUCCESS;
     if (job->kind == NULL && r->kind.size > 0)

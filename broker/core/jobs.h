@@ -27,10 +27,10 @@ void jobs_need(struct sched *s, struct need *need);
  * running. Nothing happens to a need that was met. */
 void jobs_unneed(struct sched *s, struct need *need);
 
-/* Give the job to a session, or take it away (then it must be put back by
- * jobs_requeue or end). */
+/* Give the job to a session, as one of a unit or (NULL) alone, or take it
+ * away (then it must be put back by jobs_requeue or end). */
 void jobs_assign(struct sched *s, struct job *job, struct session *session,
-                 uint64_t epoch, uint64_t attempt);
+                 struct unit *unit, uint64_t epoch, uint64_t attempt);
 void jobs_take_away(struct job *job);
 /* A job that left its worker without an end: wait, queue or rest. `due`: not
  * before (ns); 0: at once. */

@@ -234,7 +234,7 @@ static const char *worker_state(const struct session *w)
         return "draining";
     if (w->suspect || !w->connected)
         return "suspect";
-    return w->running >= w->slots ? "busy" : "ready";
+    return w->units >= w->slots ? "busy" : "ready";
 }
 
 static json_t *labels_of(const struct session *w)
@@ -260,7 +260,7 @@ json_t *report_workers(const struct sched *s)
 
     for (size_t i = 0; i < map_count(s->sessions); i++) {
         const struct session *w = map_at(s->sessions, i, NULL, NULL);
-        uint64_t busy = w->running < w->slots ? w->running : w->slots;
+        uint64_t busy = w->units < w->slots ? w->units : w->slots;
 
         (void)json_array_append_new(
             array,

@@ -161,25 +161,37 @@ static json_t *workers_of(const struct view *v)
     return names;
 }
 
-static int64_t wall_ms_of(const struct view *v)
+/* Sums over the jobs of a trial, of runs that ended well. */
+struct facts {
+    int64_t wall_ms, bytes_read, bytes_fetched;
+};
+
+static struct facts facts_of(const struct view *v)
 {
-    int64_t total = 0;
+    struct facts f = { 0 };
 
     for (size_t i = 0; i < v->stages.count; i++) {
         const struct job *job = job_of(v, i);
 
-        total += job == NULL ? 0 : job->wall_ms;
+        if (job == NULL)
+            continue;
+        f.wall_ms += job->wall_ms;
+        f.bytes_read += job->bytes_read;
+        f.bytes_fetched += job->bytes_fetched;
     }
-    return total;
+    return f;
 }
 
 static json_t *trial_json(const struct view *v)
 {
-    return json_pack("{s:I, s:s, s:O, s:o, s:o, s:I, s:o}", "trial",
+    struct facts f = facts_of(v);
+
+    return json_pack("{s:I, s:s, s:O, s:o, s:o, s:I, s:I, s:I, s:o}", "trial",
                      (json_int_t)v->index + 1, "state", state_of(v), "values",
                      v->values, "metrics", metrics_of(v), "failure",
-                     failure_of(v), "wall_ms", (json_int_t)wall_ms_of(v),
-                     "workers", workers_of(v));
+                     failure_of(v), "wall_ms", (json_int_t)f.wall_ms,
+                     "bytes_read", (json_int_t)f.bytes_read, "bytes_fetched",
+                     (json_int_t)f.bytes_fetched, "workers", workers_of(v));
 }
 
 json_t *report_first_failure(const struct sched *s, const struct sweep *sweep)
@@ -231,24 +243,34 @@ json_t *report_trials(const struct sched *s, const struct sweep *sweep,
                                             : json_null());
 }
 
-static json_t *job_json(const struct stage_job *stage, const struct job *job)
+/* Where the merged model of a job came from, by enum job_model; NULL: it read
+ * none, or a newer worker says something new. */
+static const char *model_name(uint64_t model)
 {
+    static const char *const names[] = { NULL, "realised", "shared", "cached" };
+
+    return model < COUNT_OF(names) ? names[model] : NULL;
+}
+
+static json_t *job_json(const struct stage_job *stage, const struct job *found)
+{
+    static const struct job none = { .state = JOB_WAITING };
+    const struct job *job = found == NULL ? &none : found;
     char key[DIGEST_TEXT];
-    bool there = job != NULL;
 
     digest_to_text(&stage->key, key);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s?, s:I, s:I, s:s?, s:o, s:I, s:I}",
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s?, s:I, s:I, s:I, s:I, s:s?, s:s?, "
+        "s:o, s:I, s:I}",
         "stage", stage->stage, "kind", stage->kind, "key", key, "state",
-        there ? job_state_names[job->state] : "waiting", "attempts",
-        (json_int_t)(there ? job->attempt : 0), "crashes",
-        (json_int_t)(there ? job->crashes : 0), "worker",
-        there ? job->worker : NULL, "wall_ms",
-        (json_int_t)(there ? job->wall_ms : 0), "peak_bytes",
-        (json_int_t)(there ? job->peak_bytes : 0), "message",
-        there ? job->message : NULL, "result", result_json(job),
-        "progress_done", (json_int_t)(there ? job->progress_done : 0),
-        "progress_total", (json_int_t)(there ? job->progress_total : 0));
+        job_state_names[job->state], "attempts", (json_int_t)job->attempt,
+        "crashes", (json_int_t)job->crashes, "worker", job->worker, "wall_ms",
+        (json_int_t)job->wall_ms, "peak_bytes", (json_int_t)job->peak_bytes,
+        "bytes_read", (json_int_t)job->bytes_read, "bytes_fetched",
+        (json_int_t)job->bytes_fetched, "model", model_name(job->model),
+        "message", job->message, "result", result_json(job), "progress_done",
+        (json_int_t)job->progress_done, "progress_total",
+        (json_int_t)job->progress_total);
 }
 
 /* People count trials from 1. */

@@ -399,7 +399,7 @@ struct sched_stats sched_stats(const struct sched *s)
         const struct session *w = map_at(s->sessions, i, NULL, NULL);
 
         stats.slots += w->slots;
-        stats.busy += w->running < w->slots ? w->running : w->slots;
+        stats.busy += w->units < w->slots ? w->units : w->slots;
     }
     stats.records = s->order;
     return stats;

@@ -59,6 +59,25 @@ struct group {
     int64_t memory_bytes; /* 0: unknown */
     struct heap ready;    /* by number of the first trial that wants it */
     double run_ms;        /* moving mean of run times; < 0: none ran yet */
+    uint64_t idle;        /* slots that could run it, at `idle_round` ... */
+    uint64_t idle_round;  /* ... of sched.rounds, when ... */
+    uint64_t idle_given;  /* ... so many units had been given in it */
+};
+
+/* Ready jobs of a sweep that one pass over inputs can serve (family.h). */
+struct family {
+    uint64_t number; /* stage_job.family */
+    struct sweep *sweep;
+    struct job *first, *last; /* in order of rank */
+    size_t ready;
+};
+
+/* Jobs given together to one slot. */
+struct unit {
+    uint64_t number;      /* of the scheduler, on the wire: "batch" */
+    size_t left;          /* of its jobs, at the worker */
+    int64_t memory_bytes; /* of the largest */
+    bool blamed;          /* for the loss of its worker */
 };
 
 struct use {
@@ -111,11 +130,15 @@ struct job {
 
     struct session *session; /* while RUNNING */
     struct job *prev, *next; /* of the session, oldest assignment first */
+    struct unit *unit;       /* while RUNNING; NULL: given alone */
     int64_t assigned_at;     /* ns */
     uint64_t progress_done, progress_total;
     uint64_t mark; /* sched.mark of the last HELLO that listed it */
 
     struct group *group; /* queue it is in (READY) or was taken from */
+    uint64_t family;     /* 0: it has none */
+    struct family *kin;  /* while READY */
+    struct job *kin_prev, *kin_next;
     size_t heap_at;
     int64_t rank;
     uint64_t tie;
@@ -126,6 +149,8 @@ struct job {
     const char *worker; /* interned: who ran it last; NULL: nobody */
     uint64_t code;      /* enum status_code of the last failure */
     int64_t wall_ms, peak_bytes, at_ms;
+    int64_t bytes_read, bytes_fetched;
+    uint64_t model; /* enum job_model of jobs/, only passed on */
 };
 
 /* One stage of a sweep, as people count it. */
@@ -158,8 +183,9 @@ struct sweep {
 
     struct group **groups;
     size_t group_count;
-    size_t ready;  /* jobs in its groups */
-    uint64_t turn; /* when it was served last */
+    size_t ready;         /* jobs in its groups */
+    struct map *families; /* number -> struct family; NULL: none so far */
+    uint64_t turn;        /* jobs it was given, as of sched.turns */
 
     struct use *uses;
     uint64_t jobs[JOB_STATES]; /* of its uses; frozen when it ends */
@@ -196,6 +222,7 @@ struct session {
     unsigned differs; /* heartbeats in a row whose view was not ours */
     struct job *first, *last;
     size_t running;
+    size_t units; /* they were given in */
     uint64_t running_sum;
     struct token_list committed, stale, cancel; /* to be sent at the tick */
     struct job **batch;                         /* to be assigned at the tick */
@@ -217,7 +244,10 @@ struct sched {
     uint64_t order; /* records so far */
     uint64_t ties;
     uint64_t mark;
-    uint64_t turns;
+    uint64_t turns;  /* of the sweep that was served last */
+    uint64_t units;  /* ever */
+    uint64_t rounds; /* of dispatch_run() */
+    uint64_t given;  /* units, in this round */
     uint64_t sessions_ever;
     struct sched_time t;
     struct outbox *out; /* of the running call; NULL while replaying */

@@ -1,6 +1,7 @@
 #include "broker/core/sweeps.h"
 
 #include "broker/core/best.h"
+#include "broker/core/family.h"
 #include "broker/core/fleet.h"
 #include "broker/core/history.h"
 #include "broker/core/jobs.h"
@@ -37,6 +38,7 @@ static void free_sweep(struct sweep *sweep)
         free(sweep->groups[i]);
     }
     free(sweep->groups);
+    family_free_all(sweep);
     free(sweep->stages);
     free(sweep->trials);
     free(sweep->scores);

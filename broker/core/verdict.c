@@ -111,6 +111,9 @@ static void succeed(struct sched *s, struct job *job,
         .wall_ms = o->wall_ms,
         .at_ms = s->t.wall_ms,
         .peak_bytes = o->peak_bytes,
+        .bytes_read = o->bytes_read,
+        .bytes_fetched = o->bytes_fetched,
+        .model = o->model,
     };
     st = sched_record(s, &m);
     assert(!status_failed(&st));

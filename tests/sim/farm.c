@@ -69,6 +69,15 @@ static void copy(char *to, size_t room, struct wire_bytes from)
     (void)snprintf(to, room, "%.*s", (int)from.size, from.data);
 }
 
+/* " batch 3"; nothing for a job given alone. */
+static const char *batch_text(uint64_t batch)
+{
+    static char text[32];
+
+    (void)snprintf(text, sizeof text, " batch %" PRIu64, batch);
+    return batch == 0 ? "" : text;
+}
+
 static void take_assign(struct farm *f, struct farm_worker *w,
                         const struct wire_assign *m)
 {
@@ -77,11 +86,12 @@ static void take_assign(struct farm *f, struct farm_worker *w,
         struct farm_job *job = &w->held[w->held_count++];
 
         assert_true(w->held_count <= FARM_HELD);
-        *job = (struct farm_job){ .token = a->token };
+        *job = (struct farm_job){ .token = a->token, .batch = a->batch };
         copy(job->label, sizeof job->label, a->label);
         copy(job->kind, sizeof job->kind, a->kind);
-        trace(f, "%s -> worker %d (%" PRIu64 ".%" PRIu64 ")", job->label,
-              (int)(w - f->workers), a->token.epoch, a->token.attempt);
+        trace(f, "%s -> worker %d (%" PRIu64 ".%" PRIu64 ")%s", job->label,
+              (int)(w - f->workers), a->token.epoch, a->token.attempt,
+              batch_text(job->batch));
     }
 }
 
@@ -347,6 +357,27 @@ char *farm_document(const char *name, int points, const char *extra)
         name, points, points, extra[0] == '\0' ? "" : ",", extra);
 }
 
+char *farm_family(const char *name, int points, const char *extra)
+{
+    return xasprintf(
+        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
+        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
+        "\"strategy\":{\"method\":\"grid\"},"
+        "\"stages\":[{\"name\":\"base\",\"kind\":\"train\",\"sort\":"
+        "\"artifact\",\"variants\":[{\"params\":{\"size\":2}}]},"
+        "{\"name\":\"m\",\"kind\":\"merge\",\"sort\":\"lazy\",\"variants\":"
+        "[{\"params\":{\"b\":{\"$stage\":\"base\"},\"x\":{\"$param\":"
+        "\"x\"}},\"fuse\":[\"/x\"]}]}],"
+        "\"evaluate\":[{\"name\":\"e\",\"kind\":\"evaluate.noop\","
+        "\"variants\":[{\"params\":{\"model\":{\"$stage\":\"m\"}}}],"
+        "\"metrics\":[\"value\"]},"
+        "{\"name\":\"f\",\"kind\":\"evaluate.other\","
+        "\"variants\":[{\"params\":{\"model\":{\"$stage\":\"m\"}}}],"
+        "\"metrics\":[\"value\"]}],"
+        "\"objective\":{\"metric\":\"e.value\",\"goal\":\"maximize\"}%s%s}",
+        name, points, points, extra[0] == '\0' ? "" : ",", extra);
+}
+
 void farm_submit(struct farm *f, const char *document)
 {
     struct wire_message m = { .type = WIRE_SUBMIT };
@@ -427,12 +458,16 @@ static char *result_text(const struct farm_job *job)
     return xasprintf("{\"metrics\":{\"value\":%d}}", job->token.key.bytes[0]);
 }
 
+enum { WALL_MS = 1500 };
+
 static void send_outcome(struct farm *f, int w, const struct farm_job *job,
-                         const char *result, uint64_t code, bool crashed)
+                         const char *result, uint64_t code, bool crashed,
+                         int64_t wall_ms)
 {
-    struct wire_outcome o = {
-        .token = job->token, .code = code, .crashed = crashed, .wall_ms = 1500
-    };
+    struct wire_outcome o = { .token = job->token,
+                              .code = code,
+                              .crashed = crashed,
+                              .wall_ms = wall_ms };
     struct wire_message m = { .type = WIRE_DONE };
 
     if (code == STATUS_SUCCESS)
@@ -449,7 +484,7 @@ void farm_outcome(struct farm *f, int w, const struct farm_job *job,
 {
     AUTO(free_pointer) char *result = result_text(job);
 
-    send_outcome(f, w, job, result, code, crashed);
+    send_outcome(f, w, job, result, code, crashed, WALL_MS);
 }
 
 void farm_done_with(struct farm *f, int w, const char *label, int value)
@@ -460,7 +495,17 @@ void farm_done_with(struct farm *f, int w, const char *label, int value)
     struct farm_job as_it_is = *job;
 
     job->finished = true;
-    send_outcome(f, w, &as_it_is, result, STATUS_SUCCESS, false);
+    send_outcome(f, w, &as_it_is, result, STATUS_SUCCESS, false, WALL_MS);
+}
+
+void farm_done_after(struct farm *f, int w, const char *label, int64_t wall_ms)
+{
+    struct farm_job *job = find_label(f, w, label);
+    AUTO(free_pointer) char *result = result_text(job);
+    struct farm_job as_it_is = *job;
+
+    job->finished = true;
+    send_outcome(f, w, &as_it_is, result, STATUS_SUCCESS, false, wall_ms);
 }
 
 void farm_done(struct farm *f, int w, const char *label)

@@ -20,7 +20,8 @@ struct farm_job {
     struct wire_token token;
     char label[96];
     char kind[64];
-    bool finished; /* its DONE is out, COMMITTED is not in */
+    uint64_t batch; /* 0: given alone */
+    bool finished;  /* its DONE is out, COMMITTED is not in */
 };
 
 struct farm_worker {
@@ -79,12 +80,17 @@ void farm_submit(struct farm *f, const char *document);
  * trial of which has a stage "base" (kind train) that does not depend on x
  * and an evaluator "e" that does; `extra` is put into the document. */
 char *farm_document(const char *name, int points, const char *extra);
+/* The same with a lazy stage between, in which x can be fused: all jobs of
+ * "e" and of a second evaluator "f" are one family. */
+char *farm_family(const char *name, int points, const char *extra);
 
 /* Worker `w` connects (with what it holds). */
 void farm_hello(struct farm *f, int w, uint64_t slots);
 void farm_heartbeat(struct farm *f, int w);
 /* Its job of that label ends well / badly. */
 void farm_done(struct farm *f, int w, const char *label);
+/* The same after so long. */
+void farm_done_after(struct farm *f, int w, const char *label, int64_t wall_ms);
 /* The same with this number as its metric `value`. */
 void farm_done_with(struct farm *f, int w, const char *label, int value);
 void farm_fail(struct farm *f, int w, const char *label, enum status_code code,

@@ -147,7 +147,7 @@ static void test_silent_workers_job_goes_to_the_next(void **state)
     farm_advance(f, 29999);
     farm_expect(f, "");
     farm_advance(f, 1000);
-    farm_expect(f, "[30067] demo #1 base -> worker 1 (1.2)\n");
+    farm_expect(f, "[30200] demo #1 base -> worker 1 (1.2)\n");
     farm_free(f);
 }
 

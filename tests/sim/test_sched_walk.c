@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 80, DOCUMENTS = 6, DRAIN_ROUNDS = 3000 };
+enum { STEPS = 80, DOCUMENTS = 9, FAMILIES_FROM = 6, DRAIN_ROUNDS = 3000 };
 
 static uint32_t schedules = 1000;
 static uint32_t first_seed = 1;
@@ -26,13 +26,17 @@ static const char *const extras[DOCUMENTS] = {
     "\"retries\":{\"max\":3,\"backoff_ms\":500}",
     "\"limits\":{\"failures\":1},\"retries\":{\"max\":0}",
     "\"limits\":{\"trials\":4,\"time_ms\":400000}",
+    "", /* from here on families */
+    "\"limits\":{\"parallel\":3},\"retries\":{\"backoff_ms\":500}",
+    "\"priority\":1",
 };
 
 static char *document(uint32_t which)
 {
     AUTO(free_pointer) char *name = xasprintf("s%u", which);
 
-    return farm_document(name, 3 + (int)which * 2, extras[which]);
+    return (which < FAMILIES_FROM ? farm_document : farm_family)(
+        name, 3 + (int)which * 2, extras[which]);
 }
 
 static void do_submit(struct farm *f)

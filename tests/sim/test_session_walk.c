@@ -16,6 +16,7 @@ struct walk {
     int64_t now; /* ns */
     uint32_t chance;
     bool in_slot[WALK_SLOTS];
+    uint64_t batch[WALK_SLOTS]; /* of what runs, if in_slot */
     bool settled[WALK_JOBS];
     bool answered[WALK_JOBS]; /* a DONE with it was sent */
     int assigned;
@@ -45,6 +46,25 @@ static int number_of(const struct wire_token *t)
     return t->key.bytes[0] + 256 * t->key.bytes[1];
 }
 
+/* Some alone, others in runs of up to seven. */
+static uint64_t batch_of(int i)
+{
+    return i % 11 < 4 ? 0 : 1 + (uint64_t)i / 11;
+}
+
+/* No batch is in two slots at once; siblings are of the batch. */
+static void check_batch(struct walk *w, size_t slot,
+                        const struct wire_slot_run *run)
+{
+    w->batch[slot] = run->job.batch;
+    assert_int_equal(run->job.batch, batch_of(number_of(&run->job.token)));
+    for (size_t i = 0; i < WALK_SLOTS && run->job.batch != 0; i++)
+        assert_true(i == slot || !w->in_slot[i] ||
+                    w->batch[i] != run->job.batch);
+    assert_true(run->siblings.count < 7);
+    assert_true(run->siblings.count == 0 || run->job.batch != 0);
+}
+
 static void walk_actions(struct walk *w)
 {
     struct session_action a;
@@ -59,6 +79,7 @@ static void walk_actions(struct walk *w)
         } else if (a.type == SESSION_START) {
             assert_false(w->in_slot[a.slot]);
             w->in_slot[a.slot] = true;
+            check_batch(w, a.slot, &a.message->slot_run);
         } else if (a.type == SESSION_KILL || a.type == SESSION_STOP) {
             assert_true(a.slot < WALK_SLOTS);
         }
@@ -113,6 +134,7 @@ static void walk_step(struct walk *w)
                                          .kind = wire_text("evaluate.noop"),
                                          .params = wire_text("{}"),
                                          .label = wire_text("job"),
+                                         .batch = batch_of(w->assigned),
                                          .stall_ms = 500 + draw(w, 2000) };
             const struct wire_message m = { .type = WIRE_ASSIGN,
                                             .assign = { { &a, 1 } } };

@@ -148,18 +148,18 @@ static void test_keys_and_parameters_are_what_they_were(void **state)
     (void)state;
     digest_to_text(&jobs.items[0].key, hex);
     assert_string_equal(jobs.items[0].params, "{\"seed\":0,\"steps\":300}");
-    assert_string_equal(hex, "5ef76fed4aa018bc56a57dc8dc252c1d"
-                             "9d491ca5fc7d320222021c9243ab4fa9");
+    assert_string_equal(hex, "bae627305398a921440acb123f6fb958"
+                             "5dc6d26ddb9a0818216ffc1eb1377c4a");
     digest_to_text(&find(&jobs, "sort")->key, hex);
-    assert_string_equal(hex, "7690677dd5f5ff6ccb90e6eca4032328"
-                             "6b02ff290d7cd35acbf8531d59a6fa25");
+    assert_string_equal(hex, "b0cae72ab011fd5898bde3d4f72d1ada"
+                             "dcd8caea6a56fe32c98fc5b314f4571f");
     digest_to_text(&find(&jobs, "sorting")->key, hex);
-    assert_string_equal(hex, "fc26b6eb582d3a30edcc05d0daec5c5e"
-                             "377f60ad2e95aad24526e58599c799f8");
+    assert_string_equal(hex, "5b88c0bc17bdd01fe9445b54e28cf732"
+                             "e29c292a5549b0ace93150484cea20ed");
     assert_string_equal(
         find(&jobs, "sort")->params,
-        "{\"model\":{\"$job\":\"5ef76fed4aa018bc56a57dc8dc252c1d"
-        "9d491ca5fc7d320222021c9243ab4fa9\"},\"task\":\"sort\"}");
+        "{\"model\":{\"$job\":\"bae627305398a921440acb123f6fb958"
+        "5dc6d26ddb9a0818216ffc1eb1377c4a\"},\"task\":\"sort\"}");
     stage_jobs_release(&jobs);
     compiled_free(c);
 }
@@ -167,8 +167,8 @@ static void test_keys_and_parameters_are_what_they_were(void **state)
 static void test_the_key_is_sha256_of_kind_numerics_and_parameters(void **state)
 {
     struct digest key = compiled_key("train", "{}");
-    struct digest expected = digest_of("sinter-key-1\0train\0001\0{}",
-                                       sizeof "sinter-key-1\0train\0001\0{}");
+    struct digest expected = digest_of("sinter-key-1\0train\0002\0{}",
+                                       sizeof "sinter-key-1\0train\0002\0{}");
 
     (void)state;
     assert_true(digest_equal(&key, &expected));
@@ -325,6 +325,91 @@ static void test_an_export_shares_all_jobs_and_adds_one(void **state)
     compiled_free(c);
 }
 
+/* Two evaluators of a merge of a merge; lambda is fused in the outer one,
+ * density in the inner one, norm nowhere. */
+static const char fused[] =
+    "{\"sinter\": 1, \"name\": \"fused\","
+    " \"parameters\": ["
+    "  {\"name\": \"lambda\", \"values\": [1, 2]},"
+    "  {\"name\": \"density\", \"values\": [0.1, 0.2]},"
+    "  {\"name\": \"norm\", \"values\": [false, true]}],"
+    " \"stages\": ["
+    "  {\"name\": \"inner\", \"kind\": \"merge\", \"sort\": \"lazy\","
+    "   \"variants\": [{\"params\": {\"models\": [{\"d\": {\"$param\": "
+    "\"density\"}}]}, \"fuse\": [\"/models/0/d\"]}]},"
+    "  {\"name\": \"outer\", \"kind\": \"merge\", \"sort\": \"lazy\","
+    "   \"variants\": [{\"params\": {\"base\": {\"$stage\": \"inner\"},"
+    "    \"lambda\": [{\"$param\": \"lambda\"}, 0], \"norm\": {\"$param\": "
+    "\"norm\"}}, \"fuse\": [\"/lambda\"]}]}],"
+    " \"evaluate\": ["
+    "  {\"name\": \"a\", \"kind\": \"evaluate.accuracy\", \"variants\": "
+    "[{\"params\": {\"model\": {\"$stage\": \"outer\"}, \"note\": "
+    "{\"$param\": \"lambda\"}}}], \"metrics\": [\"x\"]},"
+    "  {\"name\": \"b\", \"kind\": \"evaluate.noop\", \"variants\": "
+    "[{\"params\": {\"model\": {\"$stage\": \"outer\"}}}], \"metrics\": "
+    "[\"x\"]},"
+    "  {\"name\": \"c\", \"kind\": \"evaluate.noop\", \"variants\": "
+    "[{\"params\": {\"x\": {\"$param\": \"lambda\"}}}], \"metrics\": "
+    "[\"x\"]}]}";
+
+/* Lambda and density do not tell families apart, wherever else they stand;
+ * norm does. A job without a lazy model has none. */
+static void test_jobs_whose_models_differ_in_fused_places_are_a_family(
+    void **state)
+{
+    struct compiled *c = parse(fused);
+    uint64_t families[2] = { 0, 0 };
+
+    (void)state;
+    for (uint64_t i = 0; i < compiled_trial_count(c); i++) {
+        struct stage_jobs jobs = jobs_of(c, i);
+        json_t *values = NULL;
+        bool excluded;
+        uint64_t *family;
+
+        assert_ok(compiled_trial(c, i, &values, &excluded));
+        family = &families[json_bool_or(values, "norm", false)];
+        if (*family == 0)
+            *family = find(&jobs, "a")->family;
+        assert_true(find(&jobs, "a")->family == *family);
+        assert_true(find(&jobs, "b")->family == *family);
+        assert_true(find(&jobs, "c")->family == 0);
+        json_decref(values);
+        stage_jobs_release(&jobs);
+    }
+    assert_true(families[0] != 0 && families[1] != 0);
+    assert_true(families[0] != families[1]);
+    compiled_free(c);
+}
+
+static struct digest key_of(const char *json, uint64_t trial)
+{
+    struct compiled *c = parse(json);
+    struct stage_jobs jobs = jobs_of(c, trial);
+    struct digest key = find(&jobs, "a")->key;
+
+    stage_jobs_release(&jobs);
+    compiled_free(c);
+    return key;
+}
+
+/* What is fused is how it is computed, not what. */
+static void test_fused_places_are_not_part_of_keys(void **state)
+{
+    AUTO(free_pointer) char *plain = xstrdup(fused);
+    char *at;
+
+    (void)state;
+    while ((at = strstr(plain, "\"fuse\"")) != NULL)
+        memcpy(at, "\"none\"", 6);
+    for (uint64_t i = 0; i < 8; i++) {
+        struct digest a = key_of(fused, i);
+        struct digest b = key_of(plain, i);
+
+        assert_true(digest_equal(&a, &b));
+    }
+}
+
 struct bad {
     const char *json;
     const char *words;
@@ -366,6 +451,19 @@ static const struct bad bads[] = {
       "two stages" },
     { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}],\"memory\":-1}]}",
       "\"memory\" must be" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{},\"fuse\":{}}]}]}",
+      "\"fuse\" is not a list" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{},\"fuse\":[1]}]}]}",
+      "fuse[0] is not a text" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":1},\"fuse\":[\"/y\"]}]}]}",
+      "no parameter stands at \"/y\"" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":1},\"fuse\":[\"\"]}]}]}",
+      "no parameter stands at" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{\"x\":1},\"fuse\":[\"x\"]}]}]}",
+      "no parameter stands at" },
     { HEAD ",\"evaluate\":[{\"name\":\"a\",\"expr\":\"b.c\"}]}",
       "`b.c` is not declared" },
     { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
@@ -453,6 +551,9 @@ int main(void)
             test_metrics_take_formulas_and_leave_out_what_is_missing),
         cmocka_unit_test(test_the_model_of_a_trial_is_its_last_stage),
         cmocka_unit_test(test_an_export_shares_all_jobs_and_adds_one),
+        cmocka_unit_test(
+            test_jobs_whose_models_differ_in_fused_places_are_a_family),
+        cmocka_unit_test(test_fused_places_are_not_part_of_keys),
         cmocka_unit_test(test_hostile_documents_are_refused),
         cmocka_unit_test(test_recipes_that_double_are_stopped),
         cmocka_unit_test(test_a_trial_beyond_the_last_is_not_found),

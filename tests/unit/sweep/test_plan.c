@@ -58,10 +58,69 @@ static void test_the_plan_counts_trials_runs_and_sources(void **state)
     compiled_free(c);
 }
 
+/* 3 densities x 2 lambdas x 2 seeds; the seed tells families apart. */
+static const char fused[] =
+    "{\"sinter\": 1, \"name\": \"n\","
+    " \"parameters\": [{\"name\": \"density\", \"values\": [0.1, 0.5, 0.9]},"
+    "  {\"name\": \"lambda\", \"values\": [1, 2]}],"
+    " \"replicates\": {\"count\": 2},"
+    " \"stages\": ["
+    "  {\"name\": \"inner\", \"kind\": \"merge\", \"sort\": \"lazy\", "
+    "\"variants\": [{\"params\": {\"d\": {\"$param\": \"density\"}, \"s\": "
+    "{\"$param\": \"seed\"}, \"m\": {\"$source\": {\"url\": \"file:///m\"}}}, "
+    "\"fuse\": [\"/d\"]}]},"
+    "  {\"name\": \"outer\", \"kind\": \"merge\", \"sort\": \"lazy\", "
+    "\"variants\": [{\"params\": {\"m\": {\"$stage\": \"inner\"}, \"l\": "
+    "{\"$param\": \"lambda\"}}, \"fuse\": [\"/l\"]}]}],"
+    " \"evaluate\": [{\"name\": \"acc\", \"kind\": \"evaluate.accuracy\", "
+    "\"variants\": [{\"params\": {\"model\": {\"$stage\": \"outer\"}}}]}]}";
+
+/* An outer merge reads its own inner one, so it shares a pass with those of
+ * the same inner one only; its pass reads no source but its own. */
+static void test_the_plan_counts_families(void **state)
+{
+    struct compiled *c = NULL;
+    struct plan p;
+
+    (void)state;
+    assert_ok(compiled_parse(fused, strlen(fused), &c));
+    assert_ok(plan_make(c, &p));
+    assert_int_equal(p.stages[0].runs, 6);
+    assert_int_equal(p.stages[0].family_count, 2);
+    assert_int_equal(p.stages[0].families[0].points, 3);
+    assert_int_equal(json_array_size(p.stages[0].families[0].sources), 1);
+    assert_int_equal(p.stages[1].runs, 12);
+    assert_int_equal(p.stages[1].family_count, 6);
+    assert_int_equal(p.stages[1].families[5].points, 2);
+    assert_int_equal(json_array_size(p.stages[1].families[0].sources), 0);
+    assert_int_equal(p.stages[2].family_count, 0);
+    plan_release(&p);
+    compiled_free(c);
+}
+
+static void test_passes_follow_slots_and_room(void **state)
+{
+    static const struct {
+        uint64_t points, slots, most, passes;
+    } cases[] = {
+        { 32, 1, 64, 1 }, { 32, 1, 32, 1 }, { 32, 1, 31, 2 },
+        { 32, 2, 64, 2 }, { 32, 2, 1, 32 }, { 3, 8, 64, 3 },
+        { 65, 1, 64, 2 }, { 0, 4, 64, 0 },  { 5, 2, 2, 3 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(
+            plan_passes(cases[i].points, cases[i].slots, cases[i].most),
+            cases[i].passes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_plan_counts_trials_runs_and_sources),
+        cmocka_unit_test(test_the_plan_counts_families),
+        cmocka_unit_test(test_passes_follow_slots_and_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,19 +84,40 @@ static int64_t make_memory(const json_t *params)
 
 static const struct catalog_kind make = {
     .name = "make",
+    .example = "",
     .sort = STAGE_ARTIFACT,
     .keys = make_keys,
     .structural = make_structural,
     .normalise = make_normalise,
     .memory = make_memory,
 };
+/* Whatever stands under `list` or at `number`. */
+static json_t *mix_fusable(const json_t *body)
+{
+    json_t *places = json_pack("[s]", "/number");
+    const json_t *list = json_object_get(body, "list");
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        (void)json_array_append_new(places, json_sprintf("/list/%zu", i));
+    return places;
+}
+
+static const struct catalog_kind mix = {
+    .name = "mix",
+    .example = "",
+    .sort = STAGE_LAZY,
+    .keys = make_keys,
+    .structural = make_structural,
+    .fusable = mix_fusable,
+};
 static const struct catalog_kind score = {
     .name = "evaluate.score",
+    .example = "",
     .sort = STAGE_VALUE,
     .keys = score_keys,
     .metrics = score_metrics,
 };
-static const struct catalog_kind *const kinds[] = { &make, &score, NULL };
+static const struct catalog_kind *const kinds[] = { &make, &mix, &score, NULL };
 static const struct catalog catalog = { .kinds = kinds };
 
 enum { MOST_SETS = 4 };
@@ -177,6 +198,11 @@ static const struct row plain_rows[] = {
     { "models: [known, 'https://h/x']", "models",
       "[{\"$source\":{\"url\":\"http://h/known/\"}},"
       "{\"$source\":{\"url\":\"https://h/x\"}}]" },
+    { "models: [org/a, org/b@v1.0, hf://a/b@main, 's3://c/d']", "models",
+      "[{\"$source\":{\"url\":\"hf://org/a\"}},"
+      "{\"$source\":{\"url\":\"hf://org/b@v1.0\"}},"
+      "{\"$source\":{\"url\":\"hf://a/b@main\"}},"
+      "{\"$source\":{\"url\":\"s3://c/d\"}}]" },
     { "data: {task: sort}", "data", "{\"task\":\"sort\"}" },
     { "data: known", "data", "{\"$source\":{\"url\":\"http://h/known/\"}}" },
     { "map: {a: 3}", "map", "{\"a\":3,\"b\":\"none\"}" },
@@ -327,6 +353,28 @@ static void test_evaluators_get_the_last_stage_and_formulas_their_order(
     expect_at(document, "evaluate/3/variants/0/params/model",
               "{\"$stage\":\"first\"}");
     json_decref(document);
+}
+
+/* Only places that vary are worth a word, and each variant has its own. */
+static void test_places_that_can_be_fused_are_listed(void **state)
+{
+    json_t *document =
+        good("sinter: 1\n"
+             "parameters: {c: [red, blue], n: [1, 2], t: [a, b]}\n"
+             "mix: {colour: $c, number: $n, list: [x, $t, z], rate: $n}\n",
+             NULL);
+    json_t *fixed = good("sinter: 1\n"
+                         "mix: {number: 1, list: [x]}\n",
+                         NULL);
+
+    (void)state;
+    expect_at(document, "stages/0/variants/0/fuse",
+              "[\"/number\",\"/list/1\"]");
+    expect_at(document, "stages/0/variants/1/fuse",
+              "[\"/number\",\"/list/1\"]");
+    expect_at(fixed, "stages/0/variants/0/fuse", "absent");
+    json_decref(document);
+    json_decref(fixed);
 }
 
 static void test_fixed_sections_are_written_in_plain_units(void **state)
@@ -496,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_absent_deciders_come_last),
         cmocka_unit_test(
             test_evaluators_get_the_last_stage_and_formulas_their_order),
+        cmocka_unit_test(test_places_that_can_be_fused_are_listed),
         cmocka_unit_test(test_fixed_sections_are_written_in_plain_units),
         cmocka_unit_test(test_overrides_change_what_they_name),
         cmocka_unit_test(test_the_name_is_that_of_the_file_if_not_given),

@@ -1,0 +1,402 @@
+/* compiled_stages.c -- the jobs of one trial: parameters written from the
+ * templates, keys, what waits for what, and which share their inputs. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/memory.h"
+#include "sweep/compiled_parts.h"
+
+/* Keys of jobs, each once. */
+struct keys {
+    struct digest *items;
+    size_t count;
+};
+
+/* A stage as this trial needs it. */
+struct resolved {
+    bool done;
+    const struct variant *variant;
+    char *model;       /* what stands for it in a consumer's parameters */
+    char *blanked;     /* of a lazy one: the same with places of "fuse" blank */
+    struct keys needs; /* what a consumer waits for */
+};
+
+struct resolver {
+    const struct compiled *c;
+    const char **texts;    /* canonical values by slot, owned */
+    const json_t **values; /* the same, borrowed */
+    struct resolved *stages;
+    struct stage_jobs *jobs;                /* NULL: only the model is wanted */
+    const struct compiled_visitor *visitor; /* NULL: none */
+    struct keys *collect; /* of the stage whose template is being written */
+};
+
+static void add_key(struct keys *k, const struct digest *key)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        if (digest_equal(&k->items[i], key))
+            return;
+    }
+    k->items = xrealloc(k->items, (k->count + 1) * sizeof *k->items);
+    k->items[k->count++] = *key;
+}
+
+static void open_resolver(struct resolver *r, const struct compiled *c,
+                          const json_t *values, struct stage_jobs *jobs)
+{
+    size_t names = space_name_count(c->space);
+
+    *r = (struct resolver){
+        .c = c,
+        .texts = xcalloc(names, sizeof(char *)),
+        .values = xcalloc(names, sizeof(json_t *)),
+        .stages = xcalloc(c->all_count, sizeof(struct resolved)),
+        .jobs = jobs,
+    };
+    for (size_t i = 0; i < names; i++) {
+        r->values[i] = json_object_get(values, space_name(c->space, i));
+        if (r->values[i] != NULL && !json_is_null(r->values[i]))
+            r->texts[i] = json_canonical(r->values[i]);
+    }
+}
+
+static void close_resolver(struct resolver *r)
+{
+    for (size_t i = 0; i < space_name_count(r->c->space); i++)
+        free_pointer(&r->texts[i]);
+    for (size_t i = 0; i < r->c->all_count; i++) {
+        free(r->stages[i].model);
+        free(r->stages[i].blanked);
+        free(r->stages[i].needs.items);
+    }
+    free(r->texts);
+    free(r->values);
+    free(r->stages);
+}
+
+static bool fits(const struct resolver *r, const struct variant *v)
+{
+    for (size_t i = 0; i < v->condition_count; i++) {
+        const char *text = r->texts[v->conditions[i].slot];
+
+        if (text == NULL || strcmp(text, v->conditions[i].text) != 0)
+            return false;
+    }
+    return true;
+}
+
+MUST_CHECK static struct status find_variant(const struct resolver *r,
+                                             const struct stage *s,
+                                             const struct variant **ret)
+{
+    for (size_t i = 0; i < s->variant_count; i++) {
+        if (fits(r, &s->variants[i])) {
+            *ret = &s->variants[i];
+            return SUCCESS;
+        }
+    }
+    return FAIL(STATUS_INVALID, "stage %s has no variant for these values",
+                s->name);
+}
+
+static struct status write_stage(void *self, int stage, struct buf *out);
+
+/* Stages it names have been resolved. */
+static struct status write_blanked(void *self, int stage, struct buf *out)
+{
+    const struct resolver *r = self;
+    const struct resolved *done = &r->stages[stage];
+
+    return buf_add_text(out,
+                        done->blanked != NULL ? done->blanked : done->model);
+}
+
+/* The text of a variant: exact, with the places of "fuse" blank, or with
+ * those blank in the lazy stages it names as well. */
+enum depth { EXACT, OWN_BLANK, ALL_BLANK };
+
+MUST_CHECK static struct status write_variant(struct resolver *r,
+                                              const struct variant *v,
+                                              enum depth depth, char **ret_text)
+{
+    const struct template_values values = {
+        .texts = r->texts,
+        .values = r->values,
+        .stage = depth == ALL_BLANK ? write_blanked : write_stage,
+        .self = r,
+        .blanked = depth != EXACT,
+    };
+    struct buf out;
+    struct status st;
+
+    buf_init(&out, LIMIT_PARAMS);
+    st = template_write(v->params, &values, &out);
+    if (status_failed(&st)) {
+        buf_release(&out);
+        return st;
+    }
+    *ret_text = buf_take(&out);
+    return SUCCESS;
+}
+
+/* The stage's parameters, and the keys of the jobs they name. */
+MUST_CHECK static struct status write_params(struct resolver *r, size_t stage,
+                                             struct keys *ret_needs,
+                                             char **ret_params)
+{
+    const struct stage *s = &r->c->stages[stage];
+    struct resolved *out = &r->stages[stage];
+    struct keys *outer = r->collect;
+    struct status st;
+
+    TRY_PLAIN(find_variant(r, s, &out->variant));
+    r->collect = ret_needs;
+    st = write_variant(r, out->variant, EXACT, ret_params);
+    r->collect = outer;
+    TRY(st, "parameters of stage %s", s->name);
+    return SUCCESS;
+}
+
+/* ---- families: see stage_job ------------------------------------------- */
+
+static uint64_t hash_of(const char *kind, const char *text)
+{
+    struct digest_stream *s = digest_begin();
+    struct digest d;
+    uint64_t hash;
+
+    digest_add(s, kind, strlen(kind) + 1);
+    digest_add(s, text, strlen(text) + 1);
+    d = digest_end(s);
+    memcpy(&hash, d.bytes, sizeof hash);
+    return hash | 1; /* 0 says: none */
+}
+
+/* Of a job: the same for all kinds that read the same lazy models. */
+static uint64_t family_of(const struct resolver *r, const struct variant *v)
+{
+    uint64_t family = 0;
+
+    for (size_t i = 0; i < template_stage_count(v->params); i++) {
+        int stage = template_stage(v->params, i);
+        const char *blanked = r->stages[stage].blanked;
+
+        if (blanked != NULL)
+            family = family * 31 + hash_of(r->c->stages[stage].kind, blanked);
+    }
+    return family;
+}
+
+static char *recipe_text(const char *kind, const char *params)
+{
+    return xasprintf("{\"$recipe\":{\"kind\":\"%s\",\"params\":%s}}", kind,
+                     params);
+}
+
+/* NULL if it grows too big: a family of its own, then. The caller frees. */
+static char *blanked_text(struct resolver *r, size_t stage, enum depth depth)
+{
+    struct keys none = { 0 };
+    struct keys *outer = r->collect;
+    char *text = NULL;
+    struct status st;
+
+    r->collect = &none;
+    st = write_variant(r, r->stages[stage].variant, depth, &text);
+    r->collect = outer;
+    free(none.items);
+    return status_failed(&st) ? NULL : text;
+}
+
+static void tell_visitor(struct resolver *r, size_t stage, const char *params)
+{
+    const struct stage *s = &r->c->stages[stage];
+    uint64_t family = 0;
+
+    if (r->visitor == NULL)
+        return;
+    if (s->sort == STAGE_LAZY) {
+        AUTO(free_pointer) char *text = blanked_text(r, stage, OWN_BLANK);
+
+        family = hash_of(s->kind, text != NULL ? text : params);
+    }
+    r->visitor->seen(r->visitor->self, stage, params, family);
+}
+
+/* Takes `params` and the items of `needs`. */
+static void add_job(struct resolver *r, size_t stage, const struct digest *key,
+                    char *params, struct keys needs)
+{
+    const struct stage *s = &r->c->stages[stage];
+    uint64_t family = family_of(r, r->stages[stage].variant);
+    struct stage_jobs *jobs = r->jobs;
+    struct stage_job *job;
+
+    if (jobs == NULL) {
+        free(params);
+        free(needs.items);
+        return;
+    }
+    jobs->items =
+        xrealloc(jobs->items, (jobs->count + 1) * sizeof *jobs->items);
+    job = &jobs->items[jobs->count++];
+    *job = (struct stage_job){
+        .stage = s->name,
+        .kind = s->kind,
+        .sort = s->sort,
+        .key = *key,
+        .params = params,
+        .inputs = needs.items,
+        .input_count = needs.count,
+        .family = family,
+        .memory_bytes = s->memory_bytes,
+        .stall_ms = s->stall_ms,
+        .limit_ms = s->limit_ms,
+    };
+}
+
+/* Takes `params` and `needs`. */
+static void become_lazy(struct resolver *r, size_t stage, char *params,
+                        struct keys needs)
+{
+    const char *kind = r->c->stages[stage].kind;
+    struct resolved *out = &r->stages[stage];
+    AUTO(free_pointer) char *blanked = blanked_text(r, stage, ALL_BLANK);
+
+    out->model = recipe_text(kind, params);
+    out->blanked = recipe_text(kind, blanked != NULL ? blanked : params);
+    out->needs = needs;
+    free(params);
+}
+
+/* Takes `params` and `needs`. */
+static void become_job(struct resolver *r, size_t stage, char *params,
+                       struct keys needs)
+{
+    struct digest key = compiled_key(r->c->stages[stage].kind, params);
+    struct resolved *out = &r->stages[stage];
+    char hex[DIGEST_TEXT];
+
+    digest_to_text(&key, hex);
+    out->model = xasprintf("{\"$job\":\"%s\"}", hex);
+    add_key(&out->needs, &key);
+    add_job(r, stage, &key, params, needs);
+}
+
+/* Once a trial; consumers find it in `r->stages`. Recursion ends because the
+ * stages have no cycle. */
+MUST_CHECK static struct status resolve(struct resolver *r, size_t stage)
+{
+    struct resolved *out = &r->stages[stage];
+    struct keys needs = { 0 };
+    char *params = NULL;
+    struct status st;
+
+    if (out->done)
+        return SUCCESS;
+    st = write_params(r, stage, &needs, &params);
+    if (status_failed(&st)) {
+        free(needs.items);
+        return st;
+    }
+    assert(params != NULL);
+    tell_visitor(r, stage, params);
+    if (r->c->stages[stage].sort == STAGE_LAZY)
+        become_lazy(r, stage, params, needs);
+    else
+        become_job(r, stage, params, needs);
+    out->done = true;
+    return SUCCESS;
+}
+
+static struct status write_stage(void *self, int stage, struct buf *out)
+{
+    struct resolver *r = self;
+    const struct resolved *done = &r->stages[stage];
+
+    TRY_PLAIN(resolve(r, (size_t)stage));
+    for (size_t i = 0; i < done->needs.count; i++)
+        add_key(r->collect, &done->needs.items[i]);
+    return buf_add_text(out, done->model);
+}
+
+MUST_CHECK static struct status resolve_all(struct resolver *r)
+{
+    const struct compiled *c = r->c;
+
+    if (c->stage_count > 0 && c->stages[c->stage_count - 1].sort != STAGE_LAZY)
+        TRY_PLAIN(resolve(r, c->stage_count - 1));
+    for (size_t i = c->stage_count; i < c->all_count; i++) {
+        const struct variant *v = NULL;
+
+        TRY_PLAIN(find_variant(r, &c->stages[i], &v));
+        for (size_t j = 0; j < template_stage_count(v->params); j++)
+            TRY_PLAIN(resolve(r, (size_t)template_stage(v->params, j)));
+    }
+    for (size_t i = c->stage_count; i < c->all_count; i++)
+        TRY_PLAIN(resolve(r, i));
+    return SUCCESS;
+}
+
+struct status compiled_stages(const struct compiled *c, const json_t *values,
+                              struct stage_jobs *ret_jobs)
+{
+    struct stage_jobs jobs = { 0 };
+    struct resolver r;
+    struct status st;
+
+    open_resolver(&r, c, values, &jobs);
+    st = resolve_all(&r);
+    close_resolver(&r);
+    if (status_failed(&st)) {
+        stage_jobs_release(&jobs);
+        return st;
+    }
+    *ret_jobs = jobs;
+    return SUCCESS;
+}
+
+struct status compiled_visit(const struct compiled *c, const json_t *values,
+                             const struct compiled_visitor *visitor)
+{
+    struct resolver r;
+    struct status st;
+
+    open_resolver(&r, c, values, NULL);
+    r.visitor = visitor;
+    st = resolve_all(&r);
+    close_resolver(&r);
+    return st;
+}
+
+void stage_jobs_release(struct stage_jobs *jobs)
+{
+    for (size_t i = 0; i < jobs->count; i++) {
+        free(jobs->items[i].params);
+        free(jobs->items[i].inputs);
+    }
+    free(jobs->items);
+    *jobs = (struct stage_jobs){ 0 };
+}
+
+struct status compiled_model(const struct compiled *c, const json_t *values,
+                             json_t **ret_model)
+{
+    struct resolver r;
+    struct status st;
+
+    if (c->stage_count == 0)
+        return FAIL(STATUS_INVALID, "%s has no stage that makes a model",
+                    c->name);
+    open_resolver(&r, c, values, NULL);
+    st = resolve(&r, c->stage_count - 1);
+    if (!status_failed(&st)) {
+        const char *text = r.stages[c->stage_count - 1].model;
+
+        st = json_parse(text, strlen(text), "model", ret_model);
+    }
+    close_resolver(&r);
+    return st;
+}
