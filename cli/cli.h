@@ -20,6 +20,7 @@ enum cli_exit {
     CLI_BROKER = 6,    /* unreachable or timed out */
     CLI_SWEEP = 7,     /* the sweep ended with too many failures */
     CLI_REFUSED = 8,   /* over a limit */
+    CLI_DIFFERS = 9,   /* verify: not what it was */
     CLI_WORK = 10,     /* plan --detailed-exitcode: there is work to do */
     CLI_INTERRUPTED = 130,
     CLI_TERMINATED = 143,

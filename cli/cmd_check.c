@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cli/number.h"
 #include "cli/sweep_file.h"
 #include "common/memory.h"
 
@@ -44,8 +45,9 @@ static void tell(const struct cli *cli, const struct sweep_file *f,
     if (f->document == NULL)
         cli_note(cli, "%s: %zu error%s", path, errors, errors == 1 ? "" : "s");
     else
-        cli_note(cli, "%s: good; %llu trials", path,
-                 (unsigned long long)compiled_trial_count(f->compiled));
+        cli_note(cli, "%s: good; %llu trial%s", path,
+                 (unsigned long long)compiled_trial_count(f->compiled),
+                 number_plural(compiled_trial_count(f->compiled)));
 }
 
 /* One file; its outcome is added to `files`. */

@@ -1,7 +1,9 @@
 #include "cli/command.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "cli/method_help.h"
 #include "common/json.h"
 #include "common/memory.h"
 
@@ -32,6 +34,12 @@ MUST_CHECK static struct status explain(struct cli *cli, FILE *out)
         command_overview(out);
         return SUCCESS;
     }
+    if (strcmp(cli->operands[0], "methods") == 0) {
+        (void)method_help(NULL, out);
+        return SUCCESS;
+    }
+    if (method_help(cli->operands[0], out))
+        return SUCCESS;
     c = command_find(cli->operands[0]);
     if (c != NULL) {
         command_help(c, out);
@@ -67,8 +75,12 @@ MUST_CHECK static struct status run(struct cli *cli)
 
 const struct command command_help_command = {
     .name = "help",
-    .summary = "Explain a command",
-    .usage = "[COMMAND]",
+    .summary = "Explain a command, or a merge method",
+    .usage = "[COMMAND | METHOD | methods]",
+    .details = "A METHOD is a merge_method, as in `sinter help ties`: its "
+               "variants, formulas,\n"
+               "numbers and defaults. `methods` stands for all; "
+               "docs/merge-methods.md has them.",
     .group = COMMAND_HELP,
     .options = options,
     .settings_size = sizeof(struct help_settings),

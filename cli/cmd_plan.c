@@ -7,6 +7,7 @@
 #include "cli/follow.h"
 #include "cli/model_survey.h"
 #include "cli/number.h"
+#include "cli/passes.h"
 #include "cli/prepare.h"
 #include "cli/session.h"
 #include "cli/sweep_file.h"
@@ -38,6 +39,7 @@ static const struct option options[] = {
 struct findings {
     struct plan plan;
     struct model_survey survey;
+    struct passes_farm farm;
     int64_t known, jobs; /* -1: nobody was asked */
 };
 
@@ -109,6 +111,53 @@ static void print_stages(const struct cli *cli, const struct findings *f,
     table_free(t);
 }
 
+static void print_pass(struct table *t, const char *stage,
+                       const struct passes *p)
+{
+    char text[NUMBER_TEXT];
+
+    table_add(t, stage, NULL);
+    (void)snprintf(text, sizeof text, "%" PRIu64, p->points);
+    table_add(t, text, NULL);
+    (void)snprintf(text, sizeof text, "%" PRIu64, p->passes);
+    table_add(t, text, NULL);
+    number_bytes(p->bytes, text);
+    table_add(t, p->bytes == 0 ? "-" : text, NULL);
+    number_bytes(p->bytes_alone, text);
+    table_add(t, p->bytes == 0 ? "-" : text, NULL);
+}
+
+/* Merges that differ in fusable numbers share passes over their models. */
+static void print_passes(const struct cli *cli, const struct findings *f)
+{
+    struct table *t = table_new();
+    char keep[NUMBER_TEXT];
+    bool any = false;
+
+    table_column(t, "merge", TABLE_TEXT, TABLE_ALWAYS);
+    table_column(t, "points", TABLE_RIGHT, TABLE_ALWAYS);
+    table_column(t, "passes", TABLE_RIGHT, TABLE_ALWAYS);
+    table_column(t, "reads in all", TABLE_RIGHT, TABLE_ALWAYS);
+    table_column(t, "without sharing", TABLE_RIGHT, TABLE_ALWAYS);
+    for (size_t i = 0; i < f->plan.stage_count; i++) {
+        struct passes p = passes_of(&f->plan.stages[i], &f->survey, &f->farm);
+
+        any = any || p.points > 0;
+        if (p.points > 0)
+            print_pass(t, f->plan.stages[i].name, &p);
+    }
+    if (any) {
+        number_bytes(f->farm.keep, keep);
+        fputc('\n', cli->out.stream);
+        table_print(t, TABLE_PEOPLE, &cli->out, NULL);
+        fprintf(cli->out.stream,
+                "  on this machine: %" PRIu64 " slot%s, %s each for merged "
+                "models\n",
+                f->farm.slots, f->farm.slots == 1 ? "" : "s", keep);
+    }
+    table_free(t);
+}
+
 static uint64_t sum_bytes(const struct findings *f, bool local)
 {
     uint64_t bytes = 0;
@@ -149,12 +198,14 @@ static void print_head(const struct cli *cli, const struct sweep_file *file,
     const json_t *strategy = json_object_get(file->document, "strategy");
     FILE *out = cli->out.stream;
 
-    fprintf(out, "%s%s%s   %s   %" PRIu64 " points", terminal_bold(&cli->out),
+    fprintf(out, "%s%s%s   %s   %" PRIu64 " point%s", terminal_bold(&cli->out),
             compiled_name(file->compiled), terminal_plain(&cli->out),
-            json_text_or(strategy, "method", "grid"), p->points);
+            json_text_or(strategy, "method", "grid"), p->points,
+            number_plural(p->points));
     if (p->replicates > 1)
         fprintf(out, " x %" PRIu64 " seeds", p->replicates);
-    fprintf(out, " = %" PRIu64 " trials\n\n", p->points * p->replicates);
+    fprintf(out, " = %" PRIu64 " trial%s\n\n", p->points * p->replicates,
+            number_plural(p->points * p->replicates));
 }
 
 static void print_notes(const struct cli *cli, const struct findings *f)
@@ -231,15 +282,22 @@ static json_t *stages_json(const struct findings *f, const json_t *document)
 
     for (size_t i = 0; i < f->plan.stage_count; i++) {
         const struct plan_stage *s = &f->plan.stages[i];
+        struct passes p = passes_of(s, &f->survey, &f->farm);
         uint64_t bytes =
             model_survey_reads(&f->survey, stage_of(document, s->name));
+        json_t *stage = json_pack(
+            "{s:s, s:s, s:s, s:I, s:I, s:I}", "name", s->name, "kind", s->kind,
+            "gives", sort_name(s->sort), "runs", (json_int_t)s->runs, "trials",
+            (json_int_t)s->trials, "reads_bytes", (json_int_t)bytes);
 
-        (void)json_array_append_new(
-            stages,
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "name", s->name, "kind",
-                      s->kind, "gives", sort_name(s->sort), "runs",
-                      (json_int_t)s->runs, "trials", (json_int_t)s->trials,
-                      "reads_bytes", (json_int_t)bytes));
+        if (s->sort == STAGE_LAZY)
+            (void)json_object_set_new(
+                stage, "passes",
+                json_pack("{s:I, s:I, s:I, s:I}", "points",
+                          (json_int_t)p.points, "passes", (json_int_t)p.passes,
+                          "bytes", (json_int_t)p.bytes, "bytes_alone",
+                          (json_int_t)p.bytes_alone));
+        (void)json_array_append_new(stages, stage);
     }
     return stages;
 }
@@ -253,13 +311,14 @@ MUST_CHECK static struct status print_json(struct cli *cli,
     AUTO(json_release) json_t *trials = NULL;
     AUTO(json_release)
     json_t *body = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:o, s:O, s:O}", "name",
+        "{s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:o, s:O, s:O}", "name",
         compiled_name(file->compiled), "points", (json_int_t)p->points,
         "replicates", (json_int_t)p->replicates, "trials",
         (json_int_t)p->trials, "excluded", (json_int_t)p->excluded, "truncated",
         (int)p->truncated, "download_bytes", (json_int_t)sum_bytes(f, false),
-        "stages", stages_json(f, file->document), "sources", f->survey.sources,
-        "clashes", f->survey.clashes);
+        "slots", (json_int_t)f->farm.slots, "keep_bytes",
+        (json_int_t)f->farm.keep, "stages", stages_json(f, file->document),
+        "sources", f->survey.sources, "clashes", f->survey.clashes);
 
     if (f->known >= 0)
         (void)json_object_set_new(body, "known", json_integer(f->known));
@@ -303,12 +362,13 @@ MUST_CHECK static struct status ask_known(struct cli *cli,
 MUST_CHECK static struct status look(struct cli *cli, struct sweep_file *file,
                                      struct findings *f)
 {
-    struct http *http = NULL;
+    struct source_store *store = NULL;
 
     TRY_PLAIN(plan_make(file->compiled, &f->plan));
-    TRY_PLAIN(prepare_http(&http));
-    model_survey_make(http, f->plan.sources, file->document, &f->survey);
-    http_free(http);
+    store = prepare_store();
+    model_survey_make(store, f->plan.sources, file->document, &f->survey);
+    source_store_free(store);
+    f->farm = passes_farm_here();
     f->known = -1;
     if (cli->options->broker == NULL &&
         !((const struct plan_settings *)cli->settings)->detailed)
@@ -334,6 +394,7 @@ MUST_CHECK static struct status run(struct cli *cli)
         return print_json(cli, &file, &f);
     print_head(cli, &file, &f.plan);
     print_stages(cli, &f, file.document);
+    print_passes(cli, &f);
     print_sources(cli, &f);
     print_notes(cli, &f);
     if (settings->points)
@@ -349,10 +410,14 @@ const struct command command_plan = {
     .name = "plan",
     .summary = "Show trials, shared work and bytes; run nothing",
     .usage = "FILE",
-    .details = "  Reads only the headers of models, a few kilobytes a shard, "
-               "and says where\n  models of one merge do not fit.\n  Exit: 0, "
-               "3 errors in the file or shapes that differ, 10 with\n  "
-               "--detailed-exitcode if there is work.\n",
+    .details =
+        "  Reads only the headers of models, a few kilobytes a shard, "
+        "and says where\n  models of one merge do not fit. Merges that "
+        "differ in scale, density, weight\n  and the like share passes "
+        "over their models: the plan says how many passes\n  and bytes "
+        "with the memory of this machine, and without sharing.\n  Exit: 0, "
+        "3 errors in the file or shapes that differ, 10 with\n  "
+        "--detailed-exitcode if there is work.\n",
     .group = COMMAND_START,
     .options = options,
     .settings_size = sizeof(struct plan_settings),

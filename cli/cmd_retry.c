@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cli/follow.h"
 #include "cli/selector.h"
 #include "cli/session.h"
 
@@ -50,13 +51,18 @@ MUST_CHECK static struct status run(struct cli *cli)
     AUTO(json_release) json_t *answer = NULL;
     json_t *arguments = NULL;
     struct selector selector = { .trial = 0 };
+    AUTO(json_release) json_t *status = NULL;
+    const char *name = NULL;
     long long retried = 0;
 
     TRY_PLAIN(read_operands(cli, &selector, trials));
     if (settings->failed && json_array_size(trials) > 0)
         return cli_usage(cli, "name trials or say --failed, not both");
     TRY_PLAIN(session_open(cli, &session));
-    arguments = json_pack("{s:s}", "sweep", selector.sweep);
+    TRY_PLAIN(follow_status(&session, selector.sweep, &status));
+    name = json_text_or(status, "name", selector.sweep);
+    arguments =
+        json_pack("{s:s}", "sweep", json_text_or(status, "id", selector.sweep));
     if (json_array_size(trials) > 0)
         (void)json_object_set(arguments, "trials", trials);
     else
@@ -66,10 +72,10 @@ MUST_CHECK static struct status run(struct cli *cli)
         cli_print_document(cli, "retry", answer);
     retried = (long long)json_int_or(answer, "retried", 0);
     if (retried == 0)
-        cli_note(cli, "nothing of %s has failed", selector.sweep);
+        cli_note(cli, "nothing of %s has failed", name);
     else
         cli_note(cli, "%lld trial%s of %s tried again%s", retried,
-                 retried == 1 ? "" : "s", selector.sweep,
+                 retried == 1 ? "" : "s", name,
                  session.local == NULL ? ""
                                        : "; `sinter run` with its file "
                                          "computes them");

@@ -9,15 +9,18 @@
 #include "cli/follow.h"
 #include "cli/interrupt.h"
 #include "cli/local.h"
+#include "cli/number.h"
 #include "cli/outputs.h"
 #include "cli/prepare.h"
 #include "cli/session.h"
 #include "cli/sweep_file.h"
+#include "cli/trial_table.h"
 #include "common/memory.h"
 
 enum {
     LOCK_MS = 1000, /* for a short command that holds the state */
     BOARD = 10,     /* points shown at the end */
+    TRIALS = 20,    /* trials, where no objective makes points better */
 };
 
 struct run_settings {
@@ -120,15 +123,16 @@ MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
     size_t workers =
         settings->workers == 0 ? local_processors() : (size_t)settings->workers;
     bool duplicate = false;
+    int64_t trials = 0;
 
     TRY_PLAIN(
         session_submit(&j->session, j->file.document, j->sweep, &duplicate));
     TRY_PLAIN(follow_status(&j->session, j->sweep, &status));
     j->known = json_int_or(json_object_get(status, "jobs"), "done", 0);
-    cli_note(cli, "%s  %s  %lld trials, %zu worker%s%s",
-             json_text_or(status, "name", "?"), j->sweep,
-             (long long)json_int_or(status, "trials", 0), workers,
-             workers == 1 ? "" : "s",
+    trials = json_int_or(status, "trials", 0);
+    cli_note(cli, "%s  %s  %lld trial%s, %zu worker%s%s",
+             json_text_or(status, "name", "?"), j->sweep, (long long)trials,
+             number_plural((uint64_t)trials), workers, number_plural(workers),
              !duplicate                 ? ""
              : follow_has_ended(status) ? "; it was run before"
                                         : "; going on where it was");
@@ -189,16 +193,47 @@ static void print_json(const struct cli *cli, const struct job *j)
     cli_print_document(cli, "run", body);
 }
 
+/* Without an objective there is no best: what came out is shown as it is. */
+MUST_CHECK static struct status print_trials(struct cli *cli, struct job *j)
+{
+    AUTO(json_release) json_t *trials = NULL;
+    AUTO(json_release) json_t *names = NULL;
+    int64_t all = json_int_or(j->status, "trials", 0);
+    struct table *t = NULL;
+    struct buf dropped;
+
+    TRY_PLAIN(board_trials(&j->session, j->sweep, 0, TRIALS, &trials));
+    TRY_PLAIN(trial_columns(j->board.spec, NULL, &names));
+    if (json_array_size(trials) == 0)
+        return SUCCESS;
+    t = table_new();
+    buf_init(&dropped, 4096);
+    trial_table_columns(t, j->board.spec, names, trials);
+    trial_table_rows(t, names, trials);
+    table_print(t, TABLE_PEOPLE, &cli->out, &dropped);
+    if (dropped.size > 0)
+        cli_note(cli, "too narrow for: %s", dropped.data);
+    if ((int64_t)json_array_size(trials) < all)
+        cli_note(cli, "%zu of %lld trials; all: sinter trials %s",
+                 json_array_size(trials), (long long)all, j->sweep);
+    buf_release(&dropped);
+    table_free(t);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status finish(struct cli *cli, struct job *j)
 {
     struct status st;
 
     follow_verdict(cli, j->status);
     TRY_PLAIN(board_load(&j->session, j->sweep, NULL, true, &j->board));
-    if (!cli->options->json && !cli->options->quiet)
+    if (!cli->options->json && !cli->options->quiet && j->board.metric != NULL)
         board_print(cli, &j->board, BOARD);
-    cli_note(cli, "computed %lld jobs, already known %lld",
-             (long long)computed(j), (long long)j->known);
+    else if (!cli->options->json && !cli->options->quiet)
+        TRY_PLAIN(print_trials(cli, j));
+    cli_note(cli, "computed %lld job%s, already known %lld",
+             (long long)computed(j), number_plural((uint64_t)computed(j)),
+             (long long)j->known);
     st = export_winners(cli, j);
     if (cli->options->json)
         print_json(cli, j);

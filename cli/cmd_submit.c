@@ -6,6 +6,7 @@
 #include "cli/board.h"
 #include "cli/follow.h"
 #include "cli/interrupt.h"
+#include "cli/number.h"
 #include "cli/prepare.h"
 #include "cli/session.h"
 #include "cli/sweep_file.h"
@@ -49,8 +50,9 @@ static void tell(const struct cli *cli, const struct sweep_file *file,
     (void)fflush(cli->out.stream);
     cli_note(cli,
              duplicate ? "%s was submitted before; the same sweep goes on"
-                       : "%s submitted: %llu trials",
-             compiled_name(file->compiled), (unsigned long long)trials);
+                       : "%s submitted: %llu trial%s",
+             compiled_name(file->compiled), (unsigned long long)trials,
+             number_plural(trials));
     if (!follows)
         cli_note(cli, "follow: sinter watch %s", sweep);
 }

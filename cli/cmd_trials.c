@@ -211,8 +211,9 @@ const struct command command_trials = {
     .summary = "Table of trials",
     .usage = "[SWEEP]",
     .details = "  Columns by default: id, state, what varies, the objective "
-               "and what it is made\n  of, time, worker; also: reason, every "
-               "parameter and every metric.\n",
+               "and what it is made\n  of, time, worker; also: read "
+               "(bytes of models that its merges\n  read), fetched (bytes "
+               "from the network), reason, every parameter and every metric.\n",
     .group = COMMAND_RESULTS,
     .options = options,
     .settings_size = sizeof(struct trials_settings),

@@ -3,16 +3,17 @@
 #include <string.h>
 
 extern const struct command command_best, command_cancel, command_check,
-    command_export, command_help_command, command_init, command_logs,
-    command_ls, command_plan, command_retry, command_run, command_status,
-    command_submit, command_trials, command_version, command_watch,
-    command_workers;
+    command_export, command_help_command, command_init, command_inspect,
+    command_logs, command_ls, command_merge, command_plan, command_retry,
+    command_run, command_status, command_submit, command_trials, command_verify,
+    command_version, command_watch, command_workers;
 
 const struct command *const commands[] = {
-    &command_init,         &command_check,   &command_plan,
-    &command_run,          &command_submit,  &command_ls,
-    &command_status,       &command_watch,   &command_logs,
-    &command_trials,       &command_best,    &command_export,
+    &command_init,         &command_check,   &command_merge,
+    &command_plan,         &command_run,     &command_submit,
+    &command_ls,           &command_status,  &command_watch,
+    &command_logs,         &command_trials,  &command_best,
+    &command_inspect,      &command_export,  &command_verify,
     &command_cancel,       &command_retry,   &command_workers,
     &command_help_command, &command_version, NULL,
 };

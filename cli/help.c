@@ -14,10 +14,10 @@ static const char exit_codes[] =
     "  1  failed for the reason printed   7  sweep ended with too many "
     "failures\n"
     "  2  wrong usage                     8  refused: over a limit\n"
-    "  3  the sweep file has errors      10  plan --detailed-exitcode: work "
+    "  3  the sweep file has errors       9  verify: it is not what it was\n"
+    "  4  not allowed                    10  plan --detailed-exitcode: work "
     "to do\n"
-    "  4  not allowed                   130  interrupted (143: terminated)\n"
-    "  5  no such sweep, trial or worker\n";
+    "  5  no such sweep, trial or worker 130  interrupted (143: terminated)\n";
 
 void command_overview(FILE *out)
 {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
+#include "common/machine.h"
 #include "common/memory.h"
 
 enum {
@@ -388,13 +390,14 @@ struct status local_start(const struct local_settings *settings,
 }
 
 static void describe_worker(struct local *l, const char *program, size_t number,
-                            size_t slots)
+                            size_t workers, size_t slots)
 {
     struct child *c = &l->children[number];
     AUTO(free_pointer) char *cache = in_state(l, "cache");
     AUTO(free_pointer) char *name = xasprintf("local-%zu", number + 1);
     AUTO(free_pointer) char *file = xasprintf("worker-%zu", number + 1);
     AUTO(free_pointer) char *count = xasprintf("%zu", slots);
+    AUTO(free_pointer) char *keep = xasprintf("%" PRIu64, local_keep(workers));
 
     name_child(c, l, file);
     child_add(c, program);
@@ -402,10 +405,16 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     child_option(c, "--name", name);
     child_option(c, "--slots", count);
     child_option(c, "--cache", cache);
+    child_option(c, "--keep", keep);
     child_option(c, "--drain", "1s");
     child_add(c, "--die-with-parent");
     for (const char *const *a = l->allowed; a != NULL && *a != NULL; a++)
         child_option(c, "--allow-command", *a);
+}
+
+void local_allow(struct local *l, const char *const *commands)
+{
+    l->allowed = commands;
 }
 
 struct status local_start_workers(struct local *l, size_t workers, size_t slots)
@@ -418,7 +427,7 @@ struct status local_start_workers(struct local *l, size_t workers, size_t slots)
     TRY_PLAIN(process_find("sinter-worker", &program));
     l->children = xcalloc(workers, sizeof *l->children);
     for (size_t i = 0; i < workers; i++) {
-        describe_worker(l, program, i, slots);
+        describe_worker(l, program, i, workers, slots);
         l->child_count++;
         TRY_PLAIN(child_start(&l->children[i]));
     }
@@ -492,6 +501,14 @@ char *local_find(const char *state)
     if (pid <= 0 || kill((pid_t)pid, 0) != 0)
         return NULL;
     return xstrdup(json_text_or(ready, "clients", ""));
+}
+
+uint64_t local_keep(size_t workers)
+{
+    enum { SHARE = 2 }; /* the other half is for what the jobs compute */
+    int64_t memory = machine_memory("");
+
+    return (uint64_t)memory / SHARE / (workers == 0 ? 1 : workers);
 }
 
 size_t local_processors(void)

@@ -28,6 +28,9 @@ struct local_settings {
  * UNAVAILABLE names who holds the state. */
 MUST_CHECK struct status local_start(const struct local_settings *settings,
                                      struct local **ret_local);
+/* Before workers are started: programs they may start, borrowed like those of
+ * the settings. */
+void local_allow(struct local *l, const char *const *commands);
 /* May be called once, with at least one worker. */
 MUST_CHECK struct status local_start_workers(struct local *l, size_t workers,
                                              size_t slots);
@@ -45,5 +48,8 @@ char *local_find(const char *state);
 
 /* Processors this process may use: the default number of workers. */
 size_t local_processors(void);
+/* Bytes that each of so many workers may keep merged models in: they share
+ * this machine's memory. */
+uint64_t local_keep(size_t workers);
 
 #endif

@@ -5,28 +5,10 @@
 #include "cli/sources.h"
 #include "common/limits.h"
 #include "common/memory.h"
-#include "tensor/safetensors.h"
-
-MUST_CHECK static struct status read_header(struct http *http,
-                                            const struct source_file *file,
-                                            struct st_header **ret_header)
-{
-    AUTO(free_pointer) char *text = NULL;
-    uint8_t first[8];
-    uint64_t size = 0;
-    uint64_t whole = file->size == 0 ? UINT64_MAX : file->size;
-
-    TRY_PLAIN(http_get_range(http, file->url, 0, sizeof first, first));
-    TRY_PLAIN(st_header_size(first, whole, file->url, &size));
-    text = xcalloc(1, (size_t)size + 1);
-    TRY_PLAIN(
-        http_get_range(http, file->url, sizeof first, (size_t)size, text));
-    return st_header_parse(text, (size_t)size, whole, file->url, ret_header);
-}
+#include "sources/source_files.h"
 
 /* Shapes of one shard; the sum of their elements. */
-MUST_CHECK static struct status add_shapes(struct http *http,
-                                           const struct source_file *file,
+MUST_CHECK static struct status add_shapes(const struct source_file *file,
                                            json_t *tensors,
                                            uint64_t *parameters)
 {
@@ -34,7 +16,7 @@ MUST_CHECK static struct status add_shapes(struct http *http,
     const struct tensor_set *set = NULL;
     char shape[128];
 
-    TRY_PLAIN(read_header(http, file, &header));
+    TRY_PLAIN(source_header(file, &header));
     set = st_header_tensors(header);
     for (size_t i = 0; i < set->count; i++) {
         const struct tensor *t = &set->items[i];
@@ -48,10 +30,10 @@ MUST_CHECK static struct status add_shapes(struct http *http,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status survey(struct http *http, const char *url,
-                                       json_t *entry)
+MUST_CHECK static struct status survey(struct source_store *store,
+                                       const char *url, json_t *entry)
 {
-    AUTO(source_files_release) struct source_files files = { NULL, 0 };
+    AUTO(source_files_release) struct source_files files = { .items = NULL };
     uint64_t bytes = 0;
     uint64_t parameters = 0;
     json_t *tensors = json_object();
@@ -59,11 +41,11 @@ MUST_CHECK static struct status survey(struct http *http, const char *url,
     (void)json_object_set_new(entry, "tensors", tensors);
     (void)json_object_set_new(entry, "local",
                               json_boolean(strncmp(url, "file:", 5) == 0));
-    TRY_PLAIN(source_list(http, url, &files));
+    TRY_PLAIN(source_list(store, url, &files));
     for (size_t i = 0; i < files.count; i++) {
         bytes += files.items[i].size;
         if (source_is_model(url))
-            TRY_PLAIN(add_shapes(http, &files.items[i], tensors, &parameters));
+            TRY_PLAIN(add_shapes(&files.items[i], tensors, &parameters));
     }
     (void)json_object_set_new(entry, "files",
                               json_integer((json_int_t)files.count));
@@ -126,6 +108,20 @@ static void compare(void *self, json_t *source)
     }
 }
 
+/* Must all models have the same tensors? Not where layers are chosen, rows go
+ * by tokens, or the file says what becomes of other shapes. */
+static bool is_of_one_shape(const json_t *params)
+{
+    static const char *const keys[] = { "slices", "tokenizer_source",
+                                        "on_shape_mismatch" };
+
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        if (json_object_get(params, keys[i]) != NULL)
+            return false;
+    }
+    return true;
+}
+
 static void compare_merges(struct model_survey *s, json_t *document)
 {
     const json_t *stages = json_object_get(document, "stages");
@@ -139,6 +135,9 @@ static void compare_merges(struct model_survey *s, json_t *document)
         for (size_t j = 0; j < json_array_size(variants); j++) {
             struct family f = { .survey = s };
 
+            if (!is_of_one_shape(
+                    json_object_get(json_array_get(variants, j), "params")))
+                continue;
             f.stage = json_text_or(stage, "name", "?");
             sources_visit(json_array_get(variants, j), compare, &f);
             json_decref(f.tensors);
@@ -160,7 +159,7 @@ static void remove_repeats(json_t *list)
     }
 }
 
-void model_survey_make(struct http *http, const json_t *sources,
+void model_survey_make(struct source_store *store, const json_t *sources,
                        json_t *document, struct model_survey *ret_survey)
 {
     ret_survey->sources = json_object();
@@ -176,7 +175,7 @@ void model_survey_make(struct http *http, const json_t *sources,
         if (json_object_get(ret_survey->sources, url) != NULL)
             continue;
         entry = json_object();
-        st = survey(http, url, entry);
+        st = survey(store, url, entry);
         if (status_failed(&st)) {
             json_object_clear(entry);
             (void)json_object_set_new(entry, "error", json_string(st.message));

@@ -3,9 +3,9 @@
 #ifndef SINTER_CLI_MODEL_SURVEY_H
 #define SINTER_CLI_MODEL_SURVEY_H
 
-#include "common/http.h"
 #include "common/json.h"
 #include "common/status.h"
+#include "sources/source.h"
 
 struct model_survey {
     /* by URL: {"bytes", "files", "parameters", "local",
@@ -16,7 +16,7 @@ struct model_survey {
 
 /* `sources`: array of source objects; `document`: the compiled sweep. What
  * cannot be read is in `sources` as an error, not a failure. */
-void model_survey_make(struct http *http, const json_t *sources,
+void model_survey_make(struct source_store *store, const json_t *sources,
                        json_t *document, struct model_survey *ret_survey);
 void model_survey_release(struct model_survey *s);
 

@@ -124,3 +124,8 @@ void number_bytes(uint64_t bytes, char text[NUMBER_TEXT])
     (void)snprintf(text, NUMBER_TEXT, unit == 0 ? "%.0f %s" : "%.1f %s", value,
                    units[unit]);
 }
+
+const char *number_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}

@@ -24,5 +24,7 @@ void number_short(double value, char text[NUMBER_TEXT]);
 void number_duration(int64_t ms, char text[NUMBER_TEXT]);
 /* "0 B", "29.0 GB": decimal units. */
 void number_bytes(uint64_t bytes, char text[NUMBER_TEXT]);
+/* "" for one, else "s". */
+const char *number_plural(uint64_t count);
 
 #endif

@@ -13,16 +13,16 @@ static bool cancelled(void *self)
     return interrupt_seen();
 }
 
-struct status prepare_http(struct http **ret_http)
+struct source_store *prepare_store(void)
 {
-    static const struct http_settings settings = {
+    static const struct source_settings settings = {
         .connect_ms = 3000,
         .stall_ms = 5000,
         .give_up_ms = 5000,
         .cancelled = cancelled,
     };
 
-    return http_new(&settings, ret_http);
+    return source_store_new(&settings);
 }
 
 static void warn(void *self, const char *url, const struct status *st)
@@ -32,12 +32,11 @@ static void warn(void *self, const char *url, const struct status *st)
 
 struct status prepare_sources(struct cli *cli, struct sweep_file *file)
 {
-    struct http *http = NULL;
+    struct source_store *store = prepare_store();
 
-    TRY_PLAIN(prepare_http(&http));
-    sources_complete(http, file->document, warn, cli);
+    sources_complete(store, file->document, warn, cli);
     programs_complete(cli, file->directory, file->document);
-    http_free(http);
+    source_store_free(store);
     return sweep_file_refresh(file);
 }
 

@@ -4,10 +4,10 @@
 
 #include "cli/cli.h"
 #include "cli/sweep_file.h"
-#include "common/http.h"
+#include "sources/source.h"
 
-/* A client for short looks: gives up soon, ends on Ctrl-C. */
-MUST_CHECK struct status prepare_http(struct http **ret_http);
+/* For short looks at sources: gives up soon, ends on Ctrl-C, caches nothing. */
+struct source_store *prepare_store(void);
 
 /* Give every source of the document a version, and local scripts of commands
  * their digest, so that changed inputs are new work; what is out of reach is

@@ -175,32 +175,31 @@ static void block_line(struct progress *p, const char *text)
     p->lines++;
 }
 
-static int64_t bar_width(const struct progress *p)
+static size_t bar_width(const struct terminal *t)
 {
-    if (p->terminal->width >= BAR_WIDTH + BESIDE_BAR)
+    if (t->width >= BAR_WIDTH + BESIDE_BAR)
         return BAR_WIDTH;
-    if (p->terminal->width <= BAR_LEAST + BESIDE_BAR)
+    if (t->width <= BAR_LEAST + BESIDE_BAR)
         return BAR_LEAST;
-    return (int64_t)p->terminal->width - BESIDE_BAR;
+    return t->width - BESIDE_BAR;
 }
 
-static void bar(const struct progress *p, int64_t done, int64_t total,
-                char *text)
+void progress_bar(const struct terminal *t, double share,
+                  char text[PROGRESS_BAR])
 {
     static const char *const eighths[] = { " ", "▏", "▎", "▍",
                                            "▌", "▋", "▊", "▉" };
-    int64_t width = bar_width(p);
-    int64_t parts = total <= 0 ? 0 : done * width * 8 / total;
+    size_t width = bar_width(t);
+    int64_t parts = (int64_t)(share * (double)(width * 8));
+    size_t used = 0;
 
-    for (int64_t i = 0; i < width; i++) {
-        int64_t part = parts - i * 8;
+    for (size_t i = 0; i < width; i++) {
+        int64_t part = parts - (int64_t)i * 8;
+        const char *sign = part >= 8 ? "█" : part > 0 ? eighths[part] : " ";
 
-        if (!p->terminal->utf8)
-            append(text, "%s", part >= 8 ? "#" : ".");
-        else if (part >= 8)
-            append(text, "█");
-        else
-            append(text, "%s", part > 0 ? eighths[part] : " ");
+        if (!t->utf8)
+            sign = part >= 8 ? "#" : ".";
+        used += (size_t)snprintf(text + used, PROGRESS_BAR - used, "%s", sign);
     }
 }
 
@@ -217,14 +216,16 @@ static void block_head(struct progress *p, const json_t *status)
 static void block_bar(struct progress *p, const json_t *status)
 {
     char line[LINE_SIZE] = " ";
+    char bar[PROGRESS_BAR];
     char left[NUMBER_TEXT];
     const json_t *jobs = json_object_get(status, "jobs");
     const json_t *eta = json_object_get(status, "eta_s");
     int64_t done = json_int_or(jobs, "done", 0);
     int64_t total = json_int_or(jobs, "total", 0);
 
-    bar(p, done, total, line);
-    append(line, "  %lld%%  trials %lld/%lld",
+    progress_bar(p->terminal, total <= 0 ? 0.0 : (double)done / (double)total,
+                 bar);
+    append(line, "%s  %lld%%  trials %lld/%lld", bar,
            (long long)(total <= 0 ? 0 : done * 100 / total),
            (long long)json_int_or(status, "done", 0),
            (long long)json_int_or(status, "trials", 0));

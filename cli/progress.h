@@ -25,6 +25,11 @@ void progress_show(struct progress *p, const json_t *status, int64_t now);
 /* The block stays as it is; a last plain line if something changed. */
 void progress_end(struct progress *p, const json_t *status);
 
+/* A bar as wide as the terminal has room for, filled to `share` in [0, 1]. */
+enum { PROGRESS_BAR = 40 * 3 + 1 };
+void progress_bar(const struct terminal *t, double share,
+                  char text[PROGRESS_BAR]);
+
 /* "method=ties lambda=0.8": the values of a trial on one line, without those
  * that are null; at most `size` bytes. */
 void progress_values(const json_t *values, char *text, size_t size);

@@ -9,6 +9,7 @@
 #include "common/limits.h"
 #include "common/memory.h"
 #include "jobs/job_kind.h"
+#include "sources/source.h"
 
 MUST_CHECK static struct status read_stdin(char **ret_text, size_t *ret_size)
 {
@@ -106,22 +107,75 @@ struct status sweep_file_read(struct cli *cli, const char *path,
     return cli_here(cli, st);
 }
 
-struct status sweep_file_load(struct cli *cli, const char *path,
-                              const struct option_list *overrides,
-                              struct sweep_file *ret_file)
+/* Problems on stderr; without a document the command ends. */
+MUST_CHECK static struct status want_document(struct cli *cli, const char *path,
+                                              struct sweep_file *f)
 {
     size_t errors = 0;
 
-    TRY_PLAIN(sweep_file_read(cli, path, overrides, ret_file));
-    sweep_file_report(cli, ret_file);
-    if (ret_file->document != NULL)
+    sweep_file_report(cli, f);
+    if (f->document != NULL)
         return SUCCESS;
-    errors = sweep_file_errors(ret_file);
-    sweep_file_release(ret_file);
+    errors = sweep_file_errors(f);
+    sweep_file_release(f);
     cli->failure_exit = CLI_SPEC;
     cli->reported = cli->options->json;
     return FAIL(STATUS_INVALID, "%s has %zu error%s; nothing was started", path,
                 errors, errors == 1 ? "" : "s");
+}
+
+struct status sweep_file_load(struct cli *cli, const char *path,
+                              const struct option_list *overrides,
+                              struct sweep_file *ret_file)
+{
+    TRY_PLAIN(sweep_file_read(cli, path, overrides, ret_file));
+    return want_document(cli, path, ret_file);
+}
+
+/* A path beside the file goes before one from here. */
+static char *locate(void *self, const char *text)
+{
+    const struct sweep_file *f = self;
+    AUTO(free_pointer) char *beside = NULL;
+
+    if (text[0] != '/' && strstr(text, "://") == NULL) {
+        beside = xasprintf("%s/%s", f->directory, text);
+        if (file_exists(beside))
+            return source_url(beside);
+    }
+    return source_url(text);
+}
+
+MUST_CHECK static struct status fill_body(struct sweep_file *f,
+                                          const char *path, const char *kind,
+                                          const struct option_list *overrides)
+{
+    struct status st;
+
+    TRY_PLAIN(read_text(path, f));
+    set_overrides(f, overrides);
+    f->input.locate = locate;
+    f->input.self = f;
+    st = spec_compile_body(&f->input, job_catalog(), kind, &f->document,
+                           &f->problems);
+    if (status_failed(&st))
+        f->document = NULL;
+    return status_failed(&st) && sweep_file_errors(f) == 0 ? st : SUCCESS;
+}
+
+struct status sweep_file_body(struct cli *cli, const char *path,
+                              const char *kind,
+                              const struct option_list *overrides,
+                              struct sweep_file *ret_file)
+{
+    struct status st;
+
+    memset(ret_file, 0, sizeof *ret_file);
+    st = fill_body(ret_file, path, kind, overrides);
+    if (!status_failed(&st))
+        return want_document(cli, path, ret_file);
+    sweep_file_release(ret_file);
+    return cli_here(cli, st);
 }
 
 void sweep_file_release(struct sweep_file *f)

@@ -29,6 +29,13 @@ MUST_CHECK struct status sweep_file_read(struct cli *cli, const char *path,
 MUST_CHECK struct status sweep_file_load(struct cli *cli, const char *path,
                                          const struct option_list *overrides,
                                          struct sweep_file *ret_file);
+/* The same for a file that is the body of one stage of a kind, in which models
+ * are paths (from the file's directory, or from here), URLs or the hub's
+ * org/name. `document` is the parameters; `compiled` is NULL. */
+MUST_CHECK struct status sweep_file_body(struct cli *cli, const char *path,
+                                         const char *kind,
+                                         const struct option_list *overrides,
+                                         struct sweep_file *ret_file);
 void sweep_file_release(struct sweep_file *f);
 
 /* The row of --set for the option table of a command that reads a sweep file;

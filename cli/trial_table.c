@@ -58,8 +58,11 @@ static json_t *known_columns(const json_t *spec, bool usual)
     }
     add_name(names, seen, "time");
     add_name(names, seen, "worker");
-    if (!usual)
+    if (!usual) {
+        add_name(names, seen, "read");
+        add_name(names, seen, "fetched");
         add_name(names, seen, "reason");
+    }
     return names;
 }
 
@@ -135,6 +138,21 @@ static const json_t *value_of(const json_t *trial, const char *name)
     return value;
 }
 
+/* The member of a trial that a column of bytes shows; NULL: it is none. */
+static const char *bytes_member(const char *name)
+{
+    static const char *const columns[][2] = {
+        { "read", "bytes_read" },
+        { "fetched", "bytes_fetched" },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(columns); i++) {
+        if (strcmp(columns[i][0], name) == 0)
+            return columns[i][1];
+    }
+    return NULL;
+}
+
 static bool is_number_column(const char *name, const json_t *trials)
 {
     for (size_t i = 0; i < json_array_size(trials); i++) {
@@ -158,7 +176,7 @@ void trial_table_columns(struct table *t, const json_t *spec,
             table_column(t, name, TABLE_TEXT, WEIGHT_VALUES);
         else if (strcmp(name, "worker") == 0)
             table_column(t, name, TABLE_TEXT, WEIGHT_TIME);
-        else if (strcmp(name, "time") == 0)
+        else if (strcmp(name, "time") == 0 || bytes_member(name) != NULL)
             table_column(t, name, TABLE_RIGHT, WEIGHT_TIME);
         else if (is_metric(spec, name))
             table_column(t, name, TABLE_MEASURED, WEIGHT_MORE);
@@ -195,6 +213,16 @@ static void add_time(struct table *t, const json_t *trial)
         table_add(t, "", NULL);
 }
 
+/* Bytes for people as "1.4 GB". */
+static void add_bytes(struct table *t, const json_t *trial, const char *member)
+{
+    json_t *raw = json_object_get(trial, member);
+    char text[NUMBER_TEXT];
+
+    number_bytes((uint64_t)json_integer_value(raw), text);
+    table_add(t, raw == NULL ? "" : text, raw);
+}
+
 static void add_workers(struct table *t, const json_t *trial)
 {
     const json_t *workers = json_object_get(trial, "workers");
@@ -223,6 +251,8 @@ static void add_cell(struct table *t, const char *name, const json_t *trial)
         add_time(t, trial);
     } else if (strcmp(name, "worker") == 0) {
         add_workers(t, trial);
+    } else if (bytes_member(name) != NULL) {
+        add_bytes(t, trial, bytes_member(name));
     } else if (strcmp(name, "state") == 0) {
         table_add_value(t, json_object_get(trial, "state"));
     } else if (strcmp(name, "reason") == 0) {
@@ -257,6 +287,8 @@ static const json_t *sort_value(const json_t *trial, const char *name)
         return json_object_get(trial, "wall_ms");
     if (strcmp(name, "state") == 0)
         return json_object_get(trial, "state");
+    if (bytes_member(name) != NULL)
+        return json_object_get(trial, bytes_member(name));
     return value_of(trial, name);
 }
 

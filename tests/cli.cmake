@@ -1,5 +1,5 @@
 foreach(name number table selector leaderboard trial_table outputs artifact
-        progress)
+        meter passes progress verify)
   sinter_test(unit/cli/test_${name}.c LABEL unit LINK sinter_cli)
 endforeach()
 sinter_test(contract/test_commands.c LABEL contract TIMEOUT 120 LINK sinter_cli
@@ -10,7 +10,8 @@ add_test(NAME contract.cli_manual
 set_tests_properties(contract.cli_manual PROPERTIES LABELS contract)
 
 # Real processes; each script gets the directory of the programs.
-foreach(script run errors interrupt kill farm export commands)
+foreach(script run errors interrupt kill farm export commands inspect verify recipe
+        soup)
   add_test(NAME integration.cli.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_${script}.sh
             ${PROJECT_BINARY_DIR}/bin)

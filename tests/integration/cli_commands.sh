@@ -28,7 +28,7 @@ best() {
 }
 run_score() { # COMPUTED VALUE
     assert_exit 0 sinter run --workers 1 lab/score.yaml
-    assert_contains err.txt "computed $1 jobs"
+    assert_contains err.txt "computed $1 job"
     assert_equal accuracy "$(best score)" "$2"
 }
 run_score 1 0.25

@@ -85,4 +85,4 @@ assert_equal "loss of the exported model" \
 cp again/model.safetensors mini-best/model.safetensors
 touch -d '2001-01-01' mini-best/model.safetensors
 assert_exit 0 sinter run check.yaml --workers 1
-assert_contains err.txt "computed 1 jobs"
+assert_contains err.txt "computed 1 job"

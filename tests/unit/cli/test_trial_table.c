@@ -136,6 +136,33 @@ static void test_a_row_says_why_its_trial_failed(void **state)
     json_decref(spec);
 }
 
+/* Programs get bytes, and an old broker says nothing of them. */
+static void test_bytes_read_and_fetched_are_columns(void **state)
+{
+    json_t *spec = parsed(spec_text);
+    json_t *trials = parsed("[{\"trial\": 1, \"bytes_read\": 1500000, "
+                            "\"bytes_fetched\": 0}, {\"trial\": 2}]");
+    json_t *names = NULL;
+    struct table *t = table_new();
+    AUTO(free_pointer) char *text = NULL;
+    size_t size = 0;
+    struct terminal terminal = { .width = SIZE_MAX };
+
+    (void)state;
+    assert_ok(trial_columns(spec, "id,read,fetched", &names));
+    assert_ok(trial_sort(spec, "read:desc", trials));
+    trial_table_columns(t, spec, names, trials);
+    trial_table_rows(t, names, trials);
+    terminal.stream = open_memstream(&text, &size);
+    table_print(t, TABLE_CSV, &terminal, NULL);
+    fclose(terminal.stream);
+    assert_string_equal(text, "id,read,fetched\n1,1500000,0\n2,,\n");
+    table_free(t);
+    json_decref(names);
+    json_decref(trials);
+    json_decref(spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_trials_without_the_value_are_sorted_last),
         cmocka_unit_test(test_states_filter_the_rows),
         cmocka_unit_test(test_a_row_says_why_its_trial_failed),
+        cmocka_unit_test(test_bytes_read_and_fetched_are_columns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
