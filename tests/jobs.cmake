@@ -7,8 +7,39 @@ add_test(NAME golden.merging
   COMMAND golden_merging ${CMAKE_CURRENT_SOURCE_DIR}/golden/merging)
 set_tests_properties(golden.merging PROPERTIES LABELS golden TIMEOUT 120)
 
+sinter_fuzz(vocabulary LINK sinter_jobs)
+sinter_fuzz(statistic LINK sinter_jobs)
+
 set(support support/fake_context.c support/small_model.c)
-foreach(name depth merge_draw merge_config merge_run merge recipe export noop)
+foreach(name depth merge_draw merge_config merge_run merge_statistics merge recipe
+    export noop)
+  sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)
+endforeach()
+sinter_test(unit/jobs/test_stream_model.c ${support} LABEL unit TIMEOUT 180
+  LINK sinter_jobs)
+foreach(name merge_methods merge_points)
+  sinter_test(unit/jobs/test_${name}.c ${support} support/one_tensor.c
+    LABEL unit LINK sinter_jobs)
+endforeach()
+foreach(name merge_rows merge_stream merge_load)
+  sinter_test(unit/jobs/test_${name}.c ${support} support/merge_case.c
+    LABEL unit TIMEOUT 300 LINK sinter_jobs)
+endforeach()
+foreach(name merge_recipes merge_faults merge_files merge_slices)
+  sinter_test(unit/jobs/test_${name}.c ${support} support/llama_shape.c
+    LABEL unit LINK sinter_jobs)
+endforeach()
+sinter_test(unit/jobs/test_merge_maths.c LABEL unit LINK sinter_jobs)
+foreach(name merge_parts merge_count)
   sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)
 endforeach()
 sinter_test(contract/test_job_kinds.c LABEL contract LINK sinter_jobs)
+foreach(name merge_family recipe_fusion)
+  sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)
+endforeach()
+sinter_test(unit/jobs/test_inspect.c ${support} LABEL unit LINK sinter_jobs)
+sinter_test(unit/jobs/test_merge_text.c LABEL unit LINK sinter_jobs)
+sinter_test(unit/jobs/test_soup.c ${support} support/tiny_llama.c LABEL unit
+  LINK sinter_jobs)
+sinter_test(unit/jobs/test_verify.c support/fake_context.c support/tiny_llama.c
+  LABEL unit LINK sinter_jobs)

@@ -1,15 +1,41 @@
 #include "jobs/merge/merge_config.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "common/memory.h"
 #include "common/philox.h"
+#include "jobs/merge/merge_config_parts.h"
+
+enum { PATH = 128, LABEL = 128 };
+
+bool merge_refuse(struct catalog_problem *problem, const char *path,
+                  const char *suggestion, const char *format, ...)
+{
+    va_list args;
+
+    (void)snprintf(problem->path, sizeof problem->path, "%s", path);
+    (void)snprintf(problem->suggestion, sizeof problem->suggestion, "%s",
+                   suggestion);
+    va_start(args, format);
+    (void)vsnprintf(problem->message, sizeof problem->message, format, args);
+    va_end(args);
+    return false;
+}
+
+void merge_path(char *path, size_t size, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(path, size, format, args);
+    va_end(args);
+}
 
 const char *merge_model_label(const json_t *model, char *text, size_t size)
 {
     const json_t *source = json_object_get(model, "$source");
     const json_t *recipe = json_object_get(model, "$recipe");
+    const char *stage = json_text_or(model, "$stage", NULL);
     const char *job = json_text_or(model, "$job", NULL);
 
     if (json_is_string(model))
@@ -18,291 +44,392 @@ const char *merge_model_label(const json_t *model, char *text, size_t size)
         (void)snprintf(text, size, "%s", json_text_or(source, "url", "?"));
     else if (job != NULL)
         (void)snprintf(text, size, "job %.8s", job);
+    else if (stage != NULL)
+        (void)snprintf(text, size, "stage %s", stage);
     else
         (void)snprintf(text, size, "a %s",
                        json_text_or(recipe, "kind", "model"));
     return text;
 }
 
-static bool in_range(const struct merge_use *use, double number)
+/* ---- the method -------------------------------------------------------- */
+
+/* "mergekit, mergelm": the variants of a method. */
+static const char *variants_of(const char *name, char *text, size_t size)
 {
-    return number <= use->most &&
-           (use->above_least ? number > use->least : number >= use->least);
+    size_t used = 0;
+
+    for (const struct merge_method *m = merge_methods; m->name != NULL; m++) {
+        if (strcmp(m->name, name) == 0 && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                     used == 0 ? "" : ", ", m->variant);
+    }
+    return text;
 }
 
-static struct status out_of_range(const struct merge_config *c,
-                                  const struct merge_use *use, double number)
+static bool read_method(struct merge_reader *r)
 {
-    return FAIL(STATUS_INVALID, "%s: %s is %g, it must be in %c%g, %g]",
-                c->method->name, merge_parameters[use->parameter].name, number,
-                use->above_least ? '(' : '[', use->least, use->most);
-}
+    char known[128];
+    const char *name = json_text_or(r->body, "merge_method", NULL);
+    const char *variant = json_text_or(r->body, "variant", NULL);
+    const struct merge_method *first;
 
-/* What the checks of one number need to know. */
-struct check {
-    const struct merge_config *config;
-    const struct merge_use *use;
-    struct status status;
-};
-
-static bool check_number(void *self, const char *path, double number)
-{
-    struct check *check = self;
-
-    (void)path;
-    if (in_range(check->use, number))
+    if (name == NULL)
+        return merge_refuse(r->problem, "", "add `merge_method:`",
+                            "there is no merge_method");
+    first = merge_method_find(name, NULL);
+    if (first == NULL)
+        return merge_refuse(r->problem, "/merge_method", "",
+                            "unknown merge_method \"%s\"", name);
+    r->c->method = variant == NULL ? first : merge_method_find(name, variant);
+    if (r->c->method != NULL)
         return true;
-    check->status = out_of_range(check->config, check->use, number);
-    return false;
+    if (first->variant == NULL)
+        return merge_refuse(r->problem, "/variant", "leave it out",
+                            "%s has no variants", name);
+    return merge_refuse(r->problem, "/variant",
+                        variants_of(name, known, sizeof known),
+                        "%s has no variant \"%s\"", name, variant);
 }
 
-static void check_wrong(void *self, const char *path, const char *why)
-{
-    struct check *check = self;
+/* ---- models ------------------------------------------------------------ */
 
-    check->status = FAIL(
-        STATUS_INVALID, "%s: parameter %s%s: %s", check->config->method->name,
-        merge_parameters[check->use->parameter].name, path, why);
+const json_t *merge_base_of(const struct merge_config *c, const json_t *slice)
+{
+    const json_t *own = json_object_get(slice, "base_model");
+
+    return own != NULL ? own : c->base;
 }
 
-static struct status check_value(const struct merge_config *c,
-                                 const struct merge_use *use,
-                                 const json_t *value)
+bool merge_is_base(const struct merge_config *c, const json_t *slice,
+                   const json_t *model)
 {
-    struct check check = { .config = c, .use = use, .status = SUCCESS };
-    const struct depth_visitor visitor = { .self = &check,
-                                           .number = check_number,
-                                           .wrong = check_wrong };
-
-    if (value == NULL)
-        return SUCCESS;
-    if (use->plain && !json_is_number(value))
-        return FAIL(STATUS_INVALID,
-                    "%s looks at the model as a whole: its %s is one number, "
-                    "not a list",
-                    c->method->name, merge_parameters[use->parameter].name);
-    if (!depth_visit(value, &visitor))
-        return check.status;
-    return SUCCESS;
+    return c->deltas && json_equal(model, merge_base_of(c, slice));
 }
 
-static struct status read_use(struct merge_config *c,
-                              const struct merge_use *use, const json_t *top,
-                              const json_t *const *own)
+bool merge_need_base(const struct merge_reader *r, const char *path)
 {
-    const char *name = merge_parameters[use->parameter].name;
-    const json_t *shared = json_object_get(top, name);
-    char label[128];
+    if (r->c->method->base_is_model)
+        return merge_refuse(r->problem, path, "add `base_model:`",
+                            "%s needs a base_model: the one of its models "
+                            "that it starts from",
+                            r->c->method->name);
+    return merge_refuse(r->problem, path, "add `base_model:`",
+                        "%s needs a base_model: it merges differences from it",
+                        r->c->method->name);
+}
 
-    for (size_t i = 0; i < (use->per_model ? c->count : 1); i++) {
-        const json_t *value = json_object_get(own[i], name);
+bool merge_check_count(const struct merge_reader *r, size_t count,
+                       const char *path)
+{
+    const struct merge_method *m = r->c->method;
+    const char *beside = r->c->deltas ? " beside the base" : "";
+    size_t most = m->most_models == 0 ? LIMIT_MODELS : m->most_models;
 
-        value = use->per_model && value != NULL ? value : shared;
-        if (value == NULL && use->required)
-            return FAIL(STATUS_INVALID,
-                        "%s: model %s has no %s; add "
-                        "`%s: 1.0` to its parameters",
-                        c->method->name,
-                        merge_model_label(c->models[i], label, sizeof label),
-                        name, name);
-        TRY_PLAIN(check_value(c, use, value));
-        c->numbers[use->parameter][i] = value;
+    if (count >= m->least_models && count <= most)
+        return true;
+    if (m->least_models == most)
+        return merge_refuse(r->problem, path, "",
+                            "%s takes exactly %zu model%s%s, not %zu", m->name,
+                            most, most == 1 ? "" : "s", beside, count);
+    if (count < m->least_models)
+        return merge_refuse(
+            r->problem, path, "", "%s needs at least %zu model%s%s", m->name,
+            m->least_models, m->least_models == 1 ? "" : "s", beside);
+    return merge_refuse(r->problem, path, "",
+                        "%zu models, at most %zu are "
+                        "merged",
+                        count, most);
+}
+
+static void put_first(struct merge_config *c, size_t at, const json_t *model,
+                      const json_t *own)
+{
+    for (; at > 0; at--) {
+        c->models[at] = c->models[at - 1];
+        c->own[at] = c->own[at - 1];
     }
-    return SUCCESS;
+    c->models[0] = model;
+    c->own[0] = own;
 }
 
-static struct status read_numbers(struct merge_config *c, const json_t *params,
-                                  const json_t *const *own)
+/* Methods that start from one of their models have it as the first. */
+static void base_first(struct merge_config *c)
 {
-    const json_t *top = json_object_get(params, "parameters");
-
-    for (const struct merge_use *use = c->method->uses; use->most > 0.0; use++)
-        TRY_PLAIN(read_use(c, use, top, own));
-    c->normalize = json_bool_or(top, "normalize",
-                                c->method->normalize == MERGE_NORMALIZED);
-    return SUCCESS;
-}
-
-static struct status read_rescale(struct merge_config *c, const json_t *top)
-{
-    static const char *const rules[] = {
-        [MERGE_RESCALE_NONE] = "none",
-        [MERGE_RESCALE_PAPER] = "paper",
-        [MERGE_RESCALE_L1] = "l1",
-    };
-    const char *rule = json_text_or(top, "rescale_rule", "paper");
-
-    c->rescale = MERGE_RESCALE_NONE;
-    if (!c->method->draws || !json_bool_or(top, "rescale", true))
-        return SUCCESS;
-    for (size_t i = 0; i < COUNT_OF(rules); i++) {
-        if (strcmp(rules[i], rule) == 0)
-            c->rescale = (enum merge_rescale)i;
-    }
-    if (strcmp(rules[c->rescale], rule) != 0)
-        return FAIL(STATUS_INVALID,
-                    "%s: rescale_rule is \"%s\"; known: paper, l1, none",
-                    c->method->name, rule);
-    if (c->rescale == MERGE_RESCALE_L1 && c->method->survey != NULL)
-        return FAIL(STATUS_INVALID,
-                    "%s/%s has no rescale_rule l1: its reference divides by "
-                    "the density; use paper or none",
-                    c->method->name, c->method->variant);
-    return SUCCESS;
-}
-
-static struct status read_draws(struct merge_config *c, const json_t *params)
-{
-    int64_t seed = json_int_or(params, "seed", 0);
-
-    TRY_PLAIN(read_rescale(c, json_object_get(params, "parameters")));
-    if (!c->method->draws)
-        return SUCCESS;
-    if (seed < 0 || seed > UINT32_MAX)
-        return FAIL(STATUS_INVALID, "seed is %lld, it must be in 0 ... %u",
-                    (long long)seed, UINT32_MAX);
-    c->seed = (uint32_t)seed;
     for (size_t i = 0; i < c->count; i++) {
-        AUTO(free_pointer) char *identity = json_canonical(c->models[i]);
-
-        c->streams[i] = philox_hash(identity);
+        if (json_equal(c->models[i], c->base)) {
+            put_first(c, i, c->models[i], c->own[i]);
+            return;
+        }
     }
-    return SUCCESS;
+    if (c->count < LIMIT_MODELS)
+        put_first(c, c->count++, c->base, NULL);
 }
 
-static struct status read_models(struct merge_config *c, const json_t *params,
-                                 const json_t **own)
+/* mergekit files list the base among the models, where it means nothing. */
+static bool read_models(struct merge_reader *r, const json_t *models)
 {
-    json_t *models;
+    struct merge_config *c = r->c;
+    char path[PATH];
 
-    TRY(json_member_array(params, "models", &models), "merge");
     for (size_t i = 0; i < json_array_size(models); i++) {
         const json_t *item = json_array_get(models, i);
         const json_t *model = json_object_get(item, "model");
 
+        merge_path(path, sizeof path, "/models/%zu", i);
         if (model == NULL)
-            return FAIL(STATUS_INVALID, "merge: models[%zu] names no model", i);
-        /* mergekit files list the base among the models, without meaning. */
-        if (c->method->base && c->base != NULL && json_equal(model, c->base))
+            return merge_refuse(r->problem, path, "",
+                                "models[%zu] names no model", i);
+        if (merge_is_base(c, NULL, model))
             continue;
         if (c->count == LIMIT_MODELS)
-            return FAIL(STATUS_TOO_BIG, "merge: more than %d models",
-                        LIMIT_MODELS);
-        own[c->count] = json_object_get(item, "parameters");
+            return merge_refuse(r->problem, path, "", "more than %d models",
+                                LIMIT_MODELS);
+        c->own[c->count] = json_object_get(item, "parameters");
         c->models[c->count++] = model;
     }
-    if (c->count < c->method->least_models)
-        return FAIL(STATUS_INVALID,
-                    "%s: %zu models beside the base, it needs "
-                    "at least %zu",
-                    c->method->name, c->count, c->method->least_models);
-    return SUCCESS;
+    if (c->method->base_is_model)
+        base_first(c);
+    return merge_check_count(r, c->count, "/models");
 }
 
-static struct status read_method(struct merge_config *c, const json_t *params)
+static bool any_base(const json_t *body)
 {
-    const char *name;
-    const char *variant = json_text_or(params, "variant", NULL);
+    const json_t *slices = json_object_get(body, "slices");
+    bool any = json_object_get(body, "base_model") != NULL;
 
-    TRY(json_member_text(params, "merge_method", &name), "merge");
-    c->method = merge_method_find(name, NULL);
-    if (c->method == NULL)
-        return FAIL(STATUS_INVALID, "unknown merge_method \"%s\"", name);
-    if (variant != NULL)
-        c->method = merge_method_find(name, variant);
-    if (c->method == NULL)
-        return FAIL(STATUS_INVALID, "%s has no variant \"%s\"", name, variant);
-    c->base = json_object_get(params, "base_model");
-    if (c->method->base && c->base == NULL)
-        return FAIL(STATUS_INVALID, "%s needs a base_model", name);
-    return SUCCESS;
+    for (size_t i = 0; i < json_array_size(slices); i++)
+        any = any ||
+              json_object_get(json_array_get(slices, i), "base_model") != NULL;
+    return any;
+}
+
+static bool read_parts(struct merge_reader *r)
+{
+    struct merge_config *c = r->c;
+    const json_t *models = json_object_get(r->body, "models");
+    const json_t *slices = json_object_get(r->body, "slices");
+
+    c->base = json_object_get(r->body, "base_model");
+    c->deltas =
+        c->method->base || (c->method->base_optional && any_base(r->body));
+    if (models != NULL && slices != NULL)
+        return merge_refuse(r->problem, "/slices", "keep the one that is meant",
+                            "`models` and `slices` exclude each other");
+    if (slices != NULL)
+        return merge_read_slices(r, slices);
+    if (c->base == NULL && (c->deltas || c->method->base_is_model))
+        return merge_need_base(r, "");
+    if (models == NULL)
+        return merge_refuse(r->problem, "", "add `models:`",
+                            "%s merges nothing: there are no models",
+                            c->method->name);
+    return read_models(r, models);
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+static bool is_open(const struct merge_reader *r, const json_t *value)
+{
+    return r->open && depth_is_reference(value);
+}
+
+static bool read_dtype(struct merge_reader *r)
+{
+    const char *key =
+        json_object_get(r->body, "out_dtype") != NULL ? "out_dtype" : "dtype";
+    const json_t *value = json_object_get(r->body, key);
+    const char *name = json_string_value(value);
+    char path[PATH];
+
+    if (value == NULL || is_open(r, value))
+        return true;
+    r->c->has_dtype = true;
+    if (name != NULL && dtype_find(name, strlen(name), &r->c->dtype) &&
+        dtype_is_float(r->c->dtype))
+        return true;
+    merge_path(path, sizeof path, "/%s", key);
+    return merge_refuse(r->problem, path, "",
+                        "dtype \"%s\" is not one of float32, float16, bfloat16",
+                        name == NULL ? "?" : name);
+}
+
+static bool read_mismatch(struct merge_reader *r)
+{
+    static const char *const words[] = {
+        [MERGE_MISMATCH_ERROR] = "error",
+        [MERGE_MISMATCH_SUBMATRIX] = "submatrix",
+        [MERGE_MISMATCH_SKIP] = "skip",
+    };
+    const json_t *value = json_object_get(r->body, "on_shape_mismatch");
+    const char *word = json_string_value(value);
+
+    if (value == NULL || is_open(r, value))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(words) && word != NULL; i++) {
+        if (strcmp(words[i], word) != 0)
+            continue;
+        r->c->mismatch = (enum merge_mismatch)i;
+        if (i == MERGE_MISMATCH_SKIP && merge_config_is_global(r->c))
+            return merge_refuse(r->problem, "/on_shape_mismatch",
+                                "use submatrix",
+                                "%s looks at the model as a whole; no model "
+                                "can be left out of one tensor",
+                                r->c->method->name);
+        return true;
+    }
+    return merge_refuse(
+        r->problem, "/on_shape_mismatch", "error, submatrix or skip",
+        "on_shape_mismatch \"%s\" is not known", word == NULL ? "?" : word);
+}
+
+static bool read_tokenizer(struct merge_reader *r)
+{
+    const json_t *value = json_object_get(r->body, "tokenizer_source");
+    const char *word = json_string_value(value);
+    char label[LABEL];
+
+    if (value == NULL || is_open(r, value))
+        return true;
+    r->c->tokenizer = value;
+    if (word != NULL &&
+        (strcmp(word, "base") == 0 || strcmp(word, "union") == 0))
+        return true;
+    if (merge_index_of(r->c, value) != SIZE_MAX ||
+        json_equal(value, r->c->base))
+        return true;
+    return merge_refuse(r->problem, "/tokenizer_source",
+                        "base, union or one of the models",
+                        "the tokenizer_source %s is no model of this merge",
+                        merge_model_label(value, label, sizeof label));
+}
+
+/* The names of ready-made templates that mergekit knows are not texts. */
+static bool read_template(struct merge_reader *r)
+{
+    const json_t *value = json_object_get(r->body, "chat_template");
+    const char *text = json_string_value(value);
+
+    if (value == NULL || is_open(r, value))
+        return true;
+    r->c->template = text;
+    if (text != NULL &&
+        (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0 ||
+         strchr(text, '{') != NULL))
+        return true;
+    return merge_refuse(
+        r->problem, "/chat_template", "auto, none or the template itself",
+        "chat_template \"%.60s\" is no template", text == NULL ? "?" : text);
+}
+
+static bool read_exclude(struct merge_reader *r)
+{
+    const json_t *list = json_object_get(r->body, "exclude");
+    bool good = list == NULL || (json_is_array(list) &&
+                                 json_array_size(list) <= MERGE_EXCLUDES);
+
+    r->c->exclude = list;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+
+        good = good && (is_open(r, item) || json_string_length(item) > 0);
+    }
+    return good || merge_refuse(r->problem, "/exclude", "as in [classifier]",
+                                "exclude is a list of at most %d parts of "
+                                "names of tensors",
+                                MERGE_EXCLUDES);
+}
+
+/* What a model is, without the digests and versions by which its files are
+ * checked: a mask is the same whether they are known or not. */
+static void strip_digests(json_t *json)
+{
+    json_t *source = json_object_get(json, "$source");
+    const char *name;
+    json_t *member;
+    void *next;
+
+    if (json_is_object(source)) {
+        json_object_foreach_safe(source, next, name, member)
+        {
+            if (strcmp(name, "url") != 0)
+                (void)json_object_del(source, name);
+        }
+        return;
+    }
+    json_object_foreach(json, name, member)
+    {
+        strip_digests(member);
+    }
+    for (size_t i = 0; i < json_array_size(json); i++)
+        strip_digests(json_array_get(json, i));
+}
+
+static bool read_draws(struct merge_reader *r)
+{
+    const json_t *seed = json_object_get(r->body, "seed");
+    json_int_t number = json_integer_value(seed);
+
+    if (!r->c->method->draws)
+        return true;
+    if (seed != NULL && !is_open(r, seed) &&
+        (!json_is_integer(seed) || number < 0 || number > UINT32_MAX))
+        return merge_refuse(r->problem, "/seed", "",
+                            "seed is %lld, it must be in 0 ... %u",
+                            (long long)number, UINT32_MAX);
+    r->c->seed = (uint32_t)number;
+    for (size_t i = 0; i < r->c->count; i++) {
+        json_t *bare = json_deep_copy(r->c->models[i]);
+        AUTO(free_pointer) char *identity = NULL;
+
+        strip_digests(bare);
+        identity = json_canonical(bare);
+        r->c->streams[i] = philox_hash(identity);
+        json_decref(bare);
+    }
+    return true;
+}
+
+/* One row of values for each model has no meaning where models change from
+ * slice to slice. */
+static bool check_global(const struct merge_reader *r)
+{
+    if (r->c->slices == NULL || !merge_config_is_global(r->c))
+        return true;
+    return merge_refuse(r->problem, "/slices", "list whole models",
+                        "%s looks at the model as a whole, not at slices",
+                        r->c->method->name);
+}
+
+bool merge_config_check(const json_t *body, bool open,
+                        struct merge_config *ret_config,
+                        struct catalog_problem *ret_problem)
+{
+    struct merge_reader r = {
+        .body = body, .open = open, .c = ret_config, .problem = ret_problem
+    };
+
+    *ret_config = (struct merge_config){ .method = NULL };
+    ret_config->top = json_object_get(body, "parameters");
+    ret_config->statistics = json_object_get(body, "statistics");
+    if (json_object_get(ret_config->statistics, "$job") == NULL)
+        ret_config->statistics = NULL;
+    return read_method(&r) && read_parts(&r) &&
+           merge_config_check_values(ret_config, body, open, ret_problem) &&
+           check_global(&r) && read_dtype(&r) && read_mismatch(&r) &&
+           read_tokenizer(&r) && read_template(&r) && read_exclude(&r) &&
+           read_draws(&r);
 }
 
 struct status merge_config_read(const json_t *params,
                                 struct merge_config *ret_config)
 {
-    struct merge_config c = { .method = NULL };
-    const json_t *own[LIMIT_MODELS] = { NULL };
-    const char *dtype =
-        json_text_or(params, "out_dtype", json_text_or(params, "dtype", NULL));
+    struct catalog_problem problem = { .path = "" };
 
-    TRY_PLAIN(read_method(&c, params));
-    TRY_PLAIN(read_models(&c, params, own));
-    TRY_PLAIN(read_numbers(&c, params, own));
-    TRY_PLAIN(read_draws(&c, params));
-    c.submatrix = strcmp(json_text_or(params, "on_shape_mismatch", "error"),
-                         "submatrix") == 0;
-    c.has_dtype = dtype != NULL;
-    if (dtype != NULL && (!dtype_find(dtype, strlen(dtype), &c.dtype) ||
-                          !dtype_is_float(c.dtype)))
-        return FAIL(STATUS_INVALID,
-                    "merge: dtype \"%s\" is not one of "
-                    "float32, float16, bfloat16",
-                    dtype);
-    *ret_config = c;
-    return SUCCESS;
-}
-
-static struct status value_of(const struct merge_config *c,
-                              const struct merge_use *use, size_t model,
-                              struct depth_place place, double *ret_number)
-{
-    const json_t *value = c->numbers[use->parameter][model];
-
-    *ret_number = use->otherwise;
-    if (value == NULL)
+    if (merge_config_check(params, false, ret_config, &problem))
         return SUCCESS;
-    if (!depth_at(value, place, ret_number) && use->required)
-        return FAIL(STATUS_INVALID,
-                    "%s: no filter of %s fits tensor %s; add "
-                    "an item without filter",
-                    c->method->name, merge_parameters[use->parameter].name,
-                    place.tensor);
-    if (!in_range(use, *ret_number))
-        return out_of_range(c, use, *ret_number);
-    return SUCCESS;
-}
-
-static double *slot_of(struct merge_values *v, enum merge_parameter parameter)
-{
-    double *const slots[MERGE_PARAMETERS] = {
-        [MERGE_WEIGHT] = v->weight, [MERGE_DENSITY] = v->density,
-        [MERGE_LAMBDA] = v->lambda, [MERGE_TRIM_DENSITY] = &v->trim_density,
-        [MERGE_RATIO] = &v->ratio,  [MERGE_CLAMP_QUANTILE] = &v->clamp_quantile,
-    };
-
-    return slots[parameter];
-}
-
-static struct status check_weights(const struct merge_config *c,
-                                   const struct merge_values *v)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < c->count; i++)
-        sum += v->weight[i];
-    if (c->method->base || c->method->normalize == MERGE_NO_NORMALIZE ||
-        !c->normalize || fabs(sum) >= 1e-8)
-        return SUCCESS;
-    return FAIL(STATUS_INVALID,
-                "%s: the weights add up to 0 and cannot be "
-                "normalized; set normalize: false or other weights",
-                c->method->name);
-}
-
-struct status merge_config_values(const struct merge_config *c,
-                                  struct depth_place place,
-                                  struct merge_values *ret_values)
-{
-    *ret_values = (struct merge_values){ .ratio = 0.0 };
-    for (size_t i = 0; i < c->count; i++)
-        ret_values->weight[i] = ret_values->density[i] = 1.0;
-    for (const struct merge_use *use = c->method->uses; use->most > 0.0;
-         use++) {
-        double *slots = slot_of(ret_values, use->parameter);
-
-        for (size_t i = 0; i < (use->per_model ? c->count : 1); i++)
-            TRY_PLAIN(value_of(c, use, i, place, &slots[i]));
-    }
-    return check_weights(c, ret_values);
+    return FAIL(STATUS_INVALID, "merge%s%s: %s%s%s",
+                problem.path[0] == '\0' ? "" : " ", problem.path,
+                problem.message, problem.suggestion[0] == '\0' ? "" : "; ",
+                problem.suggestion);
 }

@@ -26,10 +26,9 @@ static inline void one_round(struct batch *b, uint32_t k0, uint32_t k1)
     }
 }
 
-/* u = (word >> 8) 2^-24 < rate, as whole numbers: word >> 8 < limit. */
 ISA_CLONES
-static void draw_batch(struct philox_key key, uint64_t block, uint32_t limit,
-                       uint32_t keep[BATCH])
+static void draw_batch(struct philox_key key, uint64_t block,
+                       float draws[BATCH])
 {
     struct batch b;
     uint32_t k0 = key.seed;
@@ -46,35 +45,44 @@ static void draw_batch(struct philox_key key, uint64_t block, uint32_t limit,
         k0 += 0x9E3779B9U;
         k1 += 0xBB67AE85U;
     }
+    /* Signed: every instruction set converts that. */
     for (size_t i = 0; i < LANES; i++) {
         for (size_t w = 0; w < WORDS; w++)
-            keep[WORDS * i + w] = b.word[w][i] >> 8 < limit ? 0 : UINT32_MAX;
+            draws[WORDS * i + w] =
+                (float)(int32_t)(b.word[w][i] >> 8) * 0x1p-24F;
     }
 }
 
-void merge_draw(struct philox_key key, double density, uint64_t first,
-                size_t count, uint32_t *keep)
+void merge_draw(struct philox_key key, uint64_t first, size_t count,
+                float *draws)
 {
-    uint32_t limit = (uint32_t)ceil((1.0 - density) * 0x1p24);
-    uint32_t rest[BATCH];
+    float rest[BATCH];
     size_t i = 0;
 
     for (; i + BATCH <= count; i += BATCH)
-        draw_batch(key, (first + i) / WORDS, limit, keep + i);
+        draw_batch(key, (first + i) / WORDS, draws + i);
     if (i == count)
         return;
-    draw_batch(key, (first + i) / WORDS, limit, rest);
-    memcpy(keep + i, rest, (count - i) * sizeof *keep);
+    draw_batch(key, (first + i) / WORDS, rest);
+    memcpy(draws + i, rest, (count - i) * sizeof *draws);
 }
 
-void merge_draw_given(const float *draws, enum merge_draw_rule rule,
-                      double density, size_t count, uint32_t *keep)
+void merge_draw_given(const float *given, enum merge_draw_rule rule,
+                      size_t count, float *draws)
 {
-    for (size_t i = 0; i < count; i++) {
-        double u = (double)draws[i];
-        bool kept =
-            rule == MERGE_KEEP_BELOW_DENSITY ? u < density : u >= 1.0 - density;
+    for (size_t i = 0; i < count; i++)
+        draws[i] = rule == MERGE_KEEP_BELOW_DENSITY ? -given[i] : given[i];
+}
 
-        keep[i] = kept ? UINT32_MAX : 0;
-    }
+float merge_threshold(enum merge_draw_rule rule, double keep)
+{
+    double least = rule == MERGE_KEEP_BELOW_DENSITY ? -keep : 1.0 - keep;
+    float threshold = (float)least;
+
+    if (keep >= 1.0)
+        return -HUGE_VALF;
+    if ((double)threshold < least ||
+        (rule == MERGE_KEEP_BELOW_DENSITY && (double)threshold == least))
+        threshold = nextafterf(threshold, HUGE_VALF);
+    return threshold;
 }

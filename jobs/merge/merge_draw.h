@@ -1,25 +1,33 @@
-/* merge_draw.h -- which elements a random drop keeps. */
+/* merge_draw.h -- which elements a random drop keeps.
+ *
+ * Every element has one uniform draw, whatever its rate: masks of growing
+ * keep probabilities nest, and one draw serves all points of a run. */
 #ifndef SINTER_JOBS_MERGE_DRAW_H
 #define SINTER_JOBS_MERGE_DRAW_H
 
 #include "common/philox.h"
 
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* keep[i] is 0 where the uniform draw of element first + i (philox.h) is
- * below 1 - density, else all ones. `first` is a multiple of 4. Element for
- * element the same as philox_uniform(), but many counters at a time. */
-void merge_draw(struct philox_key key, double density, uint64_t first,
-                size_t count, uint32_t *keep);
-
-/* How draws that somebody else made are to be read. */
+/* How a uniform draw u is read. Our own draws drop below the rate. */
 enum merge_draw_rule {
-    MERGE_DROP_BELOW_RATE,    /* drop where u < 1 - density */
-    MERGE_KEEP_BELOW_DENSITY, /* keep where u < density */
+    MERGE_DROP_BELOW_RATE,    /* drop where u < 1 - keep probability */
+    MERGE_KEEP_BELOW_DENSITY, /* keep where u < keep probability */
 };
 
-/* The same from `count` given draws. */
-void merge_draw_given(const float *draws, enum merge_draw_rule rule,
-                      double density, size_t count, uint32_t *keep);
+/* draws[i] is the uniform draw of element first + i (philox.h), in [0, 1).
+ * `first` is a multiple of 4. The same as philox_uniform(), but many counters
+ * at a time. */
+void merge_draw(struct philox_key key, uint64_t first, size_t count,
+                float *draws);
+/* The same from `count` draws that somebody else made: u, or -u where low
+ * ones are kept, so that under either rule high ones are. Rows may be one. */
+void merge_draw_given(const float *given, enum merge_draw_rule rule,
+                      size_t count, float *draws);
+/* An element is kept with probability `keep` where its draw is not below
+ * this: the least float that is not below 1 - keep, or that is above -keep;
+ * what is kept for certain is kept whatever is drawn. */
+float merge_threshold(enum merge_draw_rule rule, double keep);
 
 #endif

@@ -6,157 +6,55 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge/merge_kernel.h"
-#include "jobs/merge/merge_survey.h"
-#include "tensor/select.h"
+#include "common/varint.h"
+#include "jobs/merge/merge_pcb_score.h"
+#include "jobs/merge/merge_statistic.h"
+#include "jobs/merge/merge_trim.h"
 
-/* Rounds: magnitudes twice for the clip bounds, then scores twice. */
-enum { ROUND_SCORES = 2, ROUNDS = 4 };
+/* Bounds first, then thresholds of the scores that follow from them. */
+enum phase { BOUNDS, SCORES, DONE };
+
+/* Points with one clip and one drop. */
+struct contest {
+    size_t point;                                /* the first of them */
+    struct merge_statistic *magnitudes, *scores; /* [models] */
+    struct merge_bounds bounds;
+    float top[LIMIT_MODELS]; /* of the scores */
+};
+
+/* Where a point finds its thresholds: the same place for all models. */
+struct entry {
+    size_t contest;
+    size_t rank; /* among the scores */
+};
 
 struct pcb {
-    size_t models;
-    int round;
-    struct select *magnitudes[LIMIT_MODELS];
-    struct select *scores[LIMIT_MODELS];
-    double low[LIMIT_MODELS], high[LIMIT_MODELS];      /* of |d| */
-    double threshold[LIMIT_MODELS], top[LIMIT_MODELS]; /* of scores */
+    enum merge_rivalry rivalry;
+    size_t room, points;
+    size_t models; /* of those there is room for, that take part */
+    enum phase phase;
+    uint64_t elements;
+    bool hints;
+    size_t contest_count;
+    struct contest *contests; /* [points] */
+    struct entry *entries;    /* [points] */
+    struct merge_scoring *scoring;
 };
 
-/* 1 / k! */
-static const double factorials[] = {
-    1.0,
-    1.0,
-    1.0 / 2,
-    1.0 / 6,
-    1.0 / 24,
-    1.0 / 120,
-    1.0 / 720,
-    1.0 / 5040,
-    1.0 / 40320,
-    1.0 / 362880,
-    1.0 / 3628800,
-    1.0 / 39916800,
-    1.0 / 479001600,
-    1.0 / 6227020800,
-};
-
-/* e^x with the same bits on every machine, 0 <= x <= LIMIT_MODELS: Taylor of
- * x - n log 2, log 2 in two parts. Within 2 units in the last place. */
-static double exponential(double x)
-{
-    double n = floor(x * 1.4426950408889634 + 0.5);
-    double r = (x - n * 0x1.62e42fefa3800p-1) - n * 0x1.ef35793c76730p-45;
-    double sum = 0.0;
-
-    for (size_t k = COUNT_OF(factorials); k-- > 0;)
-        sum = sum * r + factorials[k];
-    return ldexp(sum, (int)n);
-}
-
-/* Small arguments are what deltas give: a series keeps their digits. */
-static double hyperbolic(double x)
-{
-    double size = fabs(x);
-    double square = x * x;
-    double e;
-
-    if (size < 0.02)
-        return x *
-               (1.0 - square * (1.0 / 3.0 -
-                                square * (2.0 / 15.0 -
-                                          square * (17.0 / 315.0 -
-                                                    square * 62.0 / 2835.0))));
-    if (size > 20.0)
-        return x > 0.0 ? 1.0 : -1.0;
-    e = exponential(2.0 * size);
-    return copysign((e - 1.0) / (e + 1.0), x);
-}
-
-/* Sign and magnitude within the bounds; 0 stays 0. */
-static double clipped(const struct pcb *p, size_t i, double d)
-{
-    double size = fabs(d);
-
-    size = size < p->low[i] ? p->low[i] : size;
-    size = size > p->high[i] ? p->high[i] : size;
-    return d > 0.0 ? size : d < 0.0 ? -size : 0.0;
-}
-
-/* How model i fares at one element, `d` its delta and `sum` that of all
- * models: float32, because thresholds are order statistics of these. */
-static float score(const struct pcb *p, size_t i, double d, double sum)
-{
-    double size = fabs(d);
-    double range = p->high[i] - p->low[i];
-    double z;
-
-    if (range <= 0.0)
-        return 0.0F;
-    size = size < p->low[i] ? p->low[i] : size;
-    size = size > p->high[i] ? p->high[i] : size;
-    z = (size - p->low[i]) / range;
-    return (float)(exponential((double)p->models * z * z) *
-                   hyperbolic(d * sum));
-}
-
-static void load(const struct pcb *p, const struct merge_step *step,
-                 const struct merge_chunk *chunk)
-{
-    for (size_t i = 0; i < p->models; i++)
-        merge_delta(step, chunk, i, chunk->delta + i * chunk->stride);
-}
-
-static double sum_of(const struct pcb *p, const struct merge_chunk *chunk,
-                     size_t at)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < p->models; i++)
-        sum += (double)chunk->delta[i * chunk->stride + at];
-    return sum;
-}
-
-static double share_of(const struct pcb *p, size_t i, float value)
-{
-    double range = p->top[i] - p->threshold[i];
-    double above = (double)value - p->threshold[i];
-
-    return range > 0.0 && above > 0.0 ? above / range : 0.0;
-}
-
-void merge_combine_pcb(const struct merge_step *step,
-                       const struct merge_chunk *chunk)
-{
-    const struct pcb *p = chunk->tally;
-
-    load(p, step, chunk);
-    for (size_t at = 0; at < chunk->count; at++) {
-        double sum = sum_of(p, chunk, at);
-        double merged = 0.0;
-        double shares = 0.0;
-
-        for (size_t i = 0; i < p->models; i++) {
-            double d = (double)chunk->delta[i * chunk->stride + at];
-            double share = share_of(p, i, score(p, i, d, sum));
-
-            merged += step->values.lambda[i] * clipped(p, i, d) * share;
-            shares += share;
-        }
-        /* The merged vector is float32: where one model alone wins, what it
-         * wants is met exactly, whatever its share. */
-        merged /= shares > 1e-12 ? shares : 1e-12;
-        chunk->out[at] = chunk->base[at] + (float)merged;
-    }
-}
-
-static void *pcb_new(size_t models)
+static void *pcb_new(size_t models, size_t points)
 {
     struct pcb *p = xnew(struct pcb);
 
-    p->models = models;
-    for (size_t i = 0; i < models; i++) {
-        p->magnitudes[i] = select_new(SELECT_MAGNITUDE);
-        p->scores[i] = select_new(SELECT_VALUE);
+    p->room = models;
+    p->points = points;
+    p->contests = xcalloc(points, sizeof *p->contests);
+    p->entries = xcalloc(points, sizeof *p->entries);
+    p->scoring = merge_scoring_new(models);
+    for (size_t k = 0; k < points; k++) {
+        struct contest *c = p->contests + k;
+
+        c->magnitudes = xcalloc(models, sizeof *c->magnitudes);
+        c->scores = xcalloc(models, sizeof *c->scores);
     }
     return p;
 }
@@ -165,88 +63,56 @@ static void pcb_free(void *tally)
 {
     struct pcb *p = tally;
 
-    for (size_t i = 0; i < p->models; i++) {
-        select_free(p->magnitudes[i]);
-        select_free(p->scores[i]);
+    for (size_t k = 0; k < p->points; k++) {
+        struct contest *c = p->contests + k;
+
+        for (size_t i = 0; i < p->room; i++) {
+            merge_statistic_release(&c->magnitudes[i]);
+            merge_statistic_release(&c->scores[i]);
+        }
+        free(c->magnitudes);
+        free(c->scores);
     }
+    merge_scoring_free(p->scoring);
+    free(p->contests);
+    free(p->entries);
     free(p);
 }
 
-static void pcb_begin(void *tally, const struct merge_step *step,
-                      uint64_t elements)
+static enum merge_rivalry rivalry_of(const struct merge_step *step)
 {
-    struct pcb *p = tally;
+    static const struct {
+        const char *variant;
+        enum merge_rivalry rivalry;
+    } rows[] = {
+        { "vision", MERGE_RIVALS_SIGNED },
+        { "es", MERGE_RIVALS_EACH },
+    };
 
-    (void)step;
-    (void)elements;
-    p->round = 0;
-    for (size_t i = 0; i < p->models; i++) {
-        select_clear(p->magnitudes[i]);
-        select_clear(p->scores[i]);
-        p->top[i] = -HUGE_VAL;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (strcmp(step->method->variant, rows[i].variant) == 0)
+            return rows[i].rivalry;
     }
+    return MERGE_RIVALS_DELTAS;
 }
 
-/* Scores take the place of the deltas they are made from. */
-static void count_scores(struct pcb *p, const struct merge_chunk *chunk)
+static bool equal(double a, double b)
 {
-    for (size_t at = 0; at < chunk->count; at++) {
-        double sum = sum_of(p, chunk, at);
-
-        for (size_t i = 0; i < p->models; i++) {
-            float *cell = &chunk->delta[i * chunk->stride + at];
-
-            *cell = score(p, i, (double)*cell, sum);
-            p->top[i] = fmax(p->top[i], (double)*cell);
-        }
-    }
-    for (size_t i = 0; i < p->models; i++)
-        select_add(p->scores[i], chunk->delta + i * chunk->stride,
-                   chunk->count);
+    return !(a < b) && !(a > b);
 }
 
-static void pcb_count(void *tally, const struct merge_step *step,
-                      const struct merge_chunk *chunk)
+static bool same_contest(const struct merge_step *a, const struct merge_step *b)
 {
-    struct pcb *p = tally;
+    bool same = equal(a->values.number[MERGE_CLAMP_QUANTILE][0],
+                      b->values.number[MERGE_CLAMP_QUANTILE][0]);
 
-    load(p, step, chunk);
-    if (p->round >= ROUND_SCORES) {
-        count_scores(p, chunk);
-        return;
-    }
-    for (size_t i = 0; i < p->models; i++)
-        select_add(p->magnitudes[i], chunk->delta + i * chunk->stride,
-                   chunk->count);
+    for (size_t i = 0; a->method->draws && i < a->models; i++)
+        same = same && equal(a->scale[i], b->scale[i]) &&
+               equal((double)a->threshold[i], (double)b->threshold[i]);
+    return same;
 }
 
-static struct select **selects_of(struct pcb *p, bool scores)
-{
-    return scores ? p->scores : p->magnitudes;
-}
-
-/* All parts into the first one's selection of model i. */
-static struct select *gather(void *const *tallies, size_t threads, bool scores,
-                             size_t i)
-{
-    struct select *all = selects_of(tallies[0], scores)[i];
-
-    for (size_t t = 1; t < threads; t++)
-        select_merge(all, selects_of(tallies[t], scores)[i]);
-    return all;
-}
-
-static void narrow(void *const *tallies, size_t threads, bool scores, size_t i,
-                   const uint64_t *ranks, size_t count)
-{
-    struct select *all = gather(tallies, threads, scores, i);
-    struct status s = select_narrow(all, ranks, count);
-
-    assert(!status_failed(&s)); /* ranks come from the element count */
-    for (size_t t = 1; t < threads; t++)
-        select_follow(selects_of(tallies[t], scores)[i], all);
-}
-
+/* int(rank) of a row counted from 0, if it has so many. */
 static uint64_t rank_at(double rank, uint64_t elements)
 {
     uint64_t whole = rank > 0.0 ? (uint64_t)rank : 0;
@@ -254,79 +120,394 @@ static uint64_t rank_at(double rank, uint64_t elements)
     return whole < elements ? whole : elements - 1;
 }
 
-static void settle_magnitudes(void *const *tallies, size_t threads,
-                              const struct merge_step *step, uint64_t elements,
-                              int round)
+/* The first two ranks of the magnitudes, even if they are one. */
+static void want_bounds(struct merge_statistic *s, double quantile,
+                        uint64_t elements)
 {
-    struct pcb *first = tallies[0];
     double count = (double)elements;
-    double q = step->values.clamp_quantile;
-    const uint64_t ranks[] = {
-        rank_at(count * q, elements),
-        rank_at(count * (1.0 - q) - 1.0, elements),
-    };
 
-    for (size_t i = 0; i < first->models; i++) {
-        const struct select *all;
+    (void)merge_statistic_want(s, rank_at(count * quantile, elements));
+    (void)merge_statistic_want(
+        s, rank_at(count * (1.0 - quantile) - 1.0, elements));
+}
 
-        if (round == 0) {
-            narrow(tallies, threads, false, i, ranks, COUNT_OF(ranks));
-            continue;
-        }
-        all = gather(tallies, threads, false, i);
-        for (size_t t = 0; t < threads; t++) {
-            struct pcb *p = tallies[t];
+static size_t find_contest(struct pcb *p, const struct merge_step *steps,
+                           size_t point)
+{
+    size_t k = 0;
 
-            p->low[i] = (double)select_result(all, 0).value;
-            p->high[i] = (double)select_result(all, 1).value;
-        }
+    while (k < p->contest_count &&
+           !same_contest(&steps[p->contests[k].point], &steps[point]))
+        k++;
+    return k;
+}
+
+static void begin_contest(struct pcb *p, size_t k,
+                          const struct merge_step *step, size_t point)
+{
+    struct contest *c = p->contests + k;
+
+    c->point = point;
+    p->contest_count = k + 1;
+    for (size_t i = 0; i < p->models; i++) {
+        c->top[i] = -INFINITY;
+        merge_statistic_begin(&c->magnitudes[i], SELECT_MAGNITUDE, p->elements,
+                              p->hints);
+        merge_statistic_begin(&c->scores[i], SELECT_VALUE, p->elements,
+                              p->hints);
+        want_bounds(&c->magnitudes[i],
+                    step->values.number[MERGE_CLAMP_QUANTILE][0], p->elements);
     }
 }
 
-static void settle_scores(void *const *tallies, size_t threads,
-                          const struct merge_step *step, uint64_t elements,
-                          int round)
+static const struct merge_statistic *running(const struct pcb *p)
+{
+    const struct contest *c = p->contests;
+
+    return p->phase == BOUNDS ? c->magnitudes : c->scores;
+}
+
+/* The same for all that a phase counts, but for those that are done. */
+static enum merge_round next_round(const struct pcb *p)
+{
+    if (p->phase == DONE)
+        return MERGE_ROUND_DONE;
+    return merge_statistic_round(running(p)) == MERGE_ROUND_SAMPLE
+               ? MERGE_ROUND_SAMPLE
+               : MERGE_ROUND_FULL;
+}
+
+static enum merge_round pcb_begin(void *tally, const struct merge_step *steps,
+                                  size_t points, uint64_t elements, bool hints)
+{
+    struct pcb *p = tally;
+
+    p->rivalry = rivalry_of(steps);
+    p->models = steps->models;
+    p->scoring->models = steps->models;
+    p->phase = BOUNDS;
+    p->elements = elements;
+    p->hints = hints;
+    p->contest_count = 0;
+    for (size_t k = 0; k < points; k++) {
+        struct entry *entry = &p->entries[steps[k].point];
+        double losers = 1.0 - steps[k].values.number[MERGE_RATIO][0];
+        uint64_t rank = rank_at((double)elements * losers, elements);
+
+        entry->contest = find_contest(p, steps, k);
+        if (entry->contest == p->contest_count)
+            begin_contest(p, entry->contest, &steps[k], k);
+        for (size_t i = 0; i < p->models; i++)
+            entry->rank = merge_statistic_want(
+                &p->contests[entry->contest].scores[i], rank);
+    }
+    return next_round(p);
+}
+
+/* All deltas, under the drop of one point. */
+static void load(const struct pcb *p, const struct merge_step *step,
+                 const struct merge_chunk *chunk)
+{
+    for (size_t i = 0; i < p->models; i++)
+        merge_delta(step, chunk, i, chunk->delta + i * chunk->stride);
+}
+
+/* Scores take the place of the deltas they are made from. */
+static void count_scores(struct pcb *p, struct contest *c,
+                         const struct merge_chunk *chunk)
+{
+    for (size_t at = 0; at < chunk->count; at += MERGE_SCORES) {
+        size_t left = chunk->count - at;
+        size_t count = left < MERGE_SCORES ? left : MERGE_SCORES;
+
+        merge_score(p->scoring, p->rivalry, &c->bounds, chunk->delta + at,
+                    chunk->stride, count);
+        for (size_t i = 0; i < p->models; i++)
+            memcpy(chunk->delta + i * chunk->stride + at,
+                   p->scoring->scores + i * MERGE_SCORES,
+                   count * sizeof(float));
+    }
+    for (size_t i = 0; i < p->models; i++) {
+        const float *scores = chunk->delta + i * chunk->stride;
+
+        c->top[i] = merge_score_top(scores, chunk->count, c->top[i]);
+        merge_statistic_add(&c->scores[i], scores, chunk->count);
+    }
+}
+
+static void pcb_count(void *tally, const struct merge_step *steps,
+                      size_t points, const struct merge_chunk *chunk)
+{
+    struct pcb *p = tally;
+
+    (void)points;
+    for (size_t k = 0; k < p->contest_count; k++) {
+        struct contest *c = p->contests + k;
+
+        load(p, &steps[c->point], chunk);
+        if (p->phase == SCORES) {
+            count_scores(p, c, chunk);
+            continue;
+        }
+        for (size_t i = 0; i < p->models; i++)
+            merge_statistic_add(&c->magnitudes[i],
+                                chunk->delta + i * chunk->stride, chunk->count);
+    }
+}
+
+static struct merge_statistic *statistic_of(struct pcb *p, size_t k, size_t i)
+{
+    struct contest *c = p->contests + k;
+
+    return p->phase == BOUNDS ? &c->magnitudes[i] : &c->scores[i];
+}
+
+/* Ends a round for model i of a contest: true if all it counts is known. */
+static bool settle(void *const *tallies, size_t threads, size_t k, size_t i)
+{
+    struct merge_statistic **parts = xcalloc(threads, sizeof(void *));
+    struct pcb *first = tallies[0];
+    bool done;
+
+    for (size_t t = 0; t < threads; t++)
+        parts[t] = statistic_of(tallies[t], k, i);
+    merge_statistic_settle(parts, threads, first->elements);
+    done = parts[0]->done;
+    free(parts);
+    return done;
+}
+
+/* Of the first tally, from the bounds' order statistics. */
+static void take_bounds(struct pcb *first, size_t k)
+{
+    struct contest *c = first->contests + k;
+
+    for (size_t i = 0; i < first->models; i++) {
+        const struct merge_statistic *s = &c->magnitudes[i];
+
+        c->bounds.low[i] = s->values[0];
+        c->bounds.high[i] = s->values[s->count - 1];
+    }
+}
+
+static void take_tops(void *const *tallies, size_t threads, size_t k)
+{
+    struct contest *c = ((struct pcb *)tallies[0])->contests + k;
+
+    for (size_t t = 1; t < threads; t++) {
+        const struct pcb *p = tallies[t];
+
+        for (size_t i = 0; i < p->models; i++)
+            c->top[i] = fmaxf(c->top[i], p->contests[k].top[i]);
+    }
+}
+
+/* The bounds are taken: their counters make room for those of the scores. */
+static void begin_scores(struct pcb *p)
+{
+    for (size_t k = 0; k < p->contest_count; k++) {
+        for (size_t i = 0; i < p->models; i++)
+            merge_statistic_release(&p->contests[k].magnitudes[i]);
+    }
+}
+
+/* Each part knows what the first one does. */
+static void tell(void *const *tallies, size_t threads, enum phase phase)
+{
+    const struct pcb *first = tallies[0];
+
+    for (size_t t = 0; t < threads; t++) {
+        struct pcb *p = tallies[t];
+
+        for (size_t k = 0; t > 0 && k < p->contest_count; k++) {
+            p->contests[k].bounds = first->contests[k].bounds;
+            memcpy(p->contests[k].top, first->contests[k].top,
+                   sizeof p->contests[k].top);
+        }
+        if (p->phase == BOUNDS && phase == SCORES)
+            begin_scores(p);
+        p->phase = phase;
+    }
+}
+
+static enum merge_round pcb_settle(void *const *tallies, size_t threads,
+                                   struct merge_step *steps, size_t points,
+                                   uint64_t elements)
 {
     struct pcb *first = tallies[0];
-    uint64_t rank =
-        rank_at((double)elements * (1.0 - step->values.ratio), elements);
+    enum phase phase = first->phase;
+    bool done = true;
 
-    for (size_t i = 0; i < first->models; i++) {
-        double threshold;
+    (void)steps;
+    (void)points;
+    (void)elements;
+    for (size_t k = 0; k < first->contest_count; k++) {
+        for (size_t i = 0; i < first->models; i++)
+            done = settle(tallies, threads, k, i) && done;
+        if (phase == BOUNDS && done)
+            take_bounds(first, k);
+        if (phase == SCORES)
+            take_tops(tallies, threads, k);
+    }
+    if (done)
+        phase = phase == BOUNDS ? SCORES : DONE;
+    tell(tallies, threads, phase);
+    return next_round(first);
+}
 
-        if (round == ROUND_SCORES) {
-            narrow(tallies, threads, true, i, &rank, 1);
-            continue;
+/* What a point merges of at most MERGE_SCORES elements, whose scores are
+ * there. */
+static void write_point(const struct pcb *p, const struct merge_step *step,
+                        const struct merge_chunk *chunk, size_t at,
+                        size_t count, float *out)
+{
+    const struct entry *entry = &p->entries[step->point];
+    const struct contest *c = p->contests + entry->contest;
+    float thresholds[LIMIT_MODELS];
+
+    for (size_t i = 0; i < p->models; i++)
+        thresholds[i] = c->scores[i].values[entry->rank];
+    merge_score_write(p->scoring,
+                      &(struct merge_ends){ &c->bounds, thresholds, c->top,
+                                            step->values.number[MERGE_LAMBDA] },
+                      chunk->delta + at, chunk->stride, chunk->base + at,
+                      out + at, count);
+}
+
+static void write_contest(const struct pcb *p, size_t k,
+                          const struct merge_step *steps, size_t points,
+                          const struct merge_chunk *chunk)
+{
+    for (size_t at = 0; at < chunk->count; at += MERGE_SCORES) {
+        size_t left = chunk->count - at;
+        size_t count = left < MERGE_SCORES ? left : MERGE_SCORES;
+
+        merge_score(p->scoring, p->rivalry, &p->contests[k].bounds,
+                    chunk->delta + at, chunk->stride, count);
+        for (size_t q = 0; q < points; q++) {
+            if (p->entries[steps[q].point].contest == k)
+                write_point(p, &steps[q], chunk, at, count, chunk->outs[q]);
         }
-        threshold =
-            (double)select_result(gather(tallies, threads, true, i), 0).value;
-        for (size_t t = 0; t < threads; t++) {
-            struct pcb *p = tallies[t];
-
-            first->top[i] = fmax(first->top[i], p->top[i]);
-            p->threshold[i] = threshold;
-        }
-        for (size_t t = 0; t < threads; t++)
-            ((struct pcb *)tallies[t])->top[i] = first->top[i];
     }
 }
 
-static bool pcb_settle(void *const *tallies, size_t threads,
-                       struct merge_step *step, uint64_t elements)
+/* Any point of a contest stands for its drop. */
+static const struct merge_step *member(const struct pcb *p, size_t k,
+                                       const struct merge_step *steps,
+                                       size_t points)
 {
-    int round = ((struct pcb *)tallies[0])->round;
+    for (size_t q = 0; q < points; q++) {
+        if (p->entries[steps[q].point].contest == k)
+            return &steps[q];
+    }
+    return NULL;
+}
 
-    if (round < ROUND_SCORES)
-        settle_magnitudes(tallies, threads, step, elements, round);
-    else
-        settle_scores(tallies, threads, step, elements, round);
-    for (size_t t = 0; t < threads; t++)
-        ((struct pcb *)tallies[t])->round = round + 1;
-    return round + 1 < ROUNDS;
+void merge_combine_pcb_points(const struct merge_step *steps, size_t points,
+                              const struct merge_chunk *chunk)
+{
+    const struct pcb *p = chunk->tally;
+
+    for (size_t k = 0; k < p->contest_count; k++) {
+        const struct merge_step *step = member(p, k, steps, points);
+
+        if (step == NULL)
+            continue;
+        load(p, step, chunk);
+        write_contest(p, k, steps, points, chunk);
+    }
+}
+
+void merge_combine_pcb(const struct merge_step *step,
+                       const struct merge_chunk *chunk)
+{
+    struct merge_chunk own = *chunk;
+
+    own.outs = &chunk->out;
+    merge_combine_pcb_points(step, 1, &own);
+}
+
+MUST_CHECK static struct status save_contest(const struct pcb *p,
+                                             const struct contest *c,
+                                             struct buf *bytes)
+{
+    for (size_t i = 0; i < p->models; i++) {
+        TRY_PLAIN(merge_statistic_put(bytes, c->bounds.low[i]));
+        TRY_PLAIN(merge_statistic_put(bytes, c->bounds.high[i]));
+        TRY_PLAIN(merge_statistic_put(bytes, c->top[i]));
+        TRY_PLAIN(merge_statistic_save(&c->magnitudes[i], bytes));
+        TRY_PLAIN(merge_statistic_save(&c->scores[i], bytes));
+    }
+    return SUCCESS;
+}
+
+static struct status pcb_save(const void *tally, struct buf *bytes)
+{
+    const struct pcb *p = tally;
+
+    TRY_PLAIN(varint_put(bytes, p->rivalry));
+    TRY_PLAIN(varint_put(bytes, p->models));
+    TRY_PLAIN(varint_put(bytes, p->contest_count));
+    TRY_PLAIN(varint_put(bytes, p->phase));
+    for (size_t k = 0; k < p->contest_count; k++)
+        TRY_PLAIN(save_contest(p, p->contests + k, bytes));
+    return SUCCESS;
+}
+
+static bool load_contest(const struct pcb *p, struct contest *c,
+                         const char **at, const char *end)
+{
+    for (size_t i = 0; i < p->models; i++) {
+        if (!merge_statistic_get(at, end, &c->bounds.low[i]) ||
+            !merge_statistic_get(at, end, &c->bounds.high[i]) ||
+            !merge_statistic_get(at, end, &c->top[i]) ||
+            !merge_statistic_load(&c->magnitudes[i], at, end) ||
+            !merge_statistic_load(&c->scores[i], at, end))
+            return false;
+    }
+    return true;
+}
+
+static bool load_all(struct pcb *p, const char *at, const char *end)
+{
+    uint64_t phase;
+
+    if (!merge_statistic_is_next(&at, end, p->rivalry) ||
+        !merge_statistic_is_next(&at, end, p->models) ||
+        !merge_statistic_is_next(&at, end, p->contest_count) ||
+        !varint_get(&at, end, &phase) || phase > DONE)
+        return false;
+    p->phase = (enum phase)phase;
+    for (size_t k = 0; k < p->contest_count; k++) {
+        if (!load_contest(p, p->contests + k, &at, end))
+            return false;
+    }
+    return at == end;
+}
+
+static struct status pcb_load(void *tally, const void *bytes, size_t size)
+{
+    const char *text = bytes;
+
+    if (load_all(tally, text, text + size))
+        return SUCCESS;
+    return FAIL(STATUS_INVALID,
+                "%zu bytes are not the statistics of this merge", size);
 }
 
 const struct merge_survey merge_survey_pcb = {
     .global = true,
+    .tally_new = pcb_new,
+    .tally_free = pcb_free,
+    .begin = pcb_begin,
+    .count = pcb_count,
+    .settle = pcb_settle,
+    .save = pcb_save,
+    .load = pcb_load,
+};
+
+const struct merge_survey merge_survey_pcb_tensors = {
+    .anywhere = true,
     .tally_new = pcb_new,
     .tally_free = pcb_free,
     .begin = pcb_begin,

@@ -2,91 +2,193 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/merge/merge_plan.h"
-#include "jobs/merge/merge_survey.h"
+#include "jobs/merge/merge_pages.h"
+#include "jobs/merge/merge_ring.h"
 #include "tensor/reduce.h"
 
 enum {
     CHUNK = REDUCE_CHUNK, /* 16 KiB of each input: all rows of a chunk stay in
                              the second-level cache */
     THREADS = 256,
-    WHOLE_CHUNKS = 8, /* tensors of fewer chunks are not worth sharing */
     ALIGN = 64,
-};
-
-/* A NaN or infinity; the first in order of tensor, model, element is told,
- * whichever thread met it. */
-struct fault {
-    bool met;
-    size_t tensor;
-    size_t model; /* 0: the base, else number + 1 */
-    uint64_t element;
-};
-
-struct run;
-
-struct worker {
-    struct run *run;
-    size_t index;
-    void *tally; /* NULL without a survey */
-    float *memory;
-    float *base, *task[LIMIT_MODELS], *out;
-    uint32_t *keep[LIMIT_MODELS];
-    struct merge_chunk chunk;
-    struct fault fault;
-};
-
-/* What all threads of one merge_run() share. */
-struct run {
-    const struct merge_plan *plan;
-    const struct merge_runtime *runtime;
-    void *const *targets;
-    size_t threads, stride;
-    const struct merge_survey *survey;
-    struct worker *workers;
-    void **tallies; /* of the workers */
-    pthread_barrier_t barrier;
-    /* Written by worker 0 between two barriers. */
-    struct merge_step step;
-    bool again;
-    atomic_bool cancelled;
-    atomic_size_t stop; /* work on later tensors is in vain */
 };
 
 struct merge {
     struct merge_plan plan;
+    const void *known; /* of a global survey; NULL: nothing */
+    size_t known_size;
+    struct merge_counts counts; /* of the last run */
+    struct merge_ring *ring;    /* of the last stream: its writer may be slow */
 };
 
-/* Rows that cannot be read where they lie are widened into the worker's. */
-static void set_rows(struct worker *w, size_t models, size_t stride)
-{
-    /* base, out, row; and of each model input, delta and mask */
-    size_t rows = 3 + 3 * models;
-    float *at;
+/* ---- memory ------------------------------------------------------------ */
 
-    w->memory = aligned_alloc(ALIGN, rows * stride * sizeof *w->memory);
-    if (w->memory == NULL)
-        abort();
-    at = w->memory;
-    w->base = at;
-    w->out = at + stride;
-    w->chunk.row = at + 2 * stride;
-    w->chunk.delta = at + 3 * stride;
-    w->chunk.stride = stride;
-    at += (3 + models) * stride;
-    for (size_t i = 0; i < models; i++) {
-        w->task[i] = at + 2 * i * stride;
-        w->keep[i] = (uint32_t *)(void *)(at + (2 * i + 1) * stride);
-    }
+static enum merge_cut cut_of(const struct merge_plan *plan)
+{
+    const struct merge_config *config = plan->configs;
+    struct merge_step step = { .method = config->method,
+                               .rescale = config->rescale };
+
+    memcpy(step.options, config->options, sizeof step.options);
+    return step.method->cut == NULL ? MERGE_CUT_ANY : step.method->cut(&step);
 }
 
-static bool before(const struct fault *a, const struct fault *b)
+/* Of the tensor that most take part in, and not fewer than a survey of the
+ * whole model sees. */
+size_t merge_most_models(const struct merge_plan *plan)
+{
+    size_t most = plan->configs->count;
+
+    for (size_t i = 0; i < plan->layout.count; i++)
+        most = plan->entries[i].models > most ? plan->entries[i].models : most;
+    return most;
+}
+
+/* The longest row of a tensor that is merged row by row; 0: none is. */
+static uint64_t longest_row(const struct merge_plan *plan,
+                            const struct tensor **ret_tensor)
+{
+    uint64_t longest = 0;
+
+    for (size_t i = 0; i < plan->layout.count; i++) {
+        const struct tensor *t = &plan->layout.items[i];
+        uint64_t columns = t->rank == 0 ? 1 : t->shape[t->rank - 1];
+
+        if (cut_of(plan) != MERGE_CUT_ROWS || !plan->entries[i].merged ||
+            columns <= longest)
+            continue;
+        longest = columns;
+        *ret_tensor = t;
+    }
+    return longest;
+}
+
+/* Rows that cannot be read where they lie are widened into the worker's. */
+static struct status take_rows(struct merge_worker *w, size_t models)
+{
+    const struct merge_work *work = w->work;
+    bool draws = work->plan->configs->method->draws;
+    /* base and row; of each model input, delta and draws; of each point out */
+    size_t rows = 2 + (draws ? 3 : 2) * models + work->points;
+    size_t bytes = rows * work->stride * sizeof *w->memory;
+    float *at;
+
+    w->memory = aligned_alloc(ALIGN, bytes);
+    if (w->memory == NULL)
+        return FAIL(STATUS_NO_MEMORY,
+                    "merge: no %zu bytes for rows of %zu models, for each "
+                    "thread",
+                    bytes, models);
+    at = w->memory;
+    w->base = at;
+    w->chunk.row = at + work->stride;
+    w->chunk.delta = at + 2 * work->stride;
+    w->chunk.stride = work->stride;
+    w->out = w->chunk.delta + models * work->stride;
+    at = w->out + work->points * work->stride;
+    for (size_t i = 0; i < models; i++) {
+        w->task[i] = at + i * work->stride;
+        if (draws)
+            w->draws[i] = at + (models + i) * work->stride;
+    }
+    return SUCCESS;
+}
+
+static struct status take_workers(struct merge_work *work)
+{
+    size_t models = merge_most_models(work->plan);
+
+    work->workers = xcalloc(work->threads, sizeof *work->workers);
+    work->tallies = xcalloc(work->threads, sizeof *work->tallies);
+    work->steps = xcalloc(work->points, sizeof *work->steps);
+    for (size_t t = 0; t < work->threads; t++) {
+        struct merge_worker *w = &work->workers[t];
+
+        w->work = work;
+        w->index = t;
+        w->steps = xcalloc(work->points, sizeof *w->steps);
+        TRY_PLAIN(take_rows(w, models));
+        if (work->survey != NULL)
+            w->tally = work->survey->tally_new(models, work->points);
+        work->tallies[t] = w->tally;
+        w->chunk.tally = w->tally;
+    }
+    return SUCCESS;
+}
+
+static void work_release(struct merge_work *work, size_t threads)
+{
+    for (size_t t = 0; work->workers != NULL && t < threads; t++) {
+        free(work->workers[t].memory);
+        free(work->workers[t].steps);
+        if (work->tallies[t] != NULL)
+            work->survey->tally_free(work->tallies[t]);
+    }
+    free(work->workers);
+    free(work->tallies);
+    free(work->steps);
+    merge_pages_free(work->pages);
+}
+
+/* ---- threads ----------------------------------------------------------- */
+
+/* Threads wait here until it is known how many there are. */
+struct gate {
+    struct merge_work *work;
+    size_t index;
+    pthread_mutex_t *lock;
+    pthread_cond_t *opened;
+    const bool *open;
+};
+
+static void *wait_and_walk(void *arg)
+{
+    const struct gate *gate = arg;
+
+    (void)pthread_mutex_lock(gate->lock);
+    while (!*gate->open)
+        (void)pthread_cond_wait(gate->opened, gate->lock);
+    (void)pthread_mutex_unlock(gate->lock);
+    gate->work->walk(&gate->work->workers[gate->index]);
+    return NULL;
+}
+
+/* With as many threads as can be had: they change no byte. */
+static void walk_together(struct merge_work *work)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+    pthread_t threads[THREADS];
+    struct gate gates[THREADS];
+    bool open = false;
+    size_t count = 1;
+
+    for (; count < work->threads; count++) {
+        gates[count] = (struct gate){ work, count, &lock, &opened, &open };
+        if (pthread_create(&threads[count], NULL, wait_and_walk,
+                           &gates[count]) != 0)
+            break;
+    }
+    work->threads = count;
+    if (pthread_barrier_init(&work->barrier, NULL, (unsigned)count) != 0)
+        abort(); /* only for a count of 0 or no kernel memory */
+    (void)pthread_mutex_lock(&lock);
+    open = true;
+    (void)pthread_cond_broadcast(&opened);
+    (void)pthread_mutex_unlock(&lock);
+    work->walk(&work->workers[0]);
+    for (size_t t = 1; t < count; t++)
+        (void)pthread_join(threads[t], NULL);
+    (void)pthread_barrier_destroy(&work->barrier);
+}
+
+/* ---- what came of it --------------------------------------------------- */
+
+static bool before(const struct merge_fault *a, const struct merge_fault *b)
 {
     if (!a->met || !b->met)
         return a->met;
@@ -95,362 +197,142 @@ static bool before(const struct fault *a, const struct fault *b)
     return a->model != b->model ? a->model < b->model : a->element < b->element;
 }
 
-static void report(struct worker *w, struct fault fault)
+static struct status outcome(const struct merge_work *work)
 {
-    size_t stop = atomic_load(&w->run->stop);
+    struct merge_fault first = { .met = false };
 
-    if (before(&fault, &w->fault))
-        w->fault = fault;
-    while (fault.tensor < stop &&
-           !atomic_compare_exchange_weak(&w->run->stop, &stop, fault.tensor))
-        ;
-}
-
-static bool in_vain(const struct worker *w, size_t tensor)
-{
-    return atomic_load(&w->run->cancelled) ||
-           tensor > atomic_load(&w->run->stop);
-}
-
-/* Elements as float32, where they lie if they can be read there. */
-static const float *widen(struct worker *w, const struct tensor *t,
-                          const struct merge_chunk *chunk, float *row)
-{
-    size_t size = dtype_size(t->dtype);
-    const char *data = (const char *)t->data + chunk->first * size;
-
-    (void)w;
-    if (t->dtype == DTYPE_F32 && (uintptr_t)data % sizeof(float) == 0)
-        return (const float *)(const void *)data;
-    dtype_to_f32(t->dtype, data, row, chunk->count);
-    return row;
-}
-
-/* Of a float64 input also what float32 cannot hold. */
-static void inspect(struct worker *w, size_t tensor, size_t model,
-                    const float *row, const struct merge_chunk *chunk)
-{
-    size_t at = dtype_find_not_finite(DTYPE_F32, row, chunk->count);
-
-    if (at < chunk->count)
-        report(w, (struct fault){ true, tensor, model, chunk->first + at });
-}
-
-static void draw(struct worker *w, const struct merge_entry *entry, size_t i,
-                 const struct merge_step *step)
-{
-    const struct merge_plan *plan = w->run->plan;
-    struct merge_chunk *chunk = &w->chunk;
-    const struct philox_key key = { plan->config->seed,
-                                    plan->config->streams[i], entry->hash };
-    double density = step->values.density[i];
-    const float *given;
-
-    chunk->keep[i] = NULL;
-    if (!step->method->draws || density >= 1.0)
-        return;
-    chunk->keep[i] = w->keep[i];
-    if (plan->inputs->draws == NULL) {
-        merge_draw(key, density, chunk->first, chunk->count, w->keep[i]);
-        return;
-    }
-    given = widen(w, entry->draws[i], chunk, w->task[i]);
-    merge_draw_given(given, plan->inputs->draw_rule, density, chunk->count,
-                     w->keep[i]);
-}
-
-/* `fresh`: seen for the first time, so not known to be finite. */
-static void load(struct worker *w, const struct merge_entry *entry,
-                 size_t tensor, const struct merge_step *step, bool fresh)
-{
-    struct merge_chunk *chunk = &w->chunk;
-
-    if (step->method->base)
-        chunk->base = widen(w, entry->base, chunk, w->base);
-    if (step->method->base && fresh)
-        inspect(w, tensor, 0, chunk->base, chunk);
-    for (size_t i = 0; i < step->models; i++) {
-        draw(w, entry, i, step);
-        chunk->task[i] = widen(w, entry->tasks[i], chunk, w->task[i]);
-        if (fresh)
-            inspect(w, tensor, i + 1, chunk->task[i], chunk);
-    }
-}
-
-static void write_chunk(struct worker *w, const struct tensor *target,
-                        void *memory, const struct merge_step *step)
-{
-    struct merge_chunk *chunk = &w->chunk;
-    char *at = (char *)memory + chunk->first * dtype_size(target->dtype);
-    bool direct =
-        target->dtype == DTYPE_F32 && (uintptr_t)at % sizeof(float) == 0;
-
-    chunk->out = direct ? (float *)(void *)at : w->out;
-    step->method->combine(step, chunk);
-    if (!direct)
-        dtype_from_f32(target->dtype, w->out, at, chunk->count);
-}
-
-/* The chunks of a tensor that are this worker's: a run of them, in the order
- * of the workers. Small tensors belong to one worker. */
-static void my_share(const struct worker *w, size_t tensor, uint64_t count,
-                     uint64_t *ret_first, uint64_t *ret_end)
-{
-    uint64_t stride = w->run->stride;
-    uint64_t chunks = (count + stride - 1) / stride;
-    uint64_t threads = w->run->threads;
-    uint64_t first = chunks * w->index / threads * stride;
-    uint64_t end = chunks * (w->index + 1) / threads * stride;
-
-    if (chunks < WHOLE_CHUNKS) {
-        first = 0;
-        end = tensor % threads == w->index ? count : 0;
-    }
-    *ret_first = first;
-    *ret_end = end < count ? end : count;
-}
-
-static void poll(struct worker *w)
-{
-    const struct merge_runtime *runtime = w->run->runtime;
-
-    if (w->index == 0 && runtime->cancelled != NULL &&
-        runtime->cancelled(runtime->self))
-        atomic_store(&w->run->cancelled, true);
-}
-
-/* One pass over a tensor: count it for the survey, or write it. */
-static void pass(struct worker *w, size_t tensor, const struct merge_step *step,
-                 bool write, bool fresh)
-{
-    const struct merge_entry *entry = &w->run->plan->entries[tensor];
-    const struct tensor *target = &w->run->plan->layout.items[tensor];
-    struct merge_chunk *chunk = &w->chunk;
-    uint64_t first, end;
-
-    my_share(w, tensor, target->count, &first, &end);
-    for (; first < end && !in_vain(w, tensor); first += w->run->stride) {
-        uint64_t left = end - first;
-
-        poll(w);
-        chunk->first = first;
-        chunk->count = left < w->run->stride ? (size_t)left : w->run->stride;
-        load(w, entry, tensor, step, fresh);
-        if (write)
-            write_chunk(w, target, w->run->targets[tensor], step);
-        else
-            w->run->survey->count(w->tally, step, chunk);
-    }
-}
-
-static void meet(struct worker *w)
-{
-    if (w->run->threads > 1)
-        (void)pthread_barrier_wait(&w->run->barrier);
-}
-
-static void begin_survey(struct worker *w, const struct merge_step *step,
-                         uint64_t elements)
-{
-    w->run->survey->begin(w->tally, step, elements);
-}
-
-/* True: once more. Whatever was counted after a cancel is thrown away. */
-static bool settle_survey(struct worker *w, struct merge_step *step,
-                          uint64_t elements)
-{
-    struct run *run = w->run;
-
-    meet(w);
-    if (w->index == 0) {
-        bool stopped =
-            atomic_load(&run->cancelled) || atomic_load(&run->stop) != SIZE_MAX;
-
-        run->step = *step;
-        run->again = !stopped && run->survey->settle(run->tallies, run->threads,
-                                                     &run->step, elements);
-    }
-    meet(w);
-    *step = run->step;
-    return run->again;
-}
-
-static void survey_tensor(struct worker *w, size_t tensor,
-                          struct merge_step *step)
-{
-    uint64_t elements = w->run->plan->layout.items[tensor].count;
-    bool fresh = true;
-
-    begin_survey(w, step, elements);
-    do {
-        pass(w, tensor, step, false, fresh);
-        fresh = false;
-    } while (settle_survey(w, step, elements));
-}
-
-static void survey_model(struct worker *w)
-{
-    const struct merge_plan *plan = w->run->plan;
-    struct merge_step step;
-    bool fresh = true;
-
-    merge_plan_step(plan, SIZE_MAX, &step);
-    begin_survey(w, &step, plan->elements);
-    do {
-        for (size_t i = 0; i < plan->layout.count; i++) {
-            struct merge_step own;
-
-            if (!plan->entries[i].merged)
-                continue;
-            merge_plan_step(plan, i, &own);
-            pass(w, i, &own, false, fresh);
-        }
-        fresh = false;
-    } while (settle_survey(w, &step, plan->elements));
-}
-
-static void copy_tensor(struct worker *w, size_t tensor)
-{
-    const struct tensor *from = w->run->plan->entries[tensor].base;
-
-    if (tensor % w->run->threads == w->index && from->count > 0)
-        memcpy(w->run->targets[tensor], from->data, tensor_bytes(from));
-}
-
-static void run_tensor(struct worker *w, size_t tensor)
-{
-    const struct merge_survey *survey = w->run->survey;
-    struct merge_step step;
-
-    if (!w->run->plan->entries[tensor].merged) {
-        copy_tensor(w, tensor);
-        return;
-    }
-    merge_plan_step(w->run->plan, tensor, &step);
-    if (survey != NULL && !survey->global)
-        survey_tensor(w, tensor, &step);
-    pass(w, tensor, &step, true, survey == NULL);
-}
-
-/* Every worker walks all tensors, so that all meet at every barrier. */
-static void *work(void *arg)
-{
-    struct worker *w = arg;
-    struct run *run = w->run;
-    const struct merge_runtime *runtime = run->runtime;
-    size_t count = run->plan->layout.count;
-
-    if (run->survey != NULL && run->survey->global && run->plan->elements > 0)
-        survey_model(w);
-    for (size_t i = 0; i < count; i++) {
-        run_tensor(w, i);
-        if (w->index == 0 && runtime->progress != NULL)
-            runtime->progress(runtime->self, i + 1, count, "tensor");
-    }
-    return NULL;
-}
-
-static void run_init(struct run *run, size_t models)
-{
-    run->workers = xcalloc(run->threads, sizeof *run->workers);
-    run->tallies = xcalloc(run->threads, sizeof *run->tallies);
-    for (size_t t = 0; t < run->threads; t++) {
-        struct worker *w = &run->workers[t];
-
-        w->run = run;
-        w->index = t;
-        set_rows(w, models, run->stride);
-        if (run->survey != NULL)
-            w->tally = run->survey->tally_new(models);
-        run->tallies[t] = w->tally;
-        w->chunk.tally = w->tally;
-    }
-}
-
-static void run_release(struct run *run)
-{
-    for (size_t t = 0; t < run->threads; t++) {
-        free(run->workers[t].memory);
-        if (run->survey != NULL)
-            run->survey->tally_free(run->tallies[t]);
-    }
-    free(run->workers);
-    free(run->tallies);
-}
-
-static struct status run_threads(struct run *run)
-{
-    pthread_t threads[THREADS];
-
-    if (pthread_barrier_init(&run->barrier, NULL, (unsigned)run->threads) != 0)
-        return FAIL(STATUS_NO_MEMORY, "merge: no barrier for %zu threads",
-                    run->threads);
-    for (size_t t = 1; t < run->threads; t++) {
-        /* The others would wait for it at the barrier for ever. */
-        if (pthread_create(&threads[t], NULL, work, &run->workers[t]) != 0)
-            abort();
-    }
-    (void)work(&run->workers[0]);
-    for (size_t t = 1; t < run->threads; t++)
-        (void)pthread_join(threads[t], NULL);
-    (void)pthread_barrier_destroy(&run->barrier);
-    return SUCCESS;
-}
-
-static struct status outcome(const struct run *run)
-{
-    struct fault first = { .met = false };
-    const struct tensor *tensor;
-
-    if (atomic_load(&run->cancelled))
+    if (status_failed(&work->failure))
+        return work->failure;
+    if (atomic_load(&work->stopped))
         return FAIL(STATUS_CANCELLED, "merge cancelled");
-    for (size_t t = 0; t < run->threads; t++) {
-        if (before(&run->workers[t].fault, &first))
-            first = run->workers[t].fault;
+    for (size_t t = 0; t < work->threads; t++) {
+        if (before(&work->workers[t].fault, &first))
+            first = work->workers[t].fault;
     }
     if (!first.met)
         return SUCCESS;
-    tensor = &run->plan->layout.items[first.tensor];
-    return merge_plan_not_finite(run->plan, tensor->name, first.model,
+    return merge_plan_not_finite(work->plan, first.tensor, first.model,
                                  first.element);
 }
 
-struct status merge_run(struct merge *m, const struct merge_runtime *runtime,
-                        void *const *targets)
+static struct merge_counts counts_of(const struct merge_work *work)
 {
-    const struct merge_config *config = m->plan.config;
-    struct run run = { .plan = &m->plan,
-                       .runtime = runtime,
-                       .targets = targets,
-                       .threads = runtime->threads == 0 ? 1 : runtime->threads,
-                       .stride = runtime->chunk == 0 ? CHUNK : runtime->chunk,
-                       .survey = config->method->survey };
-    struct status s = SUCCESS;
+    struct merge_counts counts = { .bytes_read = 0 };
+    uint64_t most = 0;
 
-    assert(run.stride % REDUCE_CHUNK == 0);
-    run.threads = run.threads < THREADS ? run.threads : THREADS;
-    if (config->method->draws && config->rescale == MERGE_RESCALE_L1)
-        run.survey = &merge_survey_l1;
-    atomic_init(&run.cancelled, false);
-    atomic_init(&run.stop, SIZE_MAX);
-    run_init(&run, config->count);
-    if (run.threads == 1)
-        (void)work(&run.workers[0]);
-    else
-        s = run_threads(&run);
-    if (!status_failed(&s))
-        s = outcome(&run);
-    run_release(&run);
+    for (size_t t = 0; t < work->threads; t++) {
+        const struct merge_worker *w = &work->workers[t];
+        uint64_t rounds = w->rounds + w->tensor_rounds;
+
+        counts.bytes_read += w->bytes_read;
+        most = rounds > most ? rounds : most;
+    }
+    counts.rounds = most + 1;
+    return counts;
+}
+
+/* ---- the interface ----------------------------------------------------- */
+
+struct status merge_carry_out(struct merge *m, struct merge_work *work,
+                              const struct merge_sink *sink)
+{
+    const struct tensor *longest;
+    uint64_t row = longest_row(&m->plan, &longest);
+    struct status s = SUCCESS;
+    size_t threads;
+
+    work->chunk = work->runtime->chunk == 0 ? CHUNK : work->runtime->chunk;
+    assert(work->chunk % REDUCE_CHUNK == 0);
+    work->stride = row > work->chunk ? (size_t)(row + ALIGN - 1) / ALIGN * ALIGN
+                                     : work->chunk;
+    threads = work->runtime->threads == 0        ? 1
+              : work->runtime->threads > THREADS ? THREADS
+                                                 : work->runtime->threads;
+    work->threads = threads;
+    if (work->runtime->drop_inputs)
+        work->pages = merge_pages_new(m->plan.inputs, m->plan.configs->count);
+    s = take_workers(work);
+    if (!status_failed(&s) && sink != NULL)
+        s = merge_ring_new(work, sink, &m->ring);
+    work->ring = sink != NULL ? m->ring : NULL;
+    if (!status_failed(&s)) {
+        walk_together(work);
+        s = outcome(work);
+        m->counts = counts_of(work);
+    }
+    work_release(work, threads);
     return s;
 }
 
-struct status merge_new(const struct merge_config *config,
+struct merge_work merge_work_of(const struct merge *m,
+                                const struct merge_runtime *runtime)
+{
+    const struct merge_config *config = m->plan.configs;
+    struct merge_work work = {
+        .plan = &m->plan,
+        .runtime = runtime,
+        .survey = merge_plan_survey(&m->plan),
+        .cut = cut_of(&m->plan),
+        .base = config->deltas,
+        .points = m->plan.points,
+        .known = m->known,
+        .known_size = m->known_size,
+        .walk = merge_walk,
+        .failure = SUCCESS,
+    };
+
+    atomic_init(&work.claimed, 0);
+    atomic_init(&work.stopped, false);
+    atomic_init(&work.fault, SIZE_MAX);
+    return work;
+}
+
+struct status merge_run(struct merge *m, const struct merge_runtime *runtime,
+                        void *const *const *targets)
+{
+    struct merge_work work = merge_work_of(m, runtime);
+
+    work.targets = targets;
+    return merge_carry_out(m, &work, NULL);
+}
+
+struct status merge_stream(struct merge *m, const struct merge_runtime *runtime,
+                           const struct merge_sink *sink)
+{
+    struct merge_work work = merge_work_of(m, runtime);
+
+    assert(m->plan.points == 1);
+    merge_ring_free(m->ring);
+    m->ring = NULL;
+    work.first = sink->first;
+    return merge_carry_out(m, &work, sink);
+}
+
+static struct status check_rows(const struct merge_plan *plan)
+{
+    const struct tensor *tensor = NULL;
+    char shape[64];
+
+    if (longest_row(plan, &tensor) <= MERGE_ROW)
+        return SUCCESS;
+    return FAIL(STATUS_TOO_BIG,
+                "tensor %s is %s; %s works on whole rows, of at most %d "
+                "elements",
+                tensor->name, tensor_shape_text(tensor, shape, sizeof shape),
+                plan->configs->method->name, MERGE_ROW);
+}
+
+struct status merge_new(const struct merge_config *configs, size_t points,
                         const struct merge_inputs *inputs,
                         struct merge **ret_merge)
 {
     struct merge *m = xnew(struct merge);
-    struct status s = merge_plan_init(&m->plan, config, inputs);
+    struct status s;
 
+    assert(points > 0 && points <= MERGE_POINTS);
+    s = merge_plan_init(&m->plan, configs, points, inputs);
+    if (!status_failed(&s))
+        s = check_rows(&m->plan);
     if (status_failed(&s)) {
         merge_free(m);
         return s;
@@ -463,6 +345,7 @@ void merge_free(struct merge *m)
 {
     if (m == NULL)
         return;
+    merge_ring_free(m->ring);
     merge_plan_release(&m->plan);
     free(m);
 }
@@ -470,4 +353,20 @@ void merge_free(struct merge *m)
 const struct tensor_set *merge_layout(const struct merge *m)
 {
     return &m->plan.layout;
+}
+
+const struct merge_plan *merge_plan_of(const struct merge *m)
+{
+    return &m->plan;
+}
+
+void merge_know(struct merge *m, const void *statistics, size_t size)
+{
+    m->known = statistics;
+    m->known_size = size;
+}
+
+struct merge_counts merge_counts_of(const struct merge *m)
+{
+    return m->counts;
 }

@@ -1,47 +1,64 @@
 /* merge_survey.h -- what a method counts in its inputs before it writes.
  *
  * Threads count their own chunks into tallies of their own; then one of them
- * settles all tallies and either stores the result in the step or asks for
- * another round over the same elements. */
+ * settles all tallies and either stores the result in steps and tallies or
+ * asks for another round over the same elements.
+ *
+ * All points of a run are counted together: what differs between them (ranks
+ * of densities, rates) is kept in the tally by steps[p].point. */
 #ifndef SINTER_JOBS_MERGE_SURVEY_H
 #define SINTER_JOBS_MERGE_SURVEY_H
 
+#include "common/buf.h"
 #include "jobs/merge/merge_method.h"
+
+/* What the engine passes over in the next round. */
+enum merge_round {
+    MERGE_ROUND_DONE,   /* nothing: the survey is complete */
+    MERGE_ROUND_SAMPLE, /* MERGE_SAMPLE elements of every MERGE_SAMPLE_OF */
+    MERGE_ROUND_FULL,   /* all elements */
+};
+
+/* A sample is a run of elements at an offset that the engine draws for each
+ * piece of the tensor; equal for all threads and chunks. Few, so that a round
+ * over it costs next to nothing, and only ever a hint: results are exact. One
+ * chunk holds the runs of many pieces side by side, so its `first` means
+ * nothing and it has no whole rows. */
+enum { MERGE_SAMPLE = 64, MERGE_SAMPLE_OF = 16384 };
 
 struct merge_survey {
     bool global; /* over all elements of the model as one row; else each
                     tensor by itself */
-    void *(*tally_new)(size_t models);
+    /* What is settled holds for any chunk, in any order and with any tally,
+     * so that threads may share the writing as they like (always so if
+     * `global`). Else a thread writes the chunks it counted, in order, with
+     * its own tally. */
+    bool anywhere;
+    void *(*tally_new)(size_t models, size_t points);
     void (*tally_free)(void *tally);
-    /* Before the first round. `elements` of the whole scope. */
-    void (*begin)(void *tally, const struct merge_step *step,
-                  uint64_t elements);
-    /* Called for chunks of this thread, in order. */
-    void (*count)(void *tally, const struct merge_step *step,
+    /* Before the first round; says what that is. `elements` of the whole
+     * scope. `hints`: a sample may be asked for; without, the number of
+     * rounds is fixed (maps on several workers). Gives the same for all
+     * tallies of a run. */
+    enum merge_round (*begin)(void *tally, const struct merge_step *steps,
+                              size_t points, uint64_t elements, bool hints);
+    /* Called for chunks of this thread, in order. With global surveys the
+     * steps are those of the chunk's tensor. */
+    void (*count)(void *tally, const struct merge_step *steps, size_t points,
                   const struct merge_chunk *chunk);
-    /* The chunks of tallies[i] come before those of tallies[i + 1]. Results
-     * are left in the tallies, which combine() finds in its chunks, or in the
-     * step. True: another round over the same elements is needed. */
-    bool (*settle)(void *const *tallies, size_t threads,
-                   struct merge_step *step, uint64_t elements);
+    /* The chunks of tallies[i] come before those of tallies[i + 1] within a
+     * tensor. Results are left in the tallies, which combine() finds in its
+     * chunks, or in the steps (tensor scope only). */
+    enum merge_round (*settle)(void *const *tallies, size_t threads,
+                               struct merge_step *steps, size_t points,
+                               uint64_t elements);
+    /* Global surveys: a tally as bytes, before or after it was settled, so
+     * that parts are counted on several machines and statistics are kept.
+     * load() takes them into a tally that was begun with the same models and
+     * points (no hints); INVALID if they are not such a tally. NULL for
+     * tensors. */
+    struct status (*save)(const void *tally, struct buf *bytes);
+    struct status (*load)(void *tally, const void *bytes, size_t size);
 };
-
-/* Ratio of the L1 norms of each delta before and after the drop, into
- * step->scale. */
-extern const struct merge_survey merge_survey_l1;
-/* What merge_trim() keeps: of each tensor exactly int(density x elements) of
- * the largest deltas, at least one ... */
-extern const struct merge_survey merge_survey_trim;
-/* ... or of the whole model all that are not below magnitude number
- * int(rate x elements), counted from 1. */
-extern const struct merge_survey merge_survey_global;
-/* Bounds and thresholds of merge_combine_pcb(). */
-extern const struct merge_survey merge_survey_pcb;
-
-/* The deltas of a chunk without what the survey's thresholds cut, into
- * chunk->delta. Chunks come in order. */
-void merge_trim(const struct merge_step *step, const struct merge_chunk *chunk);
-/* Of the global survey: the sign most elements elect, -1, 0 or 1. */
-int merge_majority(const void *tally);
 
 #endif

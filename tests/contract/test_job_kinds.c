@@ -42,7 +42,7 @@ static void check_type(const struct catalog_key *key)
 }
 
 /* Deeper than any kind needs; a table that refers to itself ends here. */
-enum { DEPTH = 8 };
+enum { DEPTH = 9 };
 
 static void check_keys(const struct catalog_key *keys, int depth)
 {
@@ -79,7 +79,6 @@ static void test_names_are_unique_and_found(void **state)
         assert_ptr_equal(job_kind_find(c->name), *kind);
         assert_ptr_equal(catalog_find(job_catalog(), c->name), c);
         assert_non_null(c->summary);
-        assert_non_null(c->example);
     }
     assert_null(job_kind_find("nothing"));
 }

@@ -157,7 +157,8 @@ static void test_the_example_of_every_kind_checks_clean(void **state)
          kind++) {
         AUTO(free_pointer) char *text = NULL;
 
-        assert_non_null((*kind)->catalog.example);
+        if ((*kind)->catalog.example == NULL)
+            continue; /* 17b-kinds-of-programs.yaml */
         text = file_of(&(*kind)->catalog);
         json_decref(compiled_file((*kind)->catalog.name, text, false));
     }

@@ -25,7 +25,8 @@ struct example {
     const char *directory;
     struct st_model *base, *tasks[LIMIT_MODELS], *draws[LIMIT_MODELS];
     const struct tensor_set *draw_sets[LIMIT_MODELS];
-    size_t count;
+    size_t count;      /* of what is merged, ... */
+    size_t first_task; /* ... of which this many are the base */
     struct merge_inputs inputs;
 };
 
@@ -45,25 +46,63 @@ static double number_at(const json_t *value, size_t i)
 struct form {
     const char *method, *variant; /* of the manifest; NULL: any variant */
     const char *ours, *our_variant;
-    bool weighted;            /* `weights`, or 1.0 of each */
-    bool normalize;           /* even if the case does not say so */
     const char *rescale_rule; /* NULL: does not drop */
+    unsigned flags;
+};
+enum {
+    WEIGHTED = 1 << 0,   /* `weights`, or 1.0 of each */
+    NORMALIZED = 1 << 1, /* even if the case does not say so */
+    BASE_FIRST = 1 << 2, /* the base is the first of the models */
 };
 
 static const struct form forms[] = {
-    { "task_arithmetic", NULL, "task_arithmetic", NULL, true, false, NULL },
-    { "average", NULL, "average", NULL, false, false, NULL },
-    { "linear", NULL, "linear", NULL, true, false, NULL },
-    { "ties", "mergekit", "ties", "mergekit", true, false, NULL },
-    { "ties", "mergelm", "ties", "mergelm", false, false, NULL },
-    { "dare+task_arithmetic", NULL, "dare_linear", NULL, true, false, "paper" },
-    { "dare+average", NULL, "dare_linear", NULL, true, true, "paper" },
-    { "dare+ties", "mergelm", "dare_ties", "mergelm", false, false, "paper" },
-    { "dare_linear", "mergekit", "dare_linear", NULL, true, false, "l1" },
-    { "dare_ties", "mergekit", "dare_ties", "mergekit", true, false, "l1" },
-    { "pcb", "nlp", "pcb", "nlp", false, false, NULL },
-    { "pcb", "root", "pcb", "root", false, false, NULL },
-    { "dare+pcb", "nlp", "dare_pcb", "nlp", false, false, "paper" },
+    { "task_arithmetic", NULL, "task_arithmetic", NULL, NULL, WEIGHTED },
+    { "average", NULL, "average", NULL, NULL, 0 },
+    { "linear", NULL, "linear", NULL, NULL, WEIGHTED },
+    { "ties", "mergekit", "ties", "mergekit", NULL, WEIGHTED },
+    { "ties", "mergelm", "ties", "mergelm", NULL, 0 },
+    { "ties", "original", "ties", "original", NULL, 0 },
+    { "dare+task_arithmetic", NULL, "dare_linear", NULL, "paper", WEIGHTED },
+    { "dare+average", NULL, "dare_linear", NULL, "paper",
+      WEIGHTED | NORMALIZED },
+    { "dare+ties", "mergelm", "dare_ties", "mergelm", "paper", 0 },
+    { "dare_linear", "mergekit", "dare_linear", NULL, "l1", WEIGHTED },
+    { "dare_ties", "mergekit", "dare_ties", "mergekit", "l1", WEIGHTED },
+    { "magnitude_prune+task_arithmetic", NULL, "magnitude_linear", NULL, NULL,
+      WEIGHTED },
+    { "pcb", "nlp", "pcb", "nlp", NULL, 0 },
+    { "pcb", "root", "pcb", "root", NULL, 0 },
+    { "pcb", "vision", "pcb", "vision", NULL, 0 },
+    { "pcb", "es", "pcb", "es", NULL, 0 },
+    { "dare+pcb", "nlp", "dare_pcb", "nlp", "paper", 0 },
+    { "slerp", "mergekit", "slerp", NULL, NULL, BASE_FIRST },
+    { "nuslerp", "mergekit", "nuslerp", NULL, NULL, 0 },
+    { "nearswap", "mergekit", "nearswap", NULL, NULL, BASE_FIRST },
+    { "della", "mergekit", "della", "mergekit", "l1", WEIGHTED },
+    { "della_linear", "mergekit", "della_linear", "mergekit", "l1", WEIGHTED },
+    { "della_linear", "authors", "della_linear", "authors", "paper", WEIGHTED },
+    { "breadcrumbs", "mergekit", "breadcrumbs", "mergekit", NULL, WEIGHTED },
+    { "breadcrumbs", "authors", "breadcrumbs", "authors", NULL, WEIGHTED },
+    { "breadcrumbs_ties", "mergekit", "breadcrumbs_ties", NULL, NULL,
+      WEIGHTED },
+    { "model_stock", "mergekit", "model_stock", NULL, NULL, 0 },
+    { "sce", "mergekit", "sce", NULL, NULL, 0 },
+};
+
+/* Parameters that only have another name, if that. */
+static const struct {
+    const char *theirs, *ours;
+} of_models[] = {
+    { "density", "density" },  { "K", "density" },   { "keep_top", "density" },
+    { "epsilon", "epsilon" },  { "gamma", "gamma" }, { "remove_top", "gamma" },
+}, of_merges[] = {
+    { "normalize", "normalize" },
+    { "ratio", "ratio" },
+    { "clamp_quantile", "clamp_quantile" },
+    { "t", "t" },
+    { "filter_wise", "filter_wise" },
+    { "select_topk", "select_topk" },
+    { "merge", "elect" },
 };
 
 static const struct form *form_of(const struct example *e)
@@ -85,48 +124,112 @@ static void set_number(json_t *object, const char *name, double value)
     (void)json_object_set_new(object, name, json_real(value));
 }
 
+/* `t` of nuslerp is the second one's share. */
+static double weight_of(const struct example *e, const struct form *form,
+                        size_t i)
+{
+    const json_t *weights = param(e, "weights");
+    double t = json_number_value(param(e, "t"));
+
+    if (strcmp(form->ours, "nuslerp") == 0)
+        return i == 0 ? 1.0 - t : t;
+    return weights != NULL ? number_at(weights, i) : 1.0;
+}
+
 static json_t *model_parameters(const struct example *e,
                                 const struct form *form, size_t i)
 {
-    const json_t *weights = param(e, "weights");
     const json_t *rate =
         form->rescale_rule != NULL ? param(e, "p") : param(e, "drop_rate");
     json_t *own = json_object();
 
-    if (form->weighted)
-        set_number(own, "weight", weights ? number_at(weights, i) : 1.0);
-    if (param(e, "density") != NULL)
-        set_number(own, "density", number_at(param(e, "density"), i));
-    else if (rate != NULL)
+    if ((form->flags & WEIGHTED) != 0 || strcmp(form->ours, "nuslerp") == 0)
+        set_number(own, "weight", weight_of(e, form, i));
+    if (rate != NULL)
         set_number(own, "density", 1.0 - number_at(rate, i));
+    for (size_t k = 0; k < COUNT_OF(of_models); k++) {
+        const json_t *value = param(e, of_models[k].theirs);
+
+        if (value != NULL)
+            set_number(own, of_models[k].ours, number_at(value, i));
+    }
     if (strstr(form->ours, "pcb") != NULL)
         set_number(own, "lambda", number_at(param(e, "lambda"), i));
     return own;
 }
 
-static void add_shared(const struct example *e, const struct form *form,
-                       json_t *top)
+static void set_word(json_t *object, const char *name, const char *word)
 {
-    static const char *const names[] = { "normalize", "ratio",
-                                         "clamp_quantile" };
-    const json_t *lambda = param(e, "lambda");
+    (void)json_object_set_new(object, name, json_string(word));
+}
 
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (param(e, names[i]) != NULL)
-            (void)json_object_set(top, names[i], param(e, names[i]));
-    }
-    if (form->normalize)
-        (void)json_object_set_new(top, "normalize", json_true());
-    if (json_is_number(lambda))
-        set_number(top, "lambda", json_number_value(lambda));
+static void set_bool(json_t *object, const char *name, bool value)
+{
+    (void)json_object_set_new(object, name, json_boolean(value));
+}
+
+/* What a merge looks at: the manifest's words for it. */
+static void add_scope(const struct example *e, const struct form *form,
+                      json_t *top)
+{
+    const char *mode =
+        json_text_or(json_object_get(e->json, "params"), "mode", NULL);
+    const char *scope =
+        json_text_or(json_object_get(e->json, "params"), "scope", "");
+
+    if (strcmp(form->ours, "pcb") == 0)
+        set_word(top, "scope", strcmp(scope, "tensor") == 0 ? scope : "model");
+    if (mode == NULL)
+        return;
+    (void)json_object_del(top, "t");
+    set_bool(top, "nuslerp_flatten", strcmp(mode, "flatten") == 0);
+    set_bool(top, "nuslerp_row_wise", strcmp(mode, "rows") == 0);
+}
+
+static void add_rescale(const struct example *e, const struct form *form,
+                        json_t *top)
+{
+    const json_t *rescale = param(e, "rescale");
+
     if (form->rescale_rule == NULL)
         return;
-    (void)json_object_set(top, "rescale", param(e, "rescale"));
-    (void)json_object_set_new(top, "rescale_rule",
-                              json_string(form->rescale_rule));
+    if (rescale != NULL)
+        set_bool(top, "rescale", !json_is_false(rescale));
+    set_word(top, "rescale_rule", form->rescale_rule);
     if (param(e, "p") != NULL && param(e, "drop_rate") != NULL)
         set_number(top, "trim_density",
                    1.0 - json_number_value(param(e, "drop_rate")));
+}
+
+static json_t *merge_parameters_of(const struct example *e,
+                                   const struct form *form)
+{
+    const json_t *lambda = param(e, "lambda");
+    json_t *top = json_object();
+
+    for (size_t k = 0; k < COUNT_OF(of_merges); k++) {
+        json_t *value = param(e, of_merges[k].theirs);
+
+        if (value != NULL)
+            (void)json_object_set(top, of_merges[k].ours, value);
+    }
+    if ((form->flags & NORMALIZED) != 0)
+        set_bool(top, "normalize", true);
+    if (json_is_number(lambda))
+        set_number(top, "lambda", json_number_value(lambda));
+    add_scope(e, form, top);
+    add_rescale(e, form, top);
+    return top;
+}
+
+/* What is merged: the base before the tasks where the form says so. */
+static json_t *model_at(const struct example *e, size_t i)
+{
+    const json_t *tasks = json_object_get(e->json, "tasks");
+
+    if (i < e->first_task)
+        return json_object_get(e->json, "base");
+    return json_array_get(tasks, i - e->first_task);
 }
 
 static json_t *config_of(const struct example *e, const struct form *form,
@@ -136,36 +239,23 @@ static json_t *config_of(const struct example *e, const struct form *form,
         json_pack("{s:s, s:O, s:s}", "merge_method", form->ours, "base_model",
                   json_object_get(e->json, "base"), "dtype", dtype);
     json_t *models = json_array();
-    json_t *top = json_object();
     json_t *rule = param(e, "on_shape_mismatch");
 
     for (size_t i = 0; i < e->count; i++)
         (void)json_array_append_new(
-            models,
-            json_pack("{s:O, s:o}", "model",
-                      json_array_get(json_object_get(e->json, "tasks"), i),
-                      "parameters", model_parameters(e, form, i)));
-    add_shared(e, form, top);
+            models, json_pack("{s:O, s:o}", "model", model_at(e, i),
+                              "parameters", model_parameters(e, form, i)));
     (void)json_object_set_new(config, "models", models);
-    (void)json_object_set_new(config, "parameters", top);
+    (void)json_object_set_new(config, "parameters",
+                              merge_parameters_of(e, form));
     if (form->our_variant != NULL)
-        (void)json_object_set_new(config, "variant",
-                                  json_string(form->our_variant));
+        set_word(config, "variant", form->our_variant);
     if (rule != NULL)
         (void)json_object_set(config, "on_shape_mismatch", rule);
+    /* What a case leaves out may have any shape. */
+    if (param(e, "only_tensors") != NULL)
+        set_word(config, "on_shape_mismatch", "submatrix");
     return config;
-}
-
-/* Why a case cannot run; NULL: it can. */
-static const char *reason_to_skip(const struct example *e,
-                                  const struct form *form)
-{
-    if (form == NULL)
-        return "method not there yet";
-    if (strstr(form->ours, "pcb") != NULL &&
-        strcmp(json_string_value(param(e, "scope")), "global") != 0)
-        return "scope not there yet";
-    return NULL;
 }
 
 static struct status open_at(const char *directory, const json_t *name,
@@ -178,7 +268,7 @@ static struct status open_at(const char *directory, const json_t *name,
     return st_model_open(path, ret_model);
 }
 
-static struct status example_open(struct example *e)
+static struct status example_open(struct example *e, const struct form *form)
 {
     const json_t *tasks = json_object_get(e->json, "tasks");
     const json_t *draws = json_object_get(e->json, "draws");
@@ -187,10 +277,10 @@ static struct status example_open(struct example *e)
     TRY_PLAIN(
         open_at(e->directory, json_object_get(e->json, "base"), &e->base));
     e->inputs.base = st_model_tensors(e->base);
-    e->count = json_array_size(tasks);
+    e->first_task = (form->flags & BASE_FIRST) != 0 ? 1 : 0;
+    e->count = e->first_task + json_array_size(tasks);
     for (size_t i = 0; i < e->count; i++) {
-        TRY_PLAIN(
-            open_at(e->directory, json_array_get(tasks, i), &e->tasks[i]));
+        TRY_PLAIN(open_at(e->directory, model_at(e, i), &e->tasks[i]));
         e->inputs.tasks[i] = st_model_tensors(e->tasks[i]);
     }
     for (size_t i = 0; i < json_array_size(draws); i++) {
@@ -245,7 +335,8 @@ static struct status compare_runs(struct result *r)
                                            .chunk = 2 * REDUCE_CHUNK };
     struct result other = { .layout = r->layout,
                             .targets = new_targets(r->layout) };
-    struct status s = merge_run(r->merge, &runtime, other.targets);
+    void *const *const points[] = { other.targets };
+    struct status s = merge_run(r->merge, &runtime, points);
 
     for (size_t i = 0; i < r->layout->count && !status_failed(&s); i++) {
         const struct tensor *t = &r->layout->items[i];
@@ -264,13 +355,15 @@ static struct status merge_example(const struct example *e,
 {
     AUTO(json_release) json_t *json = config_of(e, form, dtype);
     const struct merge_runtime runtime = { .threads = 1 };
+    void *const *points[1];
     struct merge_config config;
 
     TRY_PLAIN(merge_config_read(json, &config));
-    TRY_PLAIN(merge_new(&config, &e->inputs, &ret_result->merge));
+    TRY_PLAIN(merge_new(&config, 1, &e->inputs, &ret_result->merge));
     ret_result->layout = merge_layout(ret_result->merge);
     ret_result->targets = new_targets(ret_result->layout);
-    TRY_PLAIN(merge_run(ret_result->merge, &runtime, ret_result->targets));
+    points[0] = ret_result->targets;
+    TRY_PLAIN(merge_run(ret_result->merge, &runtime, points));
     return compare_runs(ret_result);
 }
 
@@ -398,15 +491,14 @@ static bool run_example(const char *directory, const json_t *json)
     struct example e = { .json = json, .directory = directory };
     const char *id = json_text_or(json, "id", "?");
     const struct form *form = form_of(&e);
-    const char *skip = reason_to_skip(&e, form);
     double worst = 0.0;
     struct status s;
 
-    if (skip != NULL) {
-        printf("skip %-28s %s\n", id, skip);
-        return true;
+    if (form == NULL) {
+        printf("FAIL %-28s no such method\n", id);
+        return false;
     }
-    s = example_open(&e);
+    s = example_open(&e, form);
     if (!status_failed(&s))
         s = check_both(&e, form, &worst);
     if (status_failed(&s))

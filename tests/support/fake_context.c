@@ -172,6 +172,20 @@ void fake_context_free(struct fake_context *f)
     free(f);
 }
 
+static const char *keep(void *self)
+{
+    const struct fake_context *f = self;
+
+    return f->keep;
+}
+
+void fake_context_keeps(struct fake_context *f)
+{
+    (void)snprintf(f->keep, sizeof f->keep, "%s/keep", f->root);
+    assert_ok(file_make_directories(f->keep));
+    f->context.keep = keep;
+}
+
 void fake_context_set_job(struct fake_context *f, const char *key,
                           const char *artifact)
 {

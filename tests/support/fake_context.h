@@ -10,6 +10,7 @@ struct fake_context {
     struct job_context context; /* give &fake->context to the job */
     char root[64];              /* holds scratch/, artifacts/, anything else */
     char scratch[96];
+    char keep[96];        /* "ROOT/keep"; there after fake_context_keeps() */
     json_t *inputs;       /* key -> result object */
     uint64_t polls;       /* of cancelled() so far */
     uint64_t cancel_at;   /* say yes from that poll on; 0: never */
@@ -23,6 +24,8 @@ struct fake_context *fake_context_new(void);
 /* Removes the directory; NULL is fine. */
 void fake_context_free(struct fake_context *f);
 
+/* What the job leaves in f->keep survives it, until the test removes it. */
+void fake_context_keeps(struct fake_context *f);
 /* {"$job": key} then means this artifact. */
 void fake_context_set_job(struct fake_context *f, const char *key,
                           const char *artifact);

@@ -1,5 +1,6 @@
 #include "support/test.h"
 
+#include "common/memory.h"
 #include "jobs/merge/depth.h"
 
 static json_t *parse(const char *text)
@@ -8,6 +9,17 @@ static json_t *parse(const char *text)
 
     assert_ok(json_parse(text, strlen(text), "value", &json));
     return json;
+}
+
+/* Of a scalar too. */
+static json_t *parse_any(const char *text)
+{
+    AUTO(free_pointer) char *list = xasprintf("[%s]", text);
+    json_t *json = parse(list);
+    json_t *only = json_incref(json_array_get(json, 0));
+
+    json_decref(json);
+    return only;
 }
 
 static double at(const char *text, const char *tensor, double t)
@@ -68,6 +80,68 @@ static void test_the_first_filter_that_fits_counts(void **state)
     assert_false(fits("[{\"filter\": \"mlp\", \"value\": 2}]", "model.norm"));
 }
 
+static void test_a_list_of_flags_is_a_row_of_steps(void **state)
+{
+    static const struct {
+        const char *text;
+        double t;
+        bool flag;
+    } rows[] = {
+        { "true", 0.5, true },
+        { "[true, false]", 0.0, true },
+        { "[true, false]", 0.99, true },
+        { "[true, false]", 1.0, false },
+        { "[{\"filter\": \"y\", \"value\": true}, {\"value\": false}]", 0.0,
+          false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct depth_place place = { .tensor = "x", .t = rows[i].t };
+        json_t *json = parse_any(rows[i].text);
+        bool flag = !rows[i].flag;
+
+        assert_true(depth_flag_at(json, place, &flag));
+        assert_int_equal(flag, rows[i].flag);
+        json_decref(json);
+    }
+}
+
+/* What comes out as canonical text. */
+static void assert_chain(const char *first, const char *second,
+                         const char *expected)
+{
+    json_t *a = first == NULL ? NULL : parse_any(first);
+    json_t *b = second == NULL ? NULL : parse_any(second);
+    json_t *both = depth_chain(a, b);
+    json_t *list = json_pack("[O]", both);
+    AUTO(free_pointer) char *text = json_canonical(list);
+    AUTO(free_pointer) char *wanted = xasprintf("[%s]", expected);
+
+    assert_string_equal(text, wanted);
+    json_decref(list);
+    json_decref(both);
+    json_decref(a);
+    json_decref(b);
+}
+
+#define FILTER(filter, value) "{\"filter\":\"" filter "\",\"value\":" value "}"
+
+static void test_levels_are_chained_where_filters_end(void **state)
+{
+    (void)state;
+    assert_chain("0.5", "0.7", "0.5");
+    assert_chain(NULL, "[0,1]", "[0,1]");
+    assert_chain("[0.25]", NULL, "0.25");
+    assert_chain("[" FILTER("mlp", "1") "]", "[0,1]",
+                 "[" FILTER("mlp", "1") ",{\"value\":[0,1]}]");
+    assert_chain("[" FILTER("mlp", "1") ",{\"value\":2}]", "3",
+                 "[" FILTER("mlp", "1") ",{\"value\":2}]");
+    assert_chain("[" FILTER("*", "1") "," FILTER("mlp", "2") "]", "3", "1");
+    assert_chain("[" FILTER("a", "[4]") "]", "[" FILTER("b", "5") "]",
+                 "[" FILTER("a", "4") "," FILTER("b", "5") "]");
+}
+
 static void test_layers_are_read_off_the_names(void **state)
 {
     static const struct tensor items[] = {
@@ -88,6 +162,7 @@ static void test_layers_are_read_off_the_names(void **state)
     assert_true(depth_place("path.4.x", 5).t == 0.0);
     assert_true(depth_place("mylayers.4.x", 5).t == 0.0);
     assert_true(depth_place("layers.x", 5).t == 0.0);
+    assert_true(depth_place("transformer.blocks.4.x", 5).t == 1.0);
 }
 
 struct seen {
@@ -96,14 +171,16 @@ struct seen {
     char path[64];
 };
 
-static bool see(void *self, const char *path, double number)
+static bool see(void *self, const char *path, const json_t *value)
 {
     struct seen *seen = self;
 
-    (void)path;
     seen->numbers++;
-    seen->sum += number;
-    return number >= 0.0;
+    seen->sum += json_number_value(value);
+    if (json_is_number(value))
+        return json_number_value(value) >= 0.0;
+    (void)snprintf(seen->path, sizeof seen->path, "wrong at %s", path);
+    return false;
 }
 
 static void wrong(void *self, const char *path, const char *why)
@@ -116,7 +193,9 @@ static void wrong(void *self, const char *path, const char *why)
 
 static bool visit(const char *text, struct seen *seen)
 {
-    const struct depth_visitor visitor = { seen, see, wrong };
+    const struct depth_visitor visitor = {
+        .self = seen, .open = true, .scalar = see, .wrong = wrong
+    };
     json_t *json = parse(text);
     bool fine;
 
@@ -166,6 +245,8 @@ int main(void)
         cmocka_unit_test(test_a_number_is_itself_everywhere),
         cmocka_unit_test(test_a_list_is_linear_over_depth),
         cmocka_unit_test(test_the_first_filter_that_fits_counts),
+        cmocka_unit_test(test_a_list_of_flags_is_a_row_of_steps),
+        cmocka_unit_test(test_levels_are_chained_where_filters_end),
         cmocka_unit_test(test_layers_are_read_off_the_names),
         cmocka_unit_test(test_every_number_is_visited_and_references_are_not),
         cmocka_unit_test(test_a_wrong_form_is_told_with_its_place),

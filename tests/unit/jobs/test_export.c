@@ -137,6 +137,108 @@ static void test_a_cancel_writes_nothing(void **state)
                  "cancelled");
 }
 
+/* ---- what an attempt before this one left ------------------------------ */
+
+/* A checkpoint after each tensor. */
+static json_t *careful(struct fake_context *f)
+{
+    return json_pack("{s:o, s:i}", "model", fake_context_source(f, "base"),
+                     "checkpoint", 1);
+}
+
+static json_t *undisturbed(struct fake_context *f)
+{
+    json_t *result;
+
+    f->context.keep = NULL;
+    assert_ok(export_model(f, careful(f), &result));
+    fake_context_keeps(f);
+    return result;
+}
+
+static void assert_as(const json_t *got, const json_t *wanted)
+{
+    assert_string_equal(json_text_or(got, "artifact", "?"),
+                        json_text_or(wanted, "artifact", "!"));
+    assert_string_equal(json_text_or(got, "model_digest", "?"),
+                        json_text_or(wanted, "model_digest", "!"));
+    assert_true(json_equal(json_object_get(got, "metrics"),
+                           json_object_get(wanted, "metrics")));
+}
+
+static void test_a_cut_export_goes_on(void **state)
+{
+    struct fake_context *f = *state;
+    AUTO(json_release) json_t *wanted = undisturbed(f);
+    AUTO(json_release) json_t *result = NULL;
+
+    f->polls = 0;
+    f->cancel_at = 2; /* before the second tensor */
+    assert_fails(export_model(f, careful(f), &result), STATUS_CANCELLED, NULL);
+    f->cancel_at = 0;
+    assert_ok(export_model(f, careful(f), &result));
+    assert_string_equal(f->log,
+                        "continuing export: 1 of 2 tensors are there\n");
+    assert_as(result, wanted);
+}
+
+static struct status no_depot(void *self, const char *path,
+                              char ret_digest[DIGEST_TEXT])
+{
+    (void)self;
+    (void)path;
+    (void)ret_digest;
+    return FAIL(STATUS_UNAVAILABLE, "the depot is away");
+}
+
+/* Written whole and not stored. */
+static void leave_finished(struct fake_context *f)
+{
+    const struct job_context whole = f->context;
+    json_t *result;
+
+    f->context.put_artifact = no_depot;
+    assert_fails(export_model(f, careful(f), &result), STATUS_UNAVAILABLE,
+                 "away");
+    f->context.put_artifact = whole.put_artifact;
+    f->log[0] = '\0';
+}
+
+static void test_a_whole_export_is_stored(void **state)
+{
+    struct fake_context *f = *state;
+    AUTO(json_release) json_t *wanted = undisturbed(f);
+    AUTO(json_release) json_t *result = NULL;
+
+    leave_finished(f);
+    f->polls = 0;
+    f->cancel_at = 1;
+    assert_fails(export_model(f, careful(f), &result), STATUS_CANCELLED, NULL);
+    f->cancel_at = 0;
+    assert_ok(export_model(f, careful(f), &result));
+    assert_string_equal(f->log, "continuing export: all 2 tensors are there\n");
+    assert_as(result, wanted);
+}
+
+static void test_a_broken_export_begins_anew(void **state)
+{
+    static const char *const files[] = { "keep/model/model.safetensors",
+                                         "keep/model/recipe.json" };
+    struct fake_context *f = *state;
+    AUTO(json_release) json_t *wanted = undisturbed(f);
+
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        AUTO(json_release) json_t *result = NULL;
+
+        leave_finished(f);
+        assert_ok(file_write(fake_context_path(f, files[i]), "{}", 2));
+        assert_ok(export_model(f, careful(f), &result));
+        assert_string_equal(f->log, "");
+        assert_as(result, wanted);
+        assert_ok(file_remove_tree(fake_context_path(f, "keep/model")));
+    }
+}
+
 static void test_a_missing_model_is_told(void **state)
 {
     struct fake_context *f = *state;
@@ -160,6 +262,9 @@ int main(void)
         TEST(test_the_recipe_lies_beside_it),
         TEST(test_equal_exports_are_equal_bytes),
         TEST(test_a_cancel_writes_nothing),
+        TEST(test_a_cut_export_goes_on),
+        TEST(test_a_whole_export_is_stored),
+        TEST(test_a_broken_export_begins_anew),
         TEST(test_a_missing_model_is_told),
     };
 

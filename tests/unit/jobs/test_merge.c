@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "jobs/job_kind.h"
+#include "jobs/merge/merge_method.h"
 
 extern const struct job_kind job_merge;
 
@@ -44,7 +45,7 @@ static void test_equal_work_has_one_form(void **state)
         "\"models\": [{\"model\": \"base\"}, {\"model\": \"a\"}], "
         "\"parameters\": {\"weight\": 0.5, \"density\": 0.3, "
         "\"int8_mask\": true, \"rescale\": true, \"ratio\": 0.1}, "
-        "\"seed\": 3, \"tokenizer_source\": \"base\"}",
+        "\"seed\": 3}",
         "{\"merge_method\": \"task_arithmetic\", \"base_model\": \"base\", "
         "\"models\": [{\"model\": \"a\", \"parameters\": {\"weight\": 0.5}}],"
         " \"parameters\": {\"normalize\": false, \"lambda\": 1}}");
@@ -71,6 +72,125 @@ static void test_equal_work_has_one_form(void **state)
         "\"parameters\": {\"weight\": 1, \"rescale_rule\": \"none\"}}");
 }
 
+/* Levels, modules, bases of slices: where a number stands means nothing. */
+static void test_equal_slices_have_one_form(void **state)
+{
+    (void)state;
+    assert_equal_work(
+        "{\"merge_method\": \"linear\", \"modules\": {\"text\": {\"models\": "
+        "[{\"model\": \"a\"}, {\"model\": \"b\"}], \"parameters\": "
+        "{\"weight\": [{\"filter\": \"mlp\", \"value\": 2}]}}}, "
+        "\"parameters\": {\"weight\": 3}, \"tokenizer\": {\"source\": "
+        "\"base\"}, \"exclude\": []}",
+        "{\"merge_method\": \"linear\", \"models\": [{\"model\": \"a\", "
+        "\"parameters\": {\"weight\": [{\"filter\": \"mlp\", \"value\": [2]}, "
+        "{\"filter\": \"*\", \"value\": 3}, {\"value\": 7}]}}, {\"model\": "
+        "\"b\"}], \"parameters\": {\"weight\": [{\"filter\": \"mlp\", "
+        "\"value\": 2}, {\"value\": 3}]}, \"tokenizer_source\": \"base\"}");
+    assert_equal_work(
+        "{\"merge_method\": \"task_arithmetic\", \"slices\": [{\"sources\": "
+        "[{\"model\": \"a\", \"layer_range\": [0, 2], \"parameters\": "
+        "{\"weight\": 1}}, {\"model\": \"base\", \"layer_range\": [0, 2], "
+        "\"parameters\": {\"weight\": 9}}], \"base_model\": \"base\"}], "
+        "\"parameters\": {\"lambda\": 2}}",
+        "{\"merge_method\": \"task_arithmetic\", \"base_model\": \"base\", "
+        "\"slices\": [{\"sources\": [{\"model\": \"base\", \"layer_range\": "
+        "[0, 2]}, {\"model\": \"a\", \"layer_range\": [0, 2]}], "
+        "\"parameters\": {\"weight\": 1, \"lambda\": 2, \"normalize\": "
+        "false}}]}");
+    assert_equal_work(
+        "{\"merge_method\": \"linear\", \"models\": [{\"model\": \"a\"}], "
+        "\"exclude\": [\"x\", \"b\", \"x\"]}",
+        "{\"merge_method\": \"linear\", \"models\": [{\"model\": \"a\"}], "
+        "\"exclude\": [\"b\", \"x\"]}");
+}
+
+/* Where a number without default is not said for all tensors, it stays so. */
+static void test_defaults_fill_what_filters_leave_open(void **state)
+{
+    AUTO(free_pointer)
+    char *form =
+        normal("{\"merge_method\": \"ties\", \"base_model\": \"base\", "
+               "\"models\": [{\"model\": \"a\"}], \"parameters\": "
+               "{\"weight\": [{\"filter\": \"mlp\", \"value\": 2}], "
+               "\"density\": [{\"filter\": \"mlp\", \"value\": 0.5}]}}");
+
+    (void)state;
+    assert_non_null(strstr(form, "\"density\":[{\"filter\":\"mlp\","
+                                 "\"value\":0.5},{\"value\":1}]"));
+    assert_non_null(
+        strstr(form, "\"weight\":[{\"filter\":\"mlp\",\"value\":2}]"));
+}
+
+static void assert_fusable(const char *text, const char *expected)
+{
+    AUTO(free_pointer) char *form = normal(text);
+    AUTO(json_release) json_t *body = parse(form);
+    AUTO(json_release) json_t *places = job_merge.catalog.fusable(body);
+    AUTO(free_pointer) char *list = json_canonical(places);
+
+    assert_string_equal(list, expected);
+}
+
+static void test_fusable_numbers_are_named_where_the_form_has_them(void **state)
+{
+    (void)state;
+    assert_fusable("{\"merge_method\": \"pcb\", \"base_model\": \"base\", "
+                   "\"models\": [{\"model\": \"a\"}]}",
+                   "[\"/parameters/ratio\",\"/models/0/parameters/lambda\"]");
+    assert_fusable(
+        "{\"merge_method\": \"slerp\", \"base_model\": \"b\", \"slices\": "
+        "[{\"sources\": [{\"model\": \"a\", \"layer_range\": [0, 2]}, "
+        "{\"model\": \"b\", \"layer_range\": [0, 2]}]}], \"parameters\": "
+        "{\"t\": 0.5}}",
+        "[\"/slices/0/parameters/t\"]");
+}
+
+/* What jobs/merge.c must repeat of the tables of methods. */
+static const struct catalog_key *key_of(const struct catalog_key *keys,
+                                        const char *name)
+{
+    for (; keys->name != NULL; keys++) {
+        if (strcmp(keys->name, name) == 0)
+            return keys;
+    }
+    fail_msg("there is no key %s", name);
+    return NULL;
+}
+
+static void test_the_keys_are_those_of_the_tables(void **state)
+{
+    const struct catalog_key *keys = job_merge.catalog.keys;
+    const struct catalog_key *parameters = key_of(keys, "parameters")->keys;
+    const char *const *words = key_of(keys, "merge_method")->words;
+    size_t names = 0;
+
+    (void)state;
+    for (int p = 0; p < MERGE_PARAMETERS; p++)
+        assert_int_equal(key_of(parameters, merge_parameters[p].name)->type,
+                         KEY_DEPTH);
+    for (int o = 0; o < MERGE_OPTIONS; o++) {
+        const struct merge_option_row *row = &merge_options[o];
+        const struct catalog_key *key = key_of(parameters, row->name);
+
+        assert_int_equal(key->type, strcmp(row->words[0], "false") == 0
+                                        ? KEY_BOOL
+                                        : KEY_WORD);
+        for (size_t i = 0; key->type == KEY_WORD && row->words[i] != NULL; i++)
+            assert_string_equal(row->words[i], key->words[i]);
+    }
+    for (; words[names] != NULL; names++)
+        assert_non_null(merge_method_find(words[names], NULL));
+    for (const struct merge_method *m = merge_methods; m->name != NULL; m++) {
+        size_t i = 0;
+
+        while (words[i] != NULL && strcmp(words[i], m->name) != 0)
+            i++;
+        if (i == names)
+            fail_msg("merge_method does not know %s", m->name);
+    }
+}
+
 static void test_a_form_is_its_own_form(void **state)
 {
     static const char *const bodies[] = {
@@ -80,6 +200,11 @@ static void test_a_form_is_its_own_form(void **state)
         "{\"$param\": \"r\"}}}",
         "{\"merge_method\": \"average\", \"models\": [{\"model\": \"a\", "
         "\"parameters\": {\"weight\": 3}}]}",
+        "{\"merge_method\": \"linear\", \"slices\": [{\"sources\": "
+        "[{\"model\": \"a\", \"layer_range\": [0, {\"$param\": \"n\"}]}, "
+        "{\"model\": \"b\", \"layer_range\": [0, 3]}]}], \"dtype\": "
+        "{\"$param\": \"type\"}, \"on_shape_mismatch\": {\"$param\": "
+        "\"m\"}, \"exclude\": [{\"$param\": \"x\"}, \"b\"]}",
         "{\"merge_method\": \"pcb\", \"base_model\": \"base\", \"models\": "
         "[{\"model\": \"a\"}, {\"model\": \"b\", \"parameters\": "
         "{\"lambda\": 2}}], \"parameters\": {\"lambda\": 1.5}}",
@@ -120,13 +245,7 @@ static void test_problems_have_place_and_suggestion(void **state)
         { "{\"merge_method\": \"linear\", \"variant\": \"x\", \"models\": []}",
           "/variant", "linear has no variants", "leave it out" },
         { "{\"merge_method\": \"ties\", \"variant\": \"x\", \"models\": []}",
-          "/variant", "no variant \"x\"", "mergekit, mergelm" },
-        { "{\"merge_method\": \"linear\", \"slices\": [], \"models\": []}",
-          "/slices", "layer slices", "whole models" },
-        { "{\"merge_method\": \"linear\", \"tokenizer_source\": \"union\", "
-          "\"models\": []}",
-          "/tokenizer_source", "\"union\" is not supported",
-          "tokenizer_source: base" },
+          "/variant", "no variant \"x\"", "mergekit, " },
         { "{\"merge_method\": \"ties\", \"base_model\": \"base\", \"models\": "
           "[{\"model\": \"base\"}, {\"model\": \"a\", \"parameters\": "
           "{\"density\": 0.5}}]}",
@@ -191,6 +310,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_work_has_one_form),
+        cmocka_unit_test(test_equal_slices_have_one_form),
+        cmocka_unit_test(test_defaults_fill_what_filters_leave_open),
+        cmocka_unit_test(
+            test_fusable_numbers_are_named_where_the_form_has_them),
+        cmocka_unit_test(test_the_keys_are_those_of_the_tables),
         cmocka_unit_test(test_a_form_is_its_own_form),
         cmocka_unit_test(test_only_what_draws_has_a_seed),
         cmocka_unit_test(test_problems_have_place_and_suggestion),

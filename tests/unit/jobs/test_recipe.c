@@ -196,6 +196,27 @@ static void test_the_cache_gives_the_same_model_again(void **state)
     recipe_close(m);
 }
 
+/* The cache of the worker may drop a model as soon as the job has ended. */
+static void test_a_kept_model_has_its_files_by_itself(void **state)
+{
+    struct fake_context *f = *state;
+    AUTO(merge_files_release) struct merge_files files = { .count = 0 };
+    AUTO(free_pointer) char *bytes = NULL;
+    struct recipe_model *m;
+    size_t size;
+
+    assert_ok(file_write(fake_context_path(f, "base/vocab.json"), "{}", 2));
+    f->context.cache = recipe_cache_new(10 * MODEL_BYTES);
+    recipe_close(open_model(f, merged(f, 0.5)));
+    assert_ok(file_remove_tree(fake_context_path(f, "base/vocab.json")));
+    m = open_model(f, merged(f, 0.5));
+    assert_ok(recipe_files(m, &files));
+    assert_int_equal(files.count, 1);
+    assert_ok(merge_files_read(&files, 0, &bytes, &size));
+    assert_string_equal(bytes, "{}");
+    recipe_close(m);
+}
+
 static void test_the_oldest_makes_room_and_leaves_its_memory(void **state)
 {
     struct fake_context *f = *state;
@@ -346,6 +367,7 @@ int main(void)
         TEST(test_recipes_nest),
         TEST(test_a_dtype_is_written_and_told),
         TEST(test_the_cache_gives_the_same_model_again),
+        TEST(test_a_kept_model_has_its_files_by_itself),
         TEST(test_the_oldest_makes_room_and_leaves_its_memory),
         TEST(test_models_in_use_are_not_dropped),
         TEST(test_equal_models_have_equal_digests),

@@ -1,0 +1,31 @@
+/* merge_vector.h -- vectors of the merge kernels. Sums stay in registers while
+ * the models go by: MERGE_GROUP elements at a time, as vectors of a width that
+ * every instruction set splits well. Left to itself the compiler unrolls such
+ * loops into scalars. */
+#ifndef SINTER_JOBS_MERGE_VECTOR_H
+#define SINTER_JOBS_MERGE_VECTOR_H
+
+#include "jobs/merge/merge_terms.h"
+#include "tensor/isa.h"
+
+#include <string.h>
+
+enum { WIDTH = 4, VECTORS = MERGE_GROUP / WIDTH };
+
+typedef float floats __attribute__((vector_size(WIDTH * sizeof(float))));
+typedef int32_t masks __attribute__((vector_size(WIDTH * sizeof(int32_t))));
+typedef double doubles __attribute__((vector_size(WIDTH * sizeof(double))));
+typedef int64_t truths __attribute__((vector_size(WIDTH * sizeof(int64_t))));
+
+#define LOAD(vector, row)  memcpy(&(vector), (row), sizeof(vector))
+#define STORE(vector, row) memcpy((row), &(vector), sizeof(vector))
+#define WIDEN(vector)      __builtin_convertvector((vector), doubles)
+#define NARROW(vector)     __builtin_convertvector((vector), floats)
+/* The number where the comparison holds, else 0. */
+#define WHERE(truth, number) \
+    ((doubles)((truths)((doubles){ 0.0 } + (number)) & (truth)))
+
+/* Inlined into each clone of a kernel (tensor/isa.h). */
+#define INLINE static inline __attribute__((always_inline))
+
+#endif
