@@ -39,8 +39,8 @@ enum {
     LIMIT_CONFIG = 1 << 20,   /* config.json */
     LIMIT_MANIFEST = 8 << 20, /* list of an artifact's files */
 
-    LIMIT_VOCAB = 1 << 22,        /* tokens of a tokenizer */
-    LIMIT_COMPANION = 64 << 20,   /* tokenizer.json and such, one of them */
+    LIMIT_VOCAB = 1 << 22,      /* tokens of a tokenizer */
+    LIMIT_COMPANION = 64 << 20, /* tokenizer.json and such, one of them */
 
     LIMIT_SEQUENCE = 1 << 16, /* tokens of one sequence */
 };

@@ -1,12 +1,15 @@
 /* export.c -- a model written as a directory that any tool opens, with the
- * recipe it was made by. Equal inputs give equal bytes. */
+ * recipe it was made by. Equal inputs give equal bytes. An attempt that was cut
+ * short is continued where the context keeps what it wrote. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 #include "jobs/job_kind.h"
-#include "jobs/model_files.h"
-#include "jobs/recipe.h"
+#include "jobs/model_digest.h"
+#include "jobs/stream_model.h"
 #include "tensor/safetensors.h"
 
 static const struct catalog_key keys[] = {
@@ -20,55 +23,19 @@ static const struct catalog_key keys[] = {
     { .name = "metadata",
       .type = KEY_ANY,
       .help = "texts for the header of each file" },
+    { .name = "checkpoint",
+      .type = KEY_BYTES,
+      .help = "a killed export loses at most so much; 256 MiB if not said" },
     { .name = NULL },
 };
 
-/* What the model is, and how to tell that it is the same one again. */
-static struct status add_recipe(struct st_writer *w, const json_t *model,
-                                const char *digest)
+static json_t *result_of(const struct stream_outcome *outcome,
+                         const char *artifact)
 {
-    AUTO(json_release)
-    json_t *recipe = json_pack("{s:i, s:O, s:s}", "sinter_recipe", 1, "model",
-                               model, "model_digest", digest);
-    AUTO(free_pointer) char *text = json_pretty(recipe);
-
-    return st_writer_add_file(w, "recipe.json", text, strlen(text));
-}
-
-static void writer_release(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
-static void model_release(struct recipe_model **m)
-{
-    recipe_close(*m);
-}
-
-static struct status write_model(const struct st_writer_settings *settings,
-                                 const struct recipe_model *m,
-                                 const json_t *model, const char *digest,
-                                 struct job_context *context)
-{
-    AUTO(writer_release) struct st_writer *w = NULL;
-
-    TRY_PLAIN(st_writer_new(settings, recipe_tensors(m), &w));
-    TRY_PLAIN(model_files_add(w, m, context));
-    TRY_PLAIN(add_recipe(w, model, digest));
-    return st_writer_finish(w);
-}
-
-static json_t *result_of(const struct recipe_model *m, const char *artifact,
-                         const char *digest)
-{
-    const struct tensor_set *set = recipe_tensors(m);
-    uint64_t bytes = 0;
-
-    for (size_t i = 0; i < set->count; i++)
-        bytes += tensor_bytes(&set->items[i]);
     return json_pack("{s:s, s:s, s:{s:I, s:I}}", "artifact", artifact,
-                     "model_digest", digest, "metrics", "bytes",
-                     (json_int_t)bytes, "tensors", (json_int_t)set->count);
+                     "model_digest", outcome->digest, "metrics", "bytes",
+                     (json_int_t)outcome->bytes, "tensors",
+                     (json_int_t)outcome->tensors);
 }
 
 /* Readers of the transformers family ask for the format's name. */
@@ -82,30 +49,110 @@ static json_t *metadata_of(const json_t *params)
     return metadata;
 }
 
+/* ---- an attempt before this one wrote all of it ------------------------ */
+
+static void close_model(struct st_model **m)
+{
+    st_model_close(*m);
+}
+
+MUST_CHECK static struct status digest_tensors(const struct tensor_set *set,
+                                               struct job_context *context,
+                                               struct stream_outcome *o)
+{
+    struct model_digest *sum = model_digest_begin(set);
+    bool cancelled = false;
+    struct digest digest;
+
+    for (size_t i = 0; i < set->count && !cancelled; i++) {
+        const struct tensor *t = &set->items[i];
+
+        model_digest_add(sum, i, t->data, (size_t)tensor_bytes(t));
+        o->bytes += tensor_bytes(t);
+        context->progress(context->self, i + 1, set->count, "tensor");
+        cancelled = context->cancelled(context->self);
+    }
+    digest = model_digest_end(sum);
+    if (cancelled)
+        return FAIL(STATUS_CANCELLED, "cancelled while reading what is there");
+    o->tensors = set->count;
+    o->bytes_kept = o->bytes;
+    digest_to_text(&digest, o->digest);
+    return SUCCESS;
+}
+
+/* Is it the model its recipe says? Otherwise CORRUPT. */
+MUST_CHECK static struct status read_finished(const char *directory,
+                                              struct job_context *context,
+                                              struct stream_outcome *ret)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/recipe.json", directory);
+    AUTO(close_model) struct st_model *m = NULL;
+    AUTO(json_release) json_t *recipe = NULL;
+
+    *ret = (struct stream_outcome){ .bytes = 0 };
+    TRY_PLAIN(json_parse_file(path, LIMIT_MESSAGE, &recipe));
+    TRY_PLAIN(st_model_open(directory, &m));
+    TRY_PLAIN(digest_tensors(st_model_tensors(m), context, ret));
+    if (strcmp(json_text_or(recipe, "model_digest", ""), ret->digest) != 0)
+        return FAIL(STATUS_CORRUPT, "%s is not what its recipe says",
+                    directory);
+    return SUCCESS;
+}
+
+/* ---- all of it --------------------------------------------------------- */
+
+/* It was not stored then: the depot was away, or the slot died. */
+MUST_CHECK static struct status have_model(const struct stream_wish *wish,
+                                           struct job_context *context,
+                                           struct stream_outcome *ret_outcome)
+{
+    AUTO(free_pointer) char *line = NULL;
+    struct status st;
+
+    if (!file_exists(wish->directory))
+        return stream_model(wish, context, ret_outcome);
+    st = read_finished(wish->directory, context, ret_outcome);
+    if (status_failed(&st) && st.code != STATUS_CANCELLED) {
+        TRY_PLAIN(file_remove_tree(wish->directory));
+        return stream_model(wish, context, ret_outcome);
+    }
+    TRY_PLAIN(st);
+    line = xasprintf("continuing export: all %" PRIu64 " tensors are there",
+                     ret_outcome->tensors);
+    context->log(context->self, line);
+    return SUCCESS;
+}
+
+static const char *place_of(struct job_context *context)
+{
+    const char *keep =
+        context->keep == NULL ? NULL : context->keep(context->self);
+
+    return keep != NULL ? keep : context->scratch;
+}
+
 static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
-    AUTO(model_release) struct recipe_model *m = NULL;
     AUTO(free_pointer)
-    char *directory = xasprintf("%s/model", context->scratch);
+    char *directory = xasprintf("%s/model", place_of(context));
     AUTO(json_release) json_t *metadata = metadata_of(params);
-    const struct st_writer_settings settings = {
+    struct stream_wish wish = {
         .directory = directory,
         .shard_bytes = (uint64_t)json_int_or(params, "shard_size", 0),
         .metadata = metadata,
+        .checkpoint = (uint64_t)json_int_or(params, "checkpoint", 0),
     };
+    struct stream_outcome outcome;
     char artifact[DIGEST_TEXT];
-    char text[DIGEST_TEXT];
-    struct digest digest;
     json_t *model;
 
     TRY(json_member_object(params, "model", &model), "export");
-    TRY(recipe_open(model, context, &m), "export");
-    digest = recipe_digest(m);
-    digest_to_text(&digest, text);
-    TRY(write_model(&settings, m, model, text, context), "export");
+    wish.model = model;
+    TRY(have_model(&wish, context, &outcome), "export");
     TRY(context->put_artifact(context->self, directory, artifact), "export");
-    *ret_result = result_of(m, artifact, text);
+    *ret_result = result_of(&outcome, artifact);
     return SUCCESS;
 }
 

@@ -11,6 +11,21 @@
 
 #include <stdint.h>
 
+/* Where the merged model that a job reads came from. On the wire and in the
+ * store: append only. */
+enum job_model {
+    JOB_MODEL_NONE,     /* it reads none */
+    JOB_MODEL_REALISED, /* this job read the inputs */
+    JOB_MODEL_SHARED,   /* made in the pass of a sibling */
+    JOB_MODEL_CACHED,   /* an earlier job used it as well */
+};
+
+struct job_facts {
+    uint64_t bytes_read;    /* of models, by the merges made */
+    uint64_t bytes_fetched; /* from the network, into the cache */
+    enum job_model model;   /* the first, if it reads several */
+};
+
 struct job_context {
     void *self;
 
@@ -27,6 +42,14 @@ struct job_context {
      * files). Fetched if not cached, verified, pinned until the job ends. */
     MUST_CHECK struct status (*fetch)(void *self, const json_t *source,
                                       const char **ret_path);
+    /* The same, for at least the bytes of the tensors that `wanted` names;
+     * the others are there with their shapes and may read as zeros. NULL:
+     * use fetch(). */
+    MUST_CHECK struct status (*fetch_tensors)(void *self, const json_t *source,
+                                              bool (*wanted)(void *chooser,
+                                                             const char *name),
+                                              void *chooser,
+                                              const char **ret_path);
     /* The result object of an input job, by the 64 hex digits of its key. */
     MUST_CHECK struct status (*input)(void *self, const char *key,
                                       const json_t **ret_result);
@@ -38,6 +61,11 @@ struct job_context {
     MUST_CHECK struct status (*put_artifact)(void *self, const char *path,
                                              char ret_digest[DIGEST_TEXT]);
 
+    /* A directory of this computation, as its last attempt on this machine
+     * left it when it was cut short: a crash, a cancel, an outage. Gone when
+     * the job succeeds or fails for good. NULL, or may give NULL: nothing
+     * survives, use `scratch`. */
+    const char *(*keep)(void *self);
     const char *scratch;  /* empty directory of this job, removed after */
     uint64_t threads;     /* kernels may use so many */
     int64_t memory_bytes; /* budget beside mapped inputs */
@@ -46,8 +74,15 @@ struct job_context {
     const char *const *allowed_commands;
     const char *token; /* "EPOCH/ATTEMPT", given to external commands */
 
-    /* Realised model kept by the slot between jobs; owned by jobs/recipe.c. */
+    /* Parameters of the jobs this slot will most likely be given next, in
+     * that order, as an array; borrowed. A hint: models they read may be made
+     * in the same pass. NULL, or may give NULL: none. */
+    const json_t *(*siblings)(void *self);
+
+    /* Realised models kept by the slot between jobs; owned by jobs/recipe.c. */
     struct recipe_cache *cache;
+
+    struct job_facts facts; /* what the job cost so far */
 };
 
 #endif

@@ -3,23 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/file.h"
 #include "common/memory.h"
-
-enum { FILE_LIMIT = 64 << 20 }; /* of a tokenizer or vocabulary */
-
-/* Taken along from the base if they are there. */
-static const char *const companions[] = {
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-};
 
 static struct status add_tensors(struct st_writer *w,
                                  const struct tensor_set *set,
@@ -36,31 +20,31 @@ static struct status add_tensors(struct st_writer *w,
     return SUCCESS;
 }
 
-static struct status add_companion(struct st_writer *w, const char *directory,
-                                   const char *name)
+struct status model_files_beside(struct st_writer *w,
+                                 const struct merge_files *files)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/%s", directory, name);
-    AUTO(free_pointer) char *text = NULL;
-    size_t size;
+    AUTO(free_pointer) char *config = NULL;
 
-    if (!file_exists(path))
-        return SUCCESS;
-    TRY_PLAIN(file_read(path, FILE_LIMIT, &text, &size));
-    return st_writer_add_file(w, name, text, size);
+    if (files->config != NULL) {
+        config = json_pretty(files->config);
+        TRY_PLAIN(st_writer_add_file(w, "config.json", config, strlen(config)));
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        AUTO(free_pointer) char *bytes = NULL;
+        size_t size;
+
+        TRY_PLAIN(merge_files_read(files, i, &bytes, &size));
+        TRY_PLAIN(st_writer_add_file(w, files->items[i].name, bytes, size));
+    }
+    return SUCCESS;
 }
 
 struct status model_files_add(struct st_writer *w, const struct recipe_model *m,
                               struct job_context *context)
 {
-    const char *directory = recipe_directory(m);
-    AUTO(free_pointer) char *config = NULL;
+    AUTO(merge_files_release) struct merge_files files = { .count = 0 };
 
+    TRY_PLAIN(recipe_files(m, &files));
     TRY_PLAIN(add_tensors(w, recipe_tensors(m), context));
-    if (recipe_config(m) != NULL) {
-        config = json_pretty(recipe_config(m));
-        TRY_PLAIN(st_writer_add_file(w, "config.json", config, strlen(config)));
-    }
-    for (size_t i = 0; directory != NULL && i < COUNT_OF(companions); i++)
-        TRY_PLAIN(add_companion(w, directory, companions[i]));
-    return SUCCESS;
+    return model_files_beside(w, &files);
 }

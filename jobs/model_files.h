@@ -11,4 +11,8 @@ MUST_CHECK struct status model_files_add(struct st_writer *w,
                                          const struct recipe_model *m,
                                          struct job_context *context);
 
+/* Without the tensors. */
+MUST_CHECK struct status model_files_beside(struct st_writer *w,
+                                            const struct merge_files *files);
+
 #endif

@@ -3,37 +3,49 @@
 #include <string.h>
 
 extern const struct job_kind job_merge;
+extern const struct job_kind job_merge_count;
+extern const struct job_kind job_merge_settle;
+extern const struct job_kind job_soup;
 extern const struct job_kind job_train;
 extern const struct job_kind job_evaluate_perplexity;
 extern const struct job_kind job_evaluate_accuracy;
 extern const struct job_kind job_evaluate_footprint;
 extern const struct job_kind job_evaluate_command;
 extern const struct job_kind job_evaluate_noop;
+extern const struct job_kind job_evaluate_verify;
 extern const struct job_kind job_export;
 
 /* In the order in which `sinter` lists them. */
 const struct job_kind *const job_kinds[] = {
     &job_merge,
+    &job_soup,
     &job_train,
     &job_evaluate_perplexity,
     &job_evaluate_accuracy,
     &job_evaluate_footprint,
     &job_evaluate_command,
     &job_evaluate_noop,
+    &job_evaluate_verify,
     &job_export,
+    &job_merge_count,
+    &job_merge_settle,
     NULL,
 };
 
 /* Addresses of the same rows, as the compiler of sweeps wants them. */
 static const struct catalog_kind *const catalog_kinds[] = {
     &job_merge.catalog,
+    &job_soup.catalog,
     &job_train.catalog,
     &job_evaluate_perplexity.catalog,
     &job_evaluate_accuracy.catalog,
     &job_evaluate_footprint.catalog,
     &job_evaluate_command.catalog,
     &job_evaluate_noop.catalog,
+    &job_evaluate_verify.catalog,
     &job_export.catalog,
+    &job_merge_count.catalog,
+    &job_merge_settle.catalog,
     NULL,
 };
 _Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),

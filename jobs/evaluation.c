@@ -1,0 +1,179 @@
+#include "jobs/evaluation.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "jobs/model_input.h"
+
+enum { BATCH_ROWS = 2048 }; /* tokens sent through at once, if they fit */
+
+void evaluation_release(struct evaluation *e)
+{
+    data_release(&e->data);
+    batch_release(&e->batch);
+    pass_free(e->pass);
+}
+
+static struct status prepare(struct evaluation *e, const json_t *data,
+                             size_t window)
+{
+    struct pass_room room = { .gradients = false };
+
+    TRY_PLAIN(data_open(data, window, e->context, &e->data));
+    if (e->data.items == 0)
+        return FAIL(STATUS_INVALID,
+                    "data without end cannot be measured; give it `items`");
+    e->items = e->data.items;
+    room.longest = e->data.window;
+    room.rows = room.longest < BATCH_ROWS ? BATCH_ROWS : room.longest;
+    TRY_PLAIN(model_input_fits(pass_bytes(&e->model->config, &room),
+                               "evaluation of the model", e->context));
+    TRY_PLAIN(pass_new(e->model, &room, &e->pass));
+    batch_init(&e->batch, room.rows, room.rows);
+    return SUCCESS;
+}
+
+struct status evaluation_open(const struct model *model, const json_t *data,
+                              size_t window, struct job_context *context,
+                              struct evaluation *ret_evaluation)
+{
+    struct evaluation e = { .context = context, .model = model };
+    struct status st = prepare(&e, data, window);
+
+    if (status_failed(&st))
+        evaluation_release(&e);
+    else
+        *ret_evaluation = e;
+    return st;
+}
+
+/* The next items through the model; false: there are none left. */
+static struct status advance(struct evaluation *e, bool *ret_more)
+{
+    struct pass_batch view;
+    double loss;
+    bool added = true;
+
+    if (e->context->cancelled(e->context->self))
+        return FAIL(STATUS_CANCELLED, "cancelled at item %llu",
+                    (unsigned long long)e->next + 1);
+    e->context->progress(e->context->self, e->next, e->items, "item");
+    *ret_more = e->next < e->items;
+    if (!*ret_more)
+        return SUCCESS;
+    batch_clear(&e->batch);
+    while (added && e->next < e->items) {
+        TRY_PLAIN(data_add(&e->data, e->next, &e->batch, &added));
+        e->next += added;
+    }
+    view = batch_view(&e->batch);
+    TRY_PLAIN(pass_forward(e->pass, &view, &loss));
+    if (!isfinite(loss))
+        return FAIL(STATUS_FAILED,
+                    "the loss is %g at item %llu: the model's numbers "
+                    "overflow",
+                    loss, (unsigned long long)e->next);
+    return SUCCESS;
+}
+
+static void add_losses(struct evaluation *e)
+{
+    const float *losses = pass_losses(e->pass);
+
+    for (size_t t = 0; t < e->batch.rows; t++) {
+        if (e->batch.labels[t] == OP_NO_LABEL)
+            continue;
+        e->loss += (double)losses[t];
+        e->tokens++;
+    }
+}
+
+struct status evaluation_losses(struct evaluation *e)
+{
+    bool more = true;
+
+    for (;;) {
+        TRY_PLAIN(advance(e, &more));
+        if (!more)
+            return SUCCESS;
+        add_losses(e);
+    }
+}
+
+double evaluation_mean_loss(const struct evaluation *e)
+{
+    return e->tokens == 0 ? 0.0 : e->loss / (double)e->tokens;
+}
+
+/* Whether no logit of the row is larger than the label's; of equal ones the
+ * first is chosen. */
+static bool is_chosen(const float *logits, size_t vocab, int32_t label)
+{
+    float at = logits[label];
+
+    for (size_t i = 0; i < (size_t)label; i++)
+        if (logits[i] >= at)
+            return false;
+    for (size_t i = (size_t)label + 1; i < vocab; i++)
+        if (logits[i] > at)
+            return false;
+    return true;
+}
+
+/* Greedy decoding gives the answer exactly if each of its tokens is chosen
+ * behind the right ones before it; so one pass over question and answer tells.
+ */
+static bool is_right(const struct evaluation *e, size_t segment)
+{
+    size_t vocab = e->model->config.vocab;
+    const float *logits = pass_logits(e->pass);
+
+    for (size_t t = e->batch.starts[segment]; t < e->batch.starts[segment + 1];
+         t++)
+        if (e->batch.labels[t] != OP_NO_LABEL &&
+            !is_chosen(logits + t * vocab, vocab, e->batch.labels[t]))
+            return false;
+    return true;
+}
+
+static struct status score(struct evaluation *e, char *ret_digits,
+                           uint64_t *ret_right)
+{
+    uint64_t done = 0;
+    bool more = true;
+
+    for (;;) {
+        TRY_PLAIN(advance(e, &more));
+        if (!more)
+            return SUCCESS;
+        add_losses(e);
+        for (size_t i = 0; i < e->batch.segments; i++) {
+            bool right = is_right(e, i);
+
+            ret_digits[done++] = right ? '1' : '0';
+            *ret_right += right;
+        }
+    }
+}
+
+struct status evaluation_answers(struct evaluation *e, uint64_t limit,
+                                 char **ret_digits, uint64_t *ret_right)
+{
+    char *digits;
+    struct status st;
+
+    if (!e->data.tasks)
+        return FAIL(STATUS_INVALID,
+                    "a text has no answers that could be right");
+    e->data.answers = true;
+    e->items = limit > 0 && limit < e->items ? limit : e->items;
+    digits = xcalloc((size_t)e->items + 1, 1);
+    *ret_right = 0;
+    st = score(e, digits, ret_right);
+    if (status_failed(&st))
+        free(digits);
+    else
+        *ret_digits = digits;
+    return st;
+}
