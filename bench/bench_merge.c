@@ -1,10 +1,12 @@
 /* bench_merge.c -- bytes of input a merge takes per second, four tasks and a
- * base of 50 million float32 each, against a triad of the same run.
+ * base of 50 million elements each, against a triad of the same run.
  *
- *     merge [MILLIONS [METHOD]]
+ *     merge [MILLIONS [METHOD[/VARIANT]]]
  *
  * Inputs are in memory and the output is written again and again, as in a
- * slot. The input of a method with a base counts five models, else four. */
+ * slot. The input of a method with a base counts that, too. Of each method
+ * float32 with one thread and two, bfloat16 against the elements that float32
+ * takes in the same time; then what many points cost against one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,25 +17,31 @@
 #include "common/philox.h"
 #include "jobs/merge/merge_run.h"
 
-enum { TASKS = 4, TENSORS = 16, RUNS = 3, ALIGN = 64 };
+enum { TASKS = 4, MODELS = 1 + TASKS, TENSORS = 16, RUNS = 3, ALIGN = 64 };
+enum { POINT_MILLIONS = 6 }; /* elements of a run of many points, at most */
 
-struct inputs {
-    uint64_t floats; /* of one model */
+/* The base and the tasks, of one dtype. */
+struct models {
+    uint64_t elements; /* of one model */
+    enum dtype dtype;
     char names[TENSORS][16];
-    struct tensor items[1 + TASKS][TENSORS];
-    struct tensor_set sets[1 + TASKS];
-    struct merge_inputs inputs;
+    struct tensor items[MODELS][TENSORS];
+    struct tensor_set sets[MODELS];
+};
+
+/* One point's output. */
+struct output {
     void *targets[TENSORS];
 };
 
-static float *new_floats(uint64_t count)
+static void *new_row(uint64_t size)
 {
-    float *x =
-        aligned_alloc(ALIGN, (count * sizeof *x + ALIGN) / ALIGN * ALIGN);
+    void *row = aligned_alloc(ALIGN, (size + ALIGN) / ALIGN * ALIGN);
 
-    if (x == NULL)
+    if (row == NULL)
         abort();
-    return x;
+    memset(row, 0, size); /* its pages exist before the clock runs */
+    return row;
 }
 
 /* Deltas about as long-tailed as those of fine-tunes; quick, not normal. */
@@ -50,52 +58,133 @@ static void fill(float *x, const float *base, uint64_t count, uint32_t seed)
     }
 }
 
-static void inputs_init(struct inputs *in, uint64_t floats)
+static const void *new_tensor(const float *x, uint64_t count, enum dtype dtype)
 {
-    uint64_t each = floats / TENSORS;
+    void *row = new_row(count * dtype_size(dtype));
 
-    in->floats = each * TENSORS;
-    for (size_t m = 0; m < 1 + TASKS; m++) {
-        for (size_t t = 0; t < TENSORS; t++) {
-            float *x = new_floats(each);
+    dtype_from_f32(dtype, x, row, count);
+    return row;
+}
 
-            fill(x, m == 0 ? NULL : in->items[0][t].data, each,
-                 (uint32_t)(m * TENSORS + t));
-            (void)snprintf(in->names[t], sizeof in->names[t], "layers.%02zu.w",
-                           t);
-            in->items[m][t] = (struct tensor){ .name = in->names[t],
-                                               .dtype = DTYPE_F32,
-                                               .rank = 1,
-                                               .shape = { each },
-                                               .count = each,
-                                               .data = x };
-        }
-        in->sets[m] = (struct tensor_set){ TENSORS, in->items[m] };
-    }
-    in->inputs.base = &in->sets[0];
-    for (size_t m = 0; m < TASKS; m++)
-        in->inputs.tasks[m] = &in->sets[1 + m];
+static void models_init(struct models *m, uint64_t elements, enum dtype dtype)
+{
+    uint64_t each = elements / TENSORS;
+    float *base = new_row(each * sizeof *base);
+    float *x = new_row(each * sizeof *x);
+
+    m->elements = each * TENSORS;
+    m->dtype = dtype;
     for (size_t t = 0; t < TENSORS; t++) {
-        in->targets[t] = new_floats(each);
-        memset(in->targets[t], 0, each * sizeof(float));
+        (void)snprintf(m->names[t], sizeof m->names[t], "layers.%02zu.w", t);
+        fill(base, NULL, each, (uint32_t)t);
+        for (size_t i = 0; i < MODELS; i++) {
+            if (i > 0)
+                fill(x, base, each, (uint32_t)(i * TENSORS + t));
+            m->items[i][t] =
+                (struct tensor){ .name = m->names[t],
+                                 .dtype = dtype,
+                                 .rank = 2,
+                                 .shape = { each / 1000, 1000 },
+                                 .count = each,
+                                 .data = new_tensor(i > 0 ? x : base, each,
+                                                    dtype) };
+        }
+    }
+    for (size_t i = 0; i < MODELS; i++)
+        m->sets[i] = (struct tensor_set){ TENSORS, m->items[i] };
+    free(base);
+    free(x);
+}
+
+static void models_release(struct models *m)
+{
+    for (size_t i = 0; i < MODELS; i++) {
+        for (size_t t = 0; t < TENSORS; t++)
+            free((void *)(uintptr_t)m->items[i][t].data);
     }
 }
 
-static json_t *config_of(const struct merge_method *method, const char *rule)
+static void output_init(struct output *o, const struct models *m)
 {
-    json_t *parameters = json_pack("{s:s}", "rescale_rule", rule);
-    json_t *config = json_pack(
-        "{s:s, s:s, s:o, s:[{s:s}, {s:s}, {s:s}, {s:s}]}", "merge_method",
-        method->name, "base_model", "base", "parameters", parameters, "models",
-        "model", "a", "model", "b", "model", "c", "model", "d");
+    for (size_t t = 0; t < TENSORS; t++)
+        o->targets[t] = new_row(tensor_bytes(&m->items[0][t]));
+}
 
-    if (method->variant != NULL)
-        (void)json_object_set_new(config, "variant",
-                                  json_string(method->variant));
+static void output_release(struct output *o)
+{
+    for (size_t t = 0; t < TENSORS; t++)
+        free(o->targets[t]);
+}
+
+/* The least that a method takes, or as many as there are. */
+static size_t tasks_of(const struct merge_method *method)
+{
+    return method->most_models != 0 && method->most_models < TASKS
+               ? method->most_models
+               : TASKS;
+}
+
+static bool has_base(const struct merge_method *method)
+{
+    return method->base || method->base_is_model;
+}
+
+static void set_inputs(struct merge_inputs *in, const struct models *m,
+                       const struct merge_method *method)
+{
+    size_t first = method->base_is_model ? 0 : 1;
+
+    *in =
+        (struct merge_inputs){ .base = has_base(method) ? &m->sets[0] : NULL };
+    for (size_t i = 0; i < tasks_of(method); i++)
+        in->tasks[i] = &m->sets[first + i];
+}
+
+/* A point of a bench: numbers by their names in the file. */
+struct point {
+    const char *name;
+    double value;
+    double lambda;
+};
+
+static void set_numbers(json_t *parameters, const struct merge_method *method,
+                        const struct point *point)
+{
     if (merge_method_use(method, MERGE_WEIGHT) != NULL)
         (void)json_object_set_new(parameters, "weight", json_real(0.7));
     if (merge_method_use(method, MERGE_DENSITY) != NULL)
         (void)json_object_set_new(parameters, "density", json_real(0.2));
+    if (merge_method_use(method, MERGE_T) != NULL)
+        (void)json_object_set_new(parameters, "t", json_real(0.3));
+    if (point == NULL)
+        return;
+    (void)json_object_set_new(parameters, point->name, json_real(point->value));
+    (void)json_object_set_new(parameters, "lambda", json_real(point->lambda));
+}
+
+static json_t *config_of(const struct merge_method *method, const char *rule,
+                         const char *dtype, const struct point *point)
+{
+    static const char *const names[] = { "base", "a", "b", "c", "d" };
+    size_t first = method->base_is_model ? 0 : 1;
+    json_t *parameters = json_object();
+    json_t *models = json_array();
+    json_t *config =
+        json_pack("{s:s, s:s, s:o, s:o}", "merge_method", method->name, "dtype",
+                  dtype, "parameters", parameters, "models", models);
+
+    for (size_t i = 0; i < tasks_of(method); i++)
+        (void)json_array_append_new(
+            models, json_pack("{s:s}", "model", names[first + i]));
+    if (has_base(method))
+        (void)json_object_set_new(config, "base_model", json_string("base"));
+    if (method->variant != NULL)
+        (void)json_object_set_new(config, "variant",
+                                  json_string(method->variant));
+    if (rule != NULL)
+        (void)json_object_set_new(parameters, "rescale_rule",
+                                  json_string(rule));
+    set_numbers(parameters, method, point);
     return config;
 }
 
@@ -107,64 +196,194 @@ static void check(struct status s)
     exit(1);
 }
 
-static double seconds_of(struct inputs *in, const struct merge_config *config,
-                         uint64_t threads)
+/* Seconds of a run, the median of several. */
+static double seconds_of(const struct models *models,
+                         const struct merge_config *configs, size_t points,
+                         const struct output *outputs, uint64_t threads)
 {
     const struct merge_runtime runtime = { .threads = threads };
+    void *const *targets[MERGE_POINTS];
     double seconds[RUNS];
+    struct merge_inputs inputs;
     struct merge *m;
 
-    check(merge_new(config, &in->inputs, &m));
+    for (size_t p = 0; p < points; p++)
+        targets[p] = outputs[p].targets;
+    set_inputs(&inputs, models, configs->method);
+    check(merge_new(configs, points, &inputs, &m));
     for (size_t run = 0; run < RUNS; run++) {
         int64_t begin = clock_now();
 
-        check(merge_run(m, &runtime, in->targets));
+        check(merge_run(m, &runtime, targets));
         seconds[run] = (double)(clock_now() - begin) / (double)NS_PER_S;
     }
     merge_free(m);
     return bench_quantile(seconds, RUNS, 0.5);
 }
 
-static void bench_method(struct inputs *in, const struct merge_method *method,
-                         const char *rule, uint64_t threads, double triad)
+/* Seconds of one point with the usual numbers. */
+static double seconds_of_one(const struct models *models,
+                             const struct merge_method *method,
+                             const char *rule, uint64_t threads)
 {
-    json_t *json = config_of(method, rule);
-    size_t models = method->base ? 1 + TASKS : TASKS;
-    double bytes = (double)(in->floats * sizeof(float) * models);
+    const char *dtype = models->dtype == DTYPE_F32 ? "float32" : "bfloat16";
+    json_t *json = config_of(method, rule, dtype, NULL);
     struct merge_config config;
-    char name[96];
-    double rate;
+    struct output output;
+    double seconds;
 
+    output_init(&output, models);
     check(merge_config_read(json, &config));
-    (void)snprintf(name, sizeof name, "merge.%s%s%s%s%s.threads%d",
-                   method->name, method->variant != NULL ? "." : "",
-                   method->variant != NULL ? method->variant : "",
-                   method->draws ? "." : "", method->draws ? rule : "",
-                   (int)threads);
-    rate = bytes / seconds_of(in, &config, threads) / 1e9;
-    bench_print(name, rate, "GB/s", rate / triad, "triad");
+    seconds = seconds_of(models, &config, 1, &output, threads);
+    output_release(&output);
     json_decref(json);
+    return seconds;
+}
+
+static void name_of(const struct merge_method *method, const char *rule,
+                    const char *more, char *text, size_t size)
+{
+    (void)snprintf(text, size, "merge.%s%s%s%s%s.%s", method->name,
+                   method->variant != NULL ? "." : "",
+                   method->variant != NULL ? method->variant : "",
+                   rule != NULL ? "." : "", rule != NULL ? rule : "", more);
+}
+
+static void bench_method(const struct models *f32, const struct models *bf16,
+                         const struct merge_method *method, const char *rule,
+                         const double *triads)
+{
+    size_t inputs = tasks_of(method) + (method->base ? 1 : 0);
+    double bytes = (double)(f32->elements * inputs * sizeof(float));
+    double one = 0.0;
+    double half;
+    char name[96];
+
+    for (uint64_t threads = 1; threads <= 2; threads++) {
+        double seconds = seconds_of_one(f32, method, rule, threads);
+        double rate = bytes / seconds / 1e9;
+
+        one = threads == 1 ? seconds : one;
+        name_of(method, rule, threads == 1 ? "threads1" : "threads2", name,
+                sizeof name);
+        bench_print(name, rate, "GB/s", rate / triads[threads - 1],
+                    threads == 1 ? "triad.threads1" : "triad.threads2");
+    }
+    half = seconds_of_one(bf16, method, rule, 1);
+    name_of(method, rule, "bf16", name, sizeof name);
+    bench_print(name, bytes / 2.0 / half / 1e9, "GB/s", one / half,
+                "elements a second of threads1");
+}
+
+/* `count` values of a parameter by four lambdas, in one run. */
+struct fan {
+    const char *method, *variant, *parameter;
+    size_t count;
+    double values[8];
+};
+
+static const struct fan fans[] = {
+    { "task_arithmetic", NULL, "weight", 1, { 0.7 } },
+    { "dare_linear",
+      NULL,
+      "density",
+      8,
+      { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.9 } },
+    { "ties", "mergekit", "density", 3, { 0.1, 0.2, 0.3 } },
+    { "ties", "original", "density", 3, { 0.1, 0.2, 0.3 } },
+    { "pcb", "nlp", "ratio", 3, { 0.05, 0.1, 0.2 } },
+};
+
+static void bench_fan(const struct models *models, const struct fan *fan)
+{
+    enum { LAMBDAS = 4 };
+    const struct merge_method *method =
+        merge_method_find(fan->method, fan->variant);
+    size_t points = fan->count * LAMBDAS;
+    json_t *json[MERGE_POINTS];
+    struct merge_config configs[MERGE_POINTS];
+    struct output outputs[MERGE_POINTS];
+    double one, all;
+    char more[32];
+    char name[96];
+
+    for (size_t p = 0; p < points; p++) {
+        const struct point point = { fan->parameter, fan->values[p / LAMBDAS],
+                                     0.5 + 0.25 * (double)(p % LAMBDAS) };
+
+        json[p] = config_of(method, NULL, "float32", &point);
+        check(merge_config_read(json[p], &configs[p]));
+        output_init(&outputs[p], models);
+    }
+    one = seconds_of(models, configs, 1, outputs, 1);
+    all = seconds_of(models, configs, points, outputs, 1);
+    (void)snprintf(more, sizeof more, "points%zu", points);
+    name_of(method, NULL, more, name, sizeof name);
+    bench_print(name, all, "s", all / one, "one point");
+    for (size_t p = 0; p < points; p++) {
+        output_release(&outputs[p]);
+        json_decref(json[p]);
+    }
+}
+
+/* "ties" or "ties/original"; NULL: any. */
+static bool is_asked(const char *name, const char *variant, const char *asked)
+{
+    size_t length = strlen(name);
+
+    if (asked == NULL)
+        return true;
+    if (strncmp(asked, name, length) != 0)
+        return false;
+    return asked[length] == '\0' || (asked[length] == '/' && variant != NULL &&
+                                     strcmp(asked + length + 1, variant) == 0);
+}
+
+static void bench_rows(uint64_t elements, const char *asked,
+                       const double *triads)
+{
+    static struct models f32, bf16;
+
+    models_init(&f32, elements, DTYPE_F32);
+    models_init(&bf16, elements, DTYPE_BF16);
+    for (const struct merge_method *m = merge_methods; m->name != NULL; m++) {
+        if (!is_asked(m->name, m->variant, asked))
+            continue;
+        bench_method(&f32, &bf16, m, m->rescales ? "paper" : NULL, triads);
+        if (m->l1)
+            bench_method(&f32, &bf16, m, "l1", triads);
+    }
+    models_release(&f32);
+    models_release(&bf16);
+}
+
+static void bench_fans(uint64_t elements, const char *asked)
+{
+    static struct models models;
+    const uint64_t most = POINT_MILLIONS * UINT64_C(1000000);
+
+    models_init(&models, elements < most ? elements : most, DTYPE_F32);
+    for (size_t i = 0; i < COUNT_OF(fans); i++) {
+        if (is_asked(fans[i].method, fans[i].variant, asked))
+            bench_fan(&models, &fans[i]);
+    }
+    models_release(&models);
 }
 
 int main(int argc, char **argv)
 {
-    static struct inputs in;
     double millions = argc > 1 ? strtod(argv[1], NULL) : 50.0;
+    uint64_t elements = (uint64_t)(millions * 1e6) / 16000 * 16000;
+    const char *asked = argc > 2 ? argv[2] : NULL;
+    double triads[2];
 
-    inputs_init(&in, (uint64_t)(millions * 1e6));
-    for (uint64_t threads = 1; threads <= 2; threads++) {
-        double triad = triad_bytes_per_second(TRIAD_FLOATS, (int)threads) / 1e9;
-
-        bench_print(threads == 1 ? "triad.threads1" : "triad.threads2", triad,
-                    "GB/s", 1.0, "triad");
-        for (const struct merge_method *m = merge_methods; m->name != NULL;
-             m++) {
-            if (argc > 2 && strcmp(argv[2], m->name) != 0)
-                continue;
-            bench_method(&in, m, "paper", threads, triad);
-            if (m->draws && m->survey == NULL)
-                bench_method(&in, m, "l1", threads, triad);
-        }
+    for (int threads = 1; threads <= 2; threads++) {
+        triads[threads - 1] =
+            triad_bytes_per_second(TRIAD_FLOATS, threads) / 1e9;
+        bench_print(threads == 1 ? "triad.threads1" : "triad.threads2",
+                    triads[threads - 1], "GB/s", 1.0, "triad");
     }
+    bench_rows(elements, asked, triads);
+    bench_fans(elements, asked);
     return 0;
 }

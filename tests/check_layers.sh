@@ -10,6 +10,7 @@ fault=0
 layers='
 common       common
 tensor       common tensor
+sources      common tensor sources
 model        common tensor model
 sweep        common sweep
 jobs         common tensor model sweep jobs
@@ -17,10 +18,10 @@ client       common client
 broker/core  common sweep broker/core
 broker       common sweep broker/core broker
 worker/core  common worker/core
-worker       common tensor model jobs worker/core worker
-cli          common tensor sweep jobs client cli
+worker       common tensor sources model jobs worker/core worker
+cli          common tensor sources sweep jobs client cli
 bench        common tensor model sweep jobs client bench
-tests        common tensor model sweep jobs client broker/core broker worker/core worker cli bench tests support
+tests        common tensor sources model sweep jobs client broker/core broker worker/core worker cli bench tests support
 '
 
 # HEADER: the files that may include it. A '*' is any part of a path.
@@ -37,6 +38,7 @@ yaml.h          sweep/yaml.c
 sqlite3.h       broker/store_sqlite.c
 hiredis/*       broker/store_redis.c
 microhttpd.h    broker/http.c
+cairo*          cli/picture.c
 cmocka.h        tests/support/test.h
 '
 
@@ -128,6 +130,6 @@ while IFS=: read -r file line; do
     esac
     count=$((count + 1))
 done < <(grep -rE --include='*.[ch]' '^ *# *include *["<]' \
-    common tensor model sweep jobs client broker worker cli bench tests)
+    common tensor sources model sweep jobs client broker worker cli bench tests)
 echo "$count includes"
 [ $count -gt 0 ] && exit $fault

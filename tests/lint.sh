@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 build=${1:?usage: tests/lint.sh BUILD-DIRECTORY}
 
 git ls-files -z 'common/*.c' 'tensor/*.c' 'model/*.c' 'sweep/*.c' 'jobs/*.c' \
-    'broker/*.c' 'worker/*.c' 'client/*.c' 'cli/*.c' |
+    'broker/*.c' 'sources/*.c' 'worker/*.c' 'client/*.c' 'cli/*.c' |
     xargs -0 -P 2 -n 8 clang-tidy -p "$build" --quiet 2>/dev/null
 # cppcheck 2.10 cannot read vector expressions: merge_kernel.c is left out.
 cppcheck --project="$build/compile_commands.json" -j 2 --quiet \
