@@ -6,8 +6,8 @@
 #include "support/test.h"
 
 #include "common/file.h"
-#include "common/memory.h"
 #include "common/machine.h"
+#include "common/memory.h"
 
 static char root[] = "/tmp/sinter-test-XXXXXX";
 
