@@ -137,18 +137,19 @@ void source_unpin(struct source_pin *pin)
 
 const char *source_pins_add(struct source_pins *pins, struct source_pin *pin)
 {
-    pins->items =
-        xrealloc(pins->items, (pins->count + 1) * sizeof *pins->items);
-    pins->items[pins->count++] = pin;
+    pin->next = pins->first;
+    pins->first = pin;
     return source_path(pin);
 }
 
 void source_pins_release(struct source_pins *pins)
 {
-    for (size_t i = 0; i < pins->count; i++)
-        source_unpin(pins->items[i]);
-    free(pins->items);
-    *pins = (struct source_pins){ .count = 0 };
+    while (pins->first != NULL) {
+        struct source_pin *pin = pins->first;
+
+        pins->first = pin->next;
+        source_unpin(pin);
+    }
 }
 
 void source_close_entry(struct cache_entry **entry)

@@ -83,8 +83,7 @@ void source_unpin(struct source_pin *pin); /* NULL is fine */
 
 /* Held together until a job or a command ends. All zero: none. */
 struct source_pins {
-    struct source_pin **items;
-    size_t count;
+    struct source_pin *first;
 };
 
 /* Takes the pin; gives its path. */

@@ -23,6 +23,7 @@ struct source_store {
 };
 
 struct source_pin {
+    struct source_pin *next; /* held together */
     char *path;
     struct cache_entry *entry; /* NULL: used in place */
 };

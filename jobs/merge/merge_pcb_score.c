@@ -197,21 +197,22 @@ static void copy_rest(struct rest *r, size_t models, const float *delta,
         memcpy(r->delta[i], delta + i * stride, count * sizeof(float));
 }
 
-static void score_with_crowd(struct field *f, bool signs, size_t count)
+static void score_with_crowd(const struct field *f, bool signs, size_t count)
 {
     void (*score)(const struct field *, size_t) =
         signs ? score_signed : score_deltas;
     size_t whole = count - count % GROUP;
+    struct field part = *f;
     struct rest rest;
 
     score(f, whole);
     if (whole == count)
         return;
     copy_rest(&rest, f->models, f->delta + whole, f->stride, count - whole);
-    f->delta = rest.delta[0];
-    f->stride = GROUP;
-    f->scores += whole;
-    score(f, GROUP);
+    part.delta = rest.delta[0];
+    part.stride = GROUP;
+    part.scores += whole;
+    score(&part, GROUP);
 }
 
 /* ---- each against each ------------------------------------------------- */
