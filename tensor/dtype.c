@@ -245,10 +245,10 @@ void dtype_from_f32(enum dtype to, const float *source, void *target,
 ISA_CLONES
 static bool any16(const struct loose16 *x, size_t count, uint16_t exponent)
 {
-    uint32_t found = 0;
+    uint16_t found = 0; /* no wider than what is compared */
 
     for (size_t i = 0; i < count; i++)
-        found |= (x[i].bits & exponent) == exponent;
+        found = (uint16_t)(found | ((x[i].bits & exponent) == exponent));
     return found != 0;
 }
 

@@ -24,19 +24,6 @@ static void report(struct merge_worker *w, struct merge_fault fault)
         ;
 }
 
-/* Of a float64 input also what float32 cannot hold. Chunks that are seen for
- * the first time are one range. */
-static void inspect(struct merge_worker *w, size_t tensor, size_t model,
-                    const float *row)
-{
-    const struct merge_chunk *chunk = &w->chunk;
-    size_t at = dtype_find_not_finite(DTYPE_F32, row, chunk->count);
-
-    if (at < chunk->count)
-        report(w,
-               (struct merge_fault){ true, tensor, model, chunk->first + at });
-}
-
 /* ---- views ------------------------------------------------------------- */
 
 static const char *element_of(const struct tensor *t, uint64_t element)
@@ -132,6 +119,26 @@ static const float *widen(const struct load *l, const struct merge_view *view,
     return row;
 }
 
+/* Of a float64 input also what float32 cannot hold. Chunks that are seen for
+ * the first time are one range. Elements of two bytes are looked at where they
+ * lie: that is half as much. */
+static void inspect(const struct load *l, const struct merge_view *view,
+                    size_t model, const float *row)
+{
+    struct merge_worker *w = l->worker;
+    const struct tensor *t = view->tensor;
+    uint64_t first = w->chunk.first;
+    size_t count = w->chunk.count;
+    size_t at;
+
+    if (view->rows == NULL && dtype_size(t->dtype) < sizeof *row)
+        at = dtype_find_not_finite(t->dtype, element_of(t, first), count);
+    else
+        at = dtype_find_not_finite(DTYPE_F32, row, count);
+    if (at < count)
+        report(w, (struct merge_fault){ true, l->tensor, model, first + at });
+}
+
 /* ---- draws ------------------------------------------------------------- */
 
 /* Whether nothing of model i drops at any point. */
@@ -192,12 +199,12 @@ void merge_load(struct merge_worker *w, size_t tensor,
     chunk->rule = w->work->plan->inputs->draw_rule;
     chunk->base = w->work->base ? widen(&l, &entry->base, w->base) : NULL;
     if (chunk->base != NULL && fresh)
-        inspect(w, tensor, 0, chunk->base);
+        inspect(&l, &entry->base, 0, chunk->base);
     for (size_t i = 0; i < entry->models; i++) {
         draw(&l, entry, i);
         chunk->task[i] = widen(&l, &entry->tasks[i], w->task[i]);
         if (fresh)
-            inspect(w, tensor, i + 1, chunk->task[i]);
+            inspect(&l, &entry->tasks[i], i + 1, chunk->task[i]);
     }
 }
 

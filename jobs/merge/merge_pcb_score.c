@@ -408,6 +408,7 @@ INLINE void finish(const doubles *sum, const doubles *shares, const float *base,
     EACH(v)
     {
         /* Shares are not negative: their bits are of the same order. */
+        /* cppcheck-suppress shiftTooManyBitsSigned */
         truths below = ((truths)shares[v] - (truths)least) >> 63;
         doubles share =
             (doubles)(((truths)shares[v] & ~below) | ((truths)least & below));
