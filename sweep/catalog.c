@@ -19,3 +19,14 @@ const struct catalog_kind *catalog_find_written(const struct catalog *c,
 
     return kind != NULL && kind->example != NULL ? kind : NULL;
 }
+
+const struct catalog_kind *catalog_find_body(const struct catalog *c,
+                                             const char *name)
+{
+    const struct catalog_kind *kind = catalog_find_written(c, name);
+
+    return kind != NULL && kind->sort != STAGE_VALUE &&
+                   strchr(name, '.') == NULL
+               ? kind
+               : NULL;
+}

@@ -110,5 +110,9 @@ const struct catalog_kind *catalog_find(const struct catalog *c,
 /* The same, of kinds that a file may name. */
 const struct catalog_kind *catalog_find_written(const struct catalog *c,
                                                 const char *name);
+/* The same, of those whose name is the key of a body: evaluators have a
+ * section of their own. */
+const struct catalog_kind *catalog_find_body(const struct catalog *c,
+                                             const char *name);
 
 #endif

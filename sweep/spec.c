@@ -135,15 +135,12 @@ static bool is_top_key(const struct spec *s, const char *name)
         "objective", "strategy", "limits",      "retries",    "resources",
         "outputs",
     };
-    const struct catalog_kind *kind = catalog_find_written(s->catalog, name);
-
     for (size_t i = 0; i < COUNT_OF(plain); i++) {
         if (strcmp(plain[i], name) == 0)
             return true;
     }
     return strncmp(name, "x-", 2) == 0 ||
-           (kind != NULL && kind->sort != STAGE_VALUE &&
-            strchr(name, '.') == NULL);
+           catalog_find_body(s->catalog, name) != NULL;
 }
 
 static void check_top_keys(struct spec *s)

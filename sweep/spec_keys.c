@@ -275,8 +275,7 @@ static const char **top_words(const struct spec *s)
     for (size_t i = 0; i < kinds; i++) {
         const char *name = s->catalog->kinds[i]->name;
 
-        if (catalog_find_written(s->catalog, name) != NULL &&
-            strchr(name, '.') == NULL)
+        if (catalog_find_body(s->catalog, name) != NULL)
             words[n++] = name;
     }
     return words;

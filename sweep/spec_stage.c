@@ -414,18 +414,6 @@ json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
 
 /* ---- stages ----------------------------------------------------------- */
 
-/* A kind that may be a body: evaluators have a section of their own. */
-static const struct catalog_kind *body_kind(const struct spec *s,
-                                            const char *name)
-{
-    const struct catalog_kind *kind = catalog_find_written(s->catalog, name);
-
-    return kind != NULL && kind->sort != STAGE_VALUE &&
-                   strchr(name, '.') == NULL
-               ? kind
-               : NULL;
-}
-
 static const char **body_names(const struct spec *s)
 {
     size_t count = 0;
@@ -438,7 +426,7 @@ static const char **body_names(const struct spec *s)
     for (size_t i = 0; s->catalog->kinds[i] != NULL; i++) {
         const char *name = s->catalog->kinds[i]->name;
 
-        if (body_kind(s, name) != NULL)
+        if (catalog_find_body(s->catalog, name) != NULL)
             names[count++] = name;
     }
     return names;
@@ -484,7 +472,7 @@ static void read_stage(struct spec *s, const struct yaml_pair *pair)
             "as in %.60s: {train: {...}}", pair->key->text);
         return;
     }
-    kind = body_kind(s, map->pairs[0].key->text);
+    kind = catalog_find_body(s->catalog, map->pairs[0].key->text);
     if (kind == NULL)
         unknown_kind(s, map->pairs[0].key);
     else
@@ -510,7 +498,8 @@ void spec_read_stages(struct spec *s)
 
     for (size_t i = 0; i < s->root->count; i++) {
         const struct yaml_pair *pair = &s->root->pairs[i];
-        const struct catalog_kind *kind = body_kind(s, pair->key->text);
+        const struct catalog_kind *kind =
+            catalog_find_body(s->catalog, pair->key->text);
 
         if (kind == NULL)
             continue;
