@@ -2,24 +2,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/companion.h"
 #include "common/file.h"
 #include "common/limits.h"
 #include "common/memory.h"
 #include "sources/source_internal.h"
-
-/* Beside the weights; a model may lack any of them. */
-static const char *const extra_files[] = {
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-};
 
 struct status source_have_file(struct http *http, struct cache_entry *e,
                                const char *url, const char *name,
@@ -108,8 +95,9 @@ struct status source_have_extras(struct cache_entry *e, const char *folder,
                                  const struct source_origin *o,
                                  const json_t *source)
 {
-    for (size_t i = 0; i < COUNT_OF(extra_files); i++)
-        TRY_PLAIN(have_optional(e, folder, o, source, extra_files[i]));
+    TRY_PLAIN(have_optional(e, folder, o, source, "config.json"));
+    for (size_t i = 0; companion_files[i] != NULL; i++)
+        TRY_PLAIN(have_optional(e, folder, o, source, companion_files[i]));
     return SUCCESS;
 }
 

@@ -5,24 +5,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/companion.h"
 #include "common/file.h"
 #include "common/limits.h"
 #include "common/memory.h"
 #include "jobs/merge/merge_match.h"
 #include "jobs/merge/merge_tokenizer.h"
-
-/* Of the files beside a model those that a merge keeps. */
-static const char *const companions[] = {
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-};
 
 static const char template_file[] = "chat_template.jinja";
 static const char settings_file[] = "tokenizer_config.json";
@@ -184,11 +172,11 @@ struct status merge_files_of_directory(const char *directory,
     config = xasprintf("%s/config.json", directory);
     if (file_exists(config))
         TRY_PLAIN(json_parse_file(config, LIMIT_CONFIG, &files.config));
-    for (size_t i = 0; i < COUNT_OF(companions); i++) {
-        char *path = xasprintf("%s/%s", directory, companions[i]);
+    for (size_t i = 0; companion_files[i] != NULL; i++) {
+        char *path = xasprintf("%s/%s", directory, companion_files[i]);
 
         if (file_exists(path))
-            file_of(&files, companions[i])->path = path;
+            file_of(&files, companion_files[i])->path = path;
         else
             free(path);
     }
