@@ -3,6 +3,7 @@
 #include "common/limits.h"
 #include "common/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -143,6 +144,24 @@ struct status file_remove_tree(const char *path)
         errno != ENOENT)
         return FAIL_ERRNO("remove", path);
     return SUCCESS;
+}
+
+void file_each(const char *directory,
+               void (*visit)(void *self, const char *path), void *self)
+{
+    DIR *d = opendir(directory);
+    const struct dirent *item;
+
+    if (d == NULL)
+        return;
+    while ((item = readdir(d)) != NULL) {
+        AUTO(free_pointer)
+        char *path = xasprintf("%s/%s", directory, item->d_name);
+
+        if (item->d_name[0] != '.')
+            visit(self, path);
+    }
+    (void)closedir(d);
 }
 
 struct status file_sync_directory(const char *path)

@@ -16,6 +16,10 @@ MUST_CHECK struct status file_write(const char *path, const void *data,
 MUST_CHECK struct status file_make_directories(const char *path);
 /* rm -r; an absent path is success. */
 MUST_CHECK struct status file_remove_tree(const char *path);
+/* Calls `visit` with the path of each thing in a directory whose name does not
+ * begin with a dot; an absent directory holds nothing. */
+void file_each(const char *directory,
+               void (*visit)(void *self, const char *path), void *self);
 /* fsync of a directory, so that a rename in it survives a power loss. */
 MUST_CHECK struct status file_sync_directory(const char *path);
 bool file_exists(const char *path);

@@ -1,6 +1,5 @@
 #include "worker/kept.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -82,14 +81,15 @@ void kept_close(struct kept *k, bool remove)
     free(k);
 }
 
-static void remove_if_left(const char *path, int64_t age)
+static void remove_if_left(void *self, const char *path)
 {
+    const int64_t *age = self;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat info;
 
     if (fd < 0)
         return;
-    if (fstat(fd, &info) == 0 && time(NULL) - info.st_mtim.tv_sec >= age &&
+    if (fstat(fd, &info) == 0 && time(NULL) - info.st_mtim.tv_sec >= *age &&
         flock(fd, LOCK_EX | LOCK_NB) == 0 && file_is_at(fd, path))
         remove_tree(path);
     (void)close(fd);
@@ -98,17 +98,6 @@ static void remove_if_left(const char *path, int64_t age)
 void kept_sweep(const char *cache, int64_t age)
 {
     AUTO(free_pointer) char *directory = xasprintf("%s/kept", cache);
-    DIR *d = opendir(directory);
-    const struct dirent *item;
 
-    if (d == NULL)
-        return;
-    while ((item = readdir(d)) != NULL) {
-        AUTO(free_pointer)
-        char *path = xasprintf("%s/%s", directory, item->d_name);
-
-        if (item->d_name[0] != '.')
-            remove_if_left(path, age);
-    }
-    (void)closedir(d);
+    file_each(directory, remove_if_left, &age);
 }

@@ -19,10 +19,11 @@ struct scratch {
 };
 
 /* Locked means alive. */
-static void remove_if_dead(const char *root)
+static void remove_if_dead(void *self, const char *root)
 {
     int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    (void)self;
     if (fd < 0)
         return;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
@@ -31,23 +32,6 @@ static void remove_if_dead(const char *root)
         (void)st; /* of another user: none of our business */
     }
     (void)close(fd);
-}
-
-static void sweep(const char *directory)
-{
-    DIR *d = opendir(directory);
-    const struct dirent *item;
-
-    if (d == NULL)
-        return;
-    while ((item = readdir(d)) != NULL) {
-        AUTO(free_pointer)
-        char *root = xasprintf("%s/%s", directory, item->d_name);
-
-        if (item->d_name[0] != '.')
-            remove_if_dead(root);
-    }
-    (void)closedir(d);
 }
 
 /* False: another process took it for a dead one's before it was locked. */
@@ -75,7 +59,7 @@ struct status scratch_new(const char *cache, struct scratch **ret_scratch)
     bool made = false;
 
     TRY(file_make_directories(directory), "scratch of the worker");
-    sweep(directory);
+    file_each(directory, remove_if_dead, NULL);
     s = xnew(struct scratch);
     s->lock = -1;
     while (!made && !status_failed(&st))

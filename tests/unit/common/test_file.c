@@ -1,6 +1,7 @@
 #include "support/test.h"
 
 #include "common/file.h"
+#include "common/limits.h"
 #include "common/memory.h"
 
 #include <errno.h>
@@ -97,6 +98,31 @@ static void test_directories_are_made_and_removed_to_any_depth(void **state)
     assert_ok(file_remove_tree(top));
 }
 
+static void note_path(void *self, const char *path)
+{
+    char *seen = self;
+
+    assert_int_equal(seen[0], '\0');
+    (void)snprintf(seen, LIMIT_PATH, "%s", path);
+}
+
+static void test_each_thing_of_a_directory_is_visited_but_hidden_ones(
+    void **state)
+{
+    AUTO(free_pointer) char *many = xasprintf("%s/many", folder);
+    AUTO(free_pointer) char *shown = xasprintf("%s/shown", many);
+    AUTO(free_pointer) char *hidden = xasprintf("%s/.hidden", many);
+    char seen[LIMIT_PATH] = "";
+
+    (void)state;
+    file_each(many, note_path, seen); /* is not there */
+    assert_string_equal(seen, "");
+    assert_ok(file_make_directories(shown));
+    assert_ok(file_write(hidden, "1", 1));
+    file_each(many, note_path, seen);
+    assert_string_equal(seen, shown);
+}
+
 static void test_errors_of_the_system_have_codes(void **state)
 {
     (void)state;
@@ -116,6 +142,8 @@ int main(void)
         cmocka_unit_test(test_trouble_is_said_with_the_path),
         cmocka_unit_test(test_a_failed_write_leaves_nothing_beside),
         cmocka_unit_test(test_directories_are_made_and_removed_to_any_depth),
+        cmocka_unit_test(
+            test_each_thing_of_a_directory_is_visited_but_hidden_ones),
         cmocka_unit_test(test_errors_of_the_system_have_codes),
     };
 
