@@ -126,11 +126,10 @@ same whole-ties out
 assert_exit 1 sinter merge ties.yaml -o out
 assert_contains err.txt "out exists; remove it or name another directory"
 mkdir taken.partial
-start lock flock taken.partial -c 'touch locked; sleep 600'
+start lock flock --no-fork taken.partial sh -c 'touch locked; exec sleep 600'
 wait_until 10 "the lock" test -e locked
 assert_exit 1 sinter merge ties.yaml -o taken
 assert_contains err.txt "taken is being written by another process"
-kill "$(children "${PID[lock]}")" 2>/dev/null || true
 stop lock
 assert_exit 0 sinter merge ties.yaml -o taken
 same whole-ties taken
