@@ -142,7 +142,7 @@ void cli_print_document(const struct cli *cli, const char *name,
                         const json_t *body)
 {
     AUTO(json_release) json_t *all = document(name, body);
-    AUTO(free_pointer) char *text = json_pretty(all);
+    AUTO(free_pointer) char *text = json_shown(all);
 
     fprintf(cli->out.stream, "%s\n", text);
 }

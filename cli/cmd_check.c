@@ -72,7 +72,7 @@ MUST_CHECK static struct status check_file(struct cli *cli, const char *path,
         return SUCCESS;
     sweep_file_report(cli, &f);
     if (settings->resolved && f.document != NULL) {
-        AUTO(free_pointer) char *text = json_pretty(f.document);
+        AUTO(free_pointer) char *text = json_shown(f.document);
 
         fprintf(cli->out.stream, "%s\n", text);
     }

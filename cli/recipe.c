@@ -51,7 +51,7 @@ static char *json_text(const struct trial *t, const char *digest)
 
     if (digest != NULL)
         (void)json_object_set_new(recipe, "model_digest", json_string(digest));
-    text = json_pretty(recipe);
+    text = json_shown(recipe);
     return xasprintf("%s\n", text);
 }
 

@@ -362,8 +362,8 @@ static void print_json_line(const struct table *t, const struct cell *cells,
 
         (void)json_object_set_new(row, t->columns[i].name, value);
     }
-    text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    fprintf(out, "%s\n", text == NULL ? "{}" : text);
+    text = json_shown_line(row);
+    fprintf(out, "%s\n", text);
 }
 
 static void print_line(const struct table *t, const struct layout *l,

@@ -1,11 +1,13 @@
 #include "common/json.h"
 
 #include "common/buf.h"
+#include "common/decimal.h"
 #include "common/file.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,17 +62,10 @@ struct status json_parse_file(const char *path, size_t limit, json_t **ret_json)
 
 void json_format_real(double value, char *text, size_t size)
 {
-    enum { MOST_DIGITS = 17 };
+    char shortest[DECIMAL_TEXT];
 
-    if (value == floor(value) && fabs(value) < 9007199254740992.0) {
-        (void)snprintf(text, size, "%.0f", value == 0.0 ? 0.0 : value);
-        return;
-    }
-    for (int digits = 1; digits <= MOST_DIGITS; digits++) {
-        (void)snprintf(text, size, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            return;
-    }
+    (void)decimal_shortest(value, shortest);
+    (void)snprintf(text, size, "%s", shortest);
 }
 
 static void must_add(struct buf *out, const char *text)
@@ -94,9 +89,25 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void write_any(struct buf *out, const json_t *json);
+struct layout {
+    bool is_canonical; /* names are sorted, 1.0 is 1 */
+    int indent;        /* blanks a level; 0: one line without blanks */
+};
 
-static void write_object(struct buf *out, const json_t *object)
+static void write_any(struct buf *out, const json_t *json,
+                      const struct layout *l, int level);
+
+static void break_line(struct buf *out, const struct layout *l, int level)
+{
+    if (l->indent == 0)
+        return;
+    must_add(out, "\n");
+    for (int i = 0; i < l->indent * level; i++)
+        must_add(out, " ");
+}
+
+static void write_object(struct buf *out, const json_t *object,
+                         const struct layout *l, int level)
 {
     size_t count = json_object_size(object);
     const char **names = xcalloc(count + 1, sizeof *names);
@@ -107,60 +118,93 @@ static void write_object(struct buf *out, const json_t *object)
     /* jansson's iteration wants a mutable object but changes nothing. */
     json_object_foreach((json_t *)(uintptr_t)object, name, value) names[i++] =
         name;
-    qsort(names, count, sizeof *names, by_name);
+    if (l->is_canonical)
+        qsort(names, count, sizeof *names, by_name);
     must_add(out, "{");
     for (i = 0; i < count; i++) {
         json_t *text = json_string(names[i]);
 
         must_add(out, i == 0 ? "" : ",");
+        break_line(out, l, level + 1);
         write_text(out, text);
         json_decref(text);
-        must_add(out, ":");
-        write_any(out, json_object_get(object, names[i]));
+        must_add(out, l->indent == 0 ? ":" : ": ");
+        write_any(out, json_object_get(object, names[i]), l, level + 1);
     }
+    if (count > 0)
+        break_line(out, l, level);
     must_add(out, "}");
     free(names);
 }
 
-static void write_array(struct buf *out, const json_t *array)
+static void write_array(struct buf *out, const json_t *array,
+                        const struct layout *l, int level)
 {
+    size_t count = json_array_size(array);
+
     must_add(out, "[");
-    for (size_t i = 0; i < json_array_size(array); i++) {
+    for (size_t i = 0; i < count; i++) {
         must_add(out, i == 0 ? "" : ",");
-        write_any(out, json_array_get(array, i));
+        break_line(out, l, level + 1);
+        write_any(out, json_array_get(array, i), l, level + 1);
     }
+    if (count > 0)
+        break_line(out, l, level);
     must_add(out, "]");
+}
+
+static void write_real(struct buf *out, double value, const struct layout *l)
+{
+    char number[32];
+
+    json_format_real(value, number, sizeof number);
+    must_add(out, number);
+    if (!l->is_canonical && strpbrk(number, ".e") == NULL)
+        must_add(out, ".0");
 }
 
 /* Depth is bounded: json_parse() and the spec reader refuse more than
  * LIMIT_DEPTH. */
-static void write_any(struct buf *out, const json_t *json)
+static void write_any(struct buf *out, const json_t *json,
+                      const struct layout *l, int level)
 {
-    char number[32];
-
     switch (json_typeof(json)) {
     case JSON_OBJECT:
-        write_object(out, json);
+        write_object(out, json, l, level);
         break;
     case JSON_ARRAY:
-        write_array(out, json);
+        write_array(out, json, l, level);
         break;
     case JSON_REAL:
-        json_format_real(json_real_value(json), number, sizeof number);
-        must_add(out, number);
+        write_real(out, json_real_value(json), l);
         break;
     default:
         write_text(out, json);
     }
 }
 
-char *json_canonical(const json_t *json)
+static char *write_whole(const json_t *json, const struct layout *l)
 {
     struct buf out;
 
     buf_init(&out, SIZE_MAX / 2);
-    write_any(&out, json);
+    write_any(&out, json, l, 0);
     return buf_take(&out);
+}
+
+char *json_canonical(const json_t *json)
+{
+    return write_whole(json, &(struct layout){ .is_canonical = true });
+}
+
+char *json_shown(const json_t *json)
+{
+    return write_whole(json, &(struct layout){ .indent = 2 });
+}
+
+char *json_shown_line(const json_t *json)
+{
+    return write_whole(json, &(struct layout){ .indent = 0 });
 }
 
 char *json_pretty(const json_t *json)

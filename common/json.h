@@ -22,7 +22,13 @@ MUST_CHECK struct status json_parse_file(const char *path, size_t limit,
 /* Canonical text; the caller frees. NaN and infinities cannot occur in a
  * json_t. */
 char *json_canonical(const json_t *json);
-/* Indented, for people and --json. The caller frees. */
+/* For people and --json: names in the order they came, reals in the fewest
+ * digits that read back, with a point; indented, or one line. The caller
+ * frees. */
+char *json_shown(const json_t *json);
+char *json_shown_line(const json_t *json);
+/* Indented, for files: digests of models stand on these very bytes, so reals
+ * keep their 17 digits. The caller frees. */
 char *json_pretty(const json_t *json);
 
 /* Members of an object; INVALID names the missing or mistyped one. Borrowed. */

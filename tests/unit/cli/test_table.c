@@ -72,8 +72,8 @@ static void test_programs_see_every_digit(void **state)
                   "id\trate\taccuracy\n#1\t0.1\t0.84123456789\n"
                   "#12, \"odd\"\t\t0.5\n");
     assert_prints(TABLE_JSON_LINES, 10,
-                  "{\"id\":\"#1\",\"rate\":0.10000000000000001,"
-                  "\"accuracy\":0.84123456788999995}\n"
+                  "{\"id\":\"#1\",\"rate\":0.1,"
+                  "\"accuracy\":0.84123456789}\n"
                   "{\"id\":\"#12, \\\"odd\\\"\",\"rate\":null,"
                   "\"accuracy\":0.5}\n");
     assert_prints(TABLE_IDS, 10, "#1\n#12, \"odd\"\n");

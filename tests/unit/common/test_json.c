@@ -61,6 +61,21 @@ static uint64_t next_random(uint64_t *state)
     return *state >> 11 ^ *state << 40;
 }
 
+/* Digits of a number without zeros at its ends. */
+static int significant(const char *text)
+{
+    int count = 0;
+    int zeros = 0;
+
+    for (; *text != '\0' && *text != 'e'; text++) {
+        if (*text < '0' || *text > '9')
+            continue;
+        zeros = *text == '0' ? zeros + 1 : 0;
+        count += count > 0 || *text != '0';
+    }
+    return count > zeros ? count - zeros : count;
+}
+
 static void test_reals_are_the_shortest_that_read_back(void **state)
 {
     static const struct {
@@ -78,6 +93,7 @@ static void test_reals_are_the_shortest_that_read_back(void **state)
     };
     uint64_t random = 3;
     char text[32];
+    char shorter[320];
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -95,7 +111,35 @@ static void test_reals_are_the_shortest_that_read_back(void **state)
         json_format_real(value, text, sizeof text);
         back = strtod(text, NULL);
         assert_true(back == value);
+        for (int digits = 1; digits < significant(text); digits++) {
+            (void)snprintf(shorter, sizeof shorter, "%.*g", digits, value);
+            assert_true(strtod(shorter, NULL) != value);
+        }
     }
+}
+
+static void test_what_is_shown_keeps_order_and_type(void **state)
+{
+    json_t *json = read_json("{\"z\":[0.1,1.0,1,1e22,-0.0,null,\"\\\"\"],"
+                             "\"a\":{},\"b\":[],\"c\":{\"d\":[{}]}}");
+    char *lines = json_shown(json);
+    char *line = json_shown_line(json);
+    json_t *again = read_json(lines);
+
+    (void)state;
+    assert_string_equal(line,
+                        "{\"z\":[0.1,1.0,1,1e+22,0.0,null,\"\\\"\"],\"a\":{},"
+                        "\"b\":[],\"c\":{\"d\":[{}]}}");
+    assert_string_equal(lines, "{\n  \"z\": [\n    0.1,\n    1.0,\n    1,\n"
+                               "    1e+22,\n    0.0,\n    null,\n"
+                               "    \"\\\"\"\n  ],\n  \"a\": {},\n"
+                               "  \"b\": [],\n  \"c\": {\n    \"d\": [\n"
+                               "      {}\n    ]\n  }\n}");
+    assert_true(json_equal(again, json));
+    json_decref(again);
+    free(line);
+    free(lines);
+    json_decref(json);
 }
 
 static void test_what_is_no_json_is_refused_with_its_place(void **state)
@@ -199,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_canonical_text_is_one_for_equal_values),
         cmocka_unit_test(test_reals_are_the_shortest_that_read_back),
+        cmocka_unit_test(test_what_is_shown_keeps_order_and_type),
         cmocka_unit_test(test_what_is_no_json_is_refused_with_its_place),
         cmocka_unit_test(test_nesting_has_a_limit),
         cmocka_unit_test(test_members_are_checked_by_name_and_type),
