@@ -14,6 +14,7 @@ for model in base math code; do
     python3 "$here/../support/make_large.py" "$model" --seed $seed --layers 8
     echo "{\"model\": \"$model\"}" >"$model/tokenizer.json"
 done
+python3 "$here/../support/make_large.py" extended --seed 4 --layers 8 --vocab 4099
 cp "$here"/../../examples/merge/*.yaml .
 
 # same DIRECTORY DIRECTORY: file by file
@@ -34,7 +35,7 @@ good() {
 
 # ---- the examples, and what must not change a byte
 
-for config in task-arithmetic ties dare-ties slerp; do
+for config in task-arithmetic ties dare-ties slerp extended-vocabulary; do
     assert_exit 0 sinter merge $config.yaml -o whole-$config --threads 1
     assert_equal "what is printed" "$(cat out.txt)" whole-$config
     assert_contains err.txt "written: "
@@ -46,6 +47,34 @@ for config in task-arithmetic ties dare-ties slerp; do
     same whole-$config again
     rm -r again
 done
+
+# tensors DIRECTORY: name, shape and sum of each
+tensors() {
+    python3 - "$1/model.safetensors" <<'PY'
+import hashlib, json, struct, sys
+data = open(sys.argv[1], "rb").read()
+body = 8 + struct.unpack("<Q", data[:8])[0]
+for name, row in sorted(json.loads(data[8:body]).items()):
+    if name != "__metadata__":
+        first, last = row["data_offsets"]
+        print(name, row["shape"], hashlib.sha256(data[body + first:body + last]).hexdigest())
+PY
+}
+tensors base >base.txt
+tensors whole-extended-vocabulary >rows.txt
+assert_equal "shapes" "$(cut -d ' ' -f 1-3 rows.txt)" "$(cut -d ' ' -f 1-3 base.txt)"
+assert_equal "what is as in the base" "$(comm -12 base.txt rows.txt | cut -d ' ' -f 1)" \
+    "$(grep -o '^[^ ]*norm[^ ]*' base.txt)"
+sed 's/: submatrix/: skip/' extended-vocabulary.yaml >skip.yaml
+assert_exit 0 sinter merge skip.yaml -o skipped
+tensors skipped >skipped.txt
+assert_equal "what skip changes" \
+    "$(comm -13 rows.txt skipped.txt | cut -d ' ' -f 1 | tr '\n' ' ')" \
+    "lm_head.weight model.embed_tokens.weight "
+sed '/^on_shape_mismatch/d' extended-vocabulary.yaml >bad.yaml
+assert_exit 1 sinter merge bad.yaml -o bad
+assert_contains err.txt "lm_head.weight"
+
 assert_exit 0 sinter --json merge ties.yaml -o cut --shard-size 20MB
 good cut
 [ -s cut/model.safetensors.index.json ] || fail "no index: $(ls cut)"

@@ -90,6 +90,26 @@ YAML
 done
 assert_same ties0.csv ties2.csv
 
+# The example, with a program of one's own that measures.
+ln -s a math
+ln -s b code
+cat >evaluate-model <<'SH'
+#!/bin/sh
+echo "accuracy: 0.$(cksum "$1/model.safetensors" | cut -c 1-6)"
+SH
+chmod +x evaluate-model
+PATH="$WORK:$PATH"
+cp "$here/../../examples/whole-model.yaml" example.yaml
+assert_exit 0 sinter check --strict example.yaml
+assert_exit 0 sinter run example.yaml --workers 2
+assert_contains err.txt "computed 25 jobs, already known 0"
+assert_exit 0 sinter trials whole-model -o csv --columns ratio,lambda,dev.accuracy --sort id
+cp out.txt example.csv
+sed 's/parts: 3/parts: 0/' example.yaml >alone.yaml
+assert_exit 0 sinter run alone.yaml --set name=alone --workers 2
+assert_exit 0 sinter trials alone -o csv --columns ratio,lambda,dev.accuracy --sort id
+assert_same example.csv out.txt
+
 # An export knows them too.
 assert_exit 0 sinter export parts/1 -o exported
 assert_exit 0 sinter export inside/1 -o counted
