@@ -2,46 +2,91 @@
 # A merge of two models shaped like a 7B Llama (2 x 13.5 GB of bfloat16,
 # random, not sparse) by `sinter merge`: rate and resident memory.
 #
-#     bench/export_7b.sh BIN [LAYERS [WORK [OUT]]]
+#     bench/export_7b.sh BIN [options]
+#       --layers N        32 is a 7B model (default), 8 about a quarter
+#       --runs 'M:T ...'  methods and threads; none with '' (default: all three
+#                         methods, with one thread and with two)
+#       --models DIR      make the models there, once; they stay
+#       --out DIR         results go below (default: where the models are; a
+#                         tmpfs shows the rate without that disk)
+#       --cold            before each run the inputs leave the page cache
 #
-# LAYERS 32 is a 7B model, 8 about a quarter; WORK holds the sources (a new
-# directory below /tmp by default), OUT the result (WORK by default; a tmpfs
-# shows the rate without the disk). All data goes at the end. Beside each
-# rate: the share of what `cat` of the inputs and a synced `dd` of the output
-# would take one after the other.
+# Without --models all data goes at the end. Beside each rate: the share of
+# what `cat` of the inputs and a synced `dd` of the output would take one after
+# the other. "Beside" is what is resident without pages of the inputs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-BIN=$(cd "$1" && pwd)
-layers=${2:-32}
-work=$(mktemp -d "${3:-/tmp}/sinter-bench.XXXXXX")
-out=$(mktemp -d "${4:-$work}/sinter-bench.XXXXXX")
-trap 'rm -rf "$out" "$work"' EXIT
-export OPENBLAS_NUM_THREADS=1
-
-needed=$((layers * 405 + 525)) # MB of a model
-free=$(df -m --output=avail "$work" | tail -n 1)
-[ "$free" -gt $((needed * 3 + 1000)) ] || {
-    echo "$work has $free MB, $((needed * 3 + 1000)) are needed" >&2
-    exit 1
+usage() {
+    sed -n '5,12s/^# \{0,4\}//p' "$0" >&2
+    exit 2
 }
+
+[ $# -gt 0 ] || usage
+BIN=$(cd "$1" && pwd)
+shift
+layers=32 models='' out='' cold=no
+runs='task_arithmetic:1 dare_ties:1 ties:1 task_arithmetic:2 dare_ties:2 ties:2'
+while [ $# -gt 0 ]; do
+    case $1 in
+    --cold) cold=yes && shift && continue ;;
+    esac
+    [ $# -gt 1 ] || usage
+    case $1 in
+    --layers) layers=$2 ;;
+    --runs) runs=$2 ;;
+    --models) models=$2 ;;
+    --out) out=$2 ;;
+    *) usage ;;
+    esac
+    shift 2
+done
+
+made=''
+result=''
+trap 'rm -rf "$made" "$result"' EXIT
+if [ -z "$models" ]; then
+    made=$(mktemp -d /tmp/sinter-bench.XXXXXX)
+    models=$made
+fi
+mkdir -p "$models"
+models=$(cd "$models" && pwd)
+result=$(mktemp -d "${out:-$models}/sinter-bench.XXXXXX")
+export OPENBLAS_NUM_THREADS=1 # its buffers would count as ours
 
 now() { date +%s.%N; }
 since() { echo "$(now) $1" | awk '{ printf "%.2f", $1 - $2 }'; }
+room() { # DIR MB
+    local free
+    free=$(df -m --output=avail "$1" | tail -n 1)
+    [ "$free" -gt "$2" ] || {
+        echo "$1 has $free MB, $2 are needed" >&2
+        exit 1
+    }
+}
 
-echo "making 2 models of $layers layers, $needed MB each" >&2
+seed=0
 for model in base math; do
-    python3 "$here/../tests/support/make_large.py" "$work/$model" --seed ${#model} \
+    seed=$((seed + 1))
+    [ ! -s "$models/$model/config.json" ] || continue
+    room "$models" $((layers * 405 + 1000))
+    began=$(now)
+    python3 "$here/../tests/support/make_large.py" "$models/$model" --seed $seed \
         --layers "$layers" --hidden 4096 --intermediate 11008 --vocab 32000
+    sync
+    echo "$model: $layers layers, made in $(since "$began") s" >&2
 done
-sync
+[ -n "$runs" ] || exit 0
+inputs=("$models"/{base,math}/*.safetensors)
+bytes=$(cat "${inputs[@]}" | wc -c)
+room "$result" $((bytes / 2000000 + 1000))
 
-# write METHOD [LINES]: a config
+# write METHOD [MORE]: a config
 write() {
-    cat >"$work/$1.yaml" <<YAML
+    cat >"$result/$1.yaml" <<YAML
 merge_method: $1
-base_model: ./base
+base_model: $models/base
 models:
-  - model: ./math
+  - model: $models/math
     parameters: {weight: 0.7${2:-}}
 dtype: bfloat16
 YAML
@@ -50,51 +95,71 @@ write task_arithmetic
 write dare_ties ', density: 0.5'
 write ties ', density: 0.2'
 
-bytes=$(cat "$work"/{base,math}/*.safetensors | wc -c)
-began=$(now)
-cat "$work"/{base,math}/*.safetensors >/dev/null
-reading=$(since "$began")
-began=$(now)
-dd if=/dev/zero of="$out/zeros" bs=8M count=$((bytes / 2 / 8388608)) conv=fsync status=none
-writing=$(since "$began")
-rm "$out/zeros"
-echo "inputs $bytes bytes: cat $reading s, dd of the output $writing s" >&2
+forget() {
+    [ $cold = no ] || for file in "${inputs[@]}"; do
+        dd if="$file" iflag=nocache count=0 status=none
+    done
+}
 
-# watch PID: peaks of resident KB, total, anonymous, file
+# Once for a directory of models: later runs of this script read it there.
+floor=$models/floor.$cold
+if [ ! -s "$floor" ]; then
+    forget
+    began=$(now)
+    cat "${inputs[@]}" >/dev/null
+    reading=$(since "$began")
+    began=$(now)
+    dd if=/dev/zero of="$result/zeros" bs=8M count=$((bytes / 2 / 8388608)) conv=fsync status=none
+    echo "$reading $(since "$began")" >"$floor"
+    rm "$result/zeros"
+fi
+read -r reading writing <"$floor"
+echo "inputs $bytes bytes, cold: $cold; cat $reading s, dd of the output $writing s" >&2
+
+# watch PID: peaks of resident MB: total, without the inputs, anonymous
 watch() {
-    awk -v pid="$1" 'BEGIN {
-        status = "/proc/" pid "/status"
+    awk -v pid="$1" -v models="$models/" '
+    function more(name, kilobytes) {
+        if (kilobytes > peak[name]) peak[name] = kilobytes
+    }
+    BEGIN {
+        maps = "/proc/" pid "/smaps"
         for (;;) {
-            seen = 0
-            while ((getline line < status) > 0) {
-                split(line, part, /[: \t]+/)
-                seen = 1
-                if (part[1] ~ /^(VmRSS|RssAnon|RssFile)$/ && part[2] + 0 > peak[part[1]])
-                    peak[part[1]] = part[2] + 0
-                if (part[1] == "State" && part[2] == "Z") seen = 0
+            total = inputs = anonymous = 0
+            while ((getline line < maps) > 0) {
+                split(line, part, " ")
+                if (line ~ /^[0-9a-f]+-/) is_input = index(line, models)
+                else if (part[1] == "Rss:") {
+                    total += part[2]
+                    if (is_input) inputs += part[2]
+                } else if (part[1] == "Anonymous:") anonymous += part[2]
             }
-            close(status)
-            if (!seen) break
+            close(maps)
+            if (total == 0) break
+            more("total", total)
+            more("beside", total - inputs)
+            more("anonymous", anonymous)
             system("sleep 0.1")
         }
-        printf "%d %d %d\n", peak["VmRSS"] / 1024, peak["RssAnon"] / 1024, peak["RssFile"] / 1024
+        printf "%d %d %d\n", peak["total"] / 1024, peak["beside"] / 1024,
+            peak["anonymous"] / 1024
     }'
 }
 
-echo "| method | threads | seconds | GB/s of input | of cat + dd | read GB | RSS MB: total | anonymous | file |"
+echo "| method | threads | seconds | GB/s of input | of cat + dd | read GB | RSS MB: total | beside | anonymous |"
 echo "|---|---|---|---|---|---|---|---|---|"
-for threads in 1 2; do
-    for method in task_arithmetic dare_ties ties; do
-        "$BIN/sinter" --json merge "$work/$method.yaml" -o "$out/$method" \
-            --threads $threads >"$work/result.json" &
-        pid=$!
-        read -r total anonymous file < <(watch $pid)
-        wait $pid
-        seconds=$(sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$work/result.json")
-        read_bytes=$(sed -n 's/.*"bytes_read": \([0-9]*\).*/\1/p' "$work/result.json")
-        echo "$method $threads $seconds $bytes $reading $writing $read_bytes $total $anonymous $file" |
-            awk '{ printf "| %s | %d | %.1f | %.2f | %.0f %% | %.1f | %d | %d | %d |\n",
-                   $1, $2, $3, $4 / $3 / 1e9, ($5 + $6) / $3 * 100, $7 / 1e9, $8, $9, $10 }'
-        rm -rf "${out:?}/$method"
-    done
+for run in $runs; do
+    method=${run%:*} threads=${run#*:}
+    forget
+    "$BIN/sinter" --json merge "$result/$method.yaml" -o "$result/$method" \
+        --threads "$threads" >"$result/result.json" &
+    pid=$!
+    read -r total beside anonymous < <(watch $pid)
+    wait $pid
+    seconds=$(sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$result/result.json")
+    read_bytes=$(sed -n 's/.*"bytes_read": \([0-9]*\).*/\1/p' "$result/result.json")
+    echo "$method $threads $seconds $bytes $reading $writing $read_bytes $total $beside $anonymous" |
+        awk '{ printf "| %s | %d | %.1f | %.2f | %.0f %% | %.1f | %d | %d | %d |\n",
+               $1, $2, $3, $4 / $3 / 1e9, ($5 + $6) / $3 * 100, $7 / 1e9, $8, $9, $10 }'
+    rm -rf "${result:?}/$method"
 done

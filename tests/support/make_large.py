@@ -2,6 +2,9 @@
 """Writes a Llama-shaped bfloat16 model of random weights, as fast as the disk
 takes it; standard library only. Equal arguments give equal bytes.
 
+The weights are pieces of one pool of random numbers, each from a place and of
+a length drawn anew, so that no two tensors are alike.
+
 make_large.py DIR [--seed N] [--layers N] [--hidden N] [--intermediate N]
               [--vocab N] [--shard-bytes N]
 """
@@ -11,7 +14,7 @@ import os
 import random
 import struct
 
-BLOCK = 16 << 20
+POOL = 16 << 20
 # High bytes of bfloat16: both signs, magnitudes of 2^-15 to 2.
 HIGH = bytes((b & 0x80) | 0x38 | (b & 0x07) for b in range(256))
 
@@ -51,7 +54,13 @@ def cut(tensors, limit):
     return shards
 
 
-def write_shard(path, tensors, draws):
+def random_pool(draws):
+    pool = bytearray(draws.randbytes(POOL))
+    pool[1::2] = pool[1::2].translate(HIGH)
+    return memoryview(pool)
+
+
+def write_shard(path, tensors, pool, draws):
     header, at = {}, 0
     for name, shape in tensors.items():
         size = bytes_of(shape)
@@ -62,10 +71,10 @@ def write_shard(path, tensors, draws):
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         while at > 0:
-            block = bytearray(draws.randbytes(min(BLOCK, at)))
-            block[1::2] = block[1::2].translate(HIGH)
-            file.write(block)
-            at -= len(block)
+            begin = 2 * draws.randrange(POOL // 4)
+            piece = pool[begin:begin + min(at, 2 * draws.randrange(1, POOL // 4))]
+            file.write(piece)
+            at -= len(piece)
 
 
 def main():
@@ -80,13 +89,14 @@ def main():
     o = parser.parse_args()
     os.makedirs(o.directory, exist_ok=True)
     draws = random.Random(o.seed)
+    pool = random_pool(draws)
     shards = cut(shapes(o), o.shard_bytes)
     index = {}
     for i, tensors in enumerate(shards):
         name = f"model-{i + 1:05}-of-{len(shards):05}.safetensors"
         if len(shards) == 1:
             name = "model.safetensors"
-        write_shard(os.path.join(o.directory, name), tensors, draws)
+        write_shard(os.path.join(o.directory, name), tensors, pool, draws)
         index.update({tensor: name for tensor in tensors})
     if len(shards) > 1:
         with open(os.path.join(o.directory, "model.safetensors.index.json"), "w") as file:
