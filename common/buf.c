@@ -27,7 +27,7 @@ void buf_clear(struct buf *b)
         b->data[0] = '\0';
 }
 
-MUST_CHECK static struct status reserve(struct buf *b, size_t more)
+struct status buf_reserve(struct buf *b, size_t more)
 {
     size_t room = b->room == 0 ? FIRST_ROOM : b->room;
 
@@ -45,7 +45,7 @@ MUST_CHECK static struct status reserve(struct buf *b, size_t more)
 
 struct status buf_add(struct buf *b, const void *data, size_t size)
 {
-    TRY_PLAIN(reserve(b, size));
+    TRY_PLAIN(buf_reserve(b, size));
     if (size > 0)
         memcpy(b->data + b->size, data, size);
     b->size += size;
@@ -69,7 +69,7 @@ struct status buf_print(struct buf *b, const char *format, ...)
     size = vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (size >= 0) {
-        struct status st = reserve(b, (size_t)size);
+        struct status st = buf_reserve(b, (size_t)size);
 
         if (status_failed(&st)) {
             va_end(again);

@@ -25,6 +25,9 @@ MUST_CHECK struct status buf_add_text(struct buf *b, const char *text);
 MUST_CHECK struct status buf_print(struct buf *b, const char *format, ...)
     PRINTF_LIKE(2, 3);
 
+/* Room for so many bytes more, and a NUL behind them. */
+MUST_CHECK struct status buf_reserve(struct buf *b, size_t more);
+
 /* The bytes, now the caller's to free(); never NULL. The buffer is empty. */
 char *buf_take(struct buf *b);
 

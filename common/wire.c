@@ -2,54 +2,110 @@
 
 #include "common/limits.h"
 #include "common/memory.h"
-#include "common/wire_guard.h"
+#include "common/wire_cursor.h"
 #include "common/wire_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <msgpack.h>
-
-/* Blocks of up to 1,032 bytes come from malloc's quickest lists. */
-enum { SMALL_MESSAGE = 256, SMALL_ZONE = 1000 };
-
 enum { AT_MAJOR = 2, AT_TYPE = 3, AT_FLAGS = 4, AT_MINOR = 5 };
 
+/* ---- writing ------------------------------------------------------------ */
+
+/* What stands before a value: its kind, and a number in so many bytes. */
+enum { HEAD_MOST = 9 };
+
 struct writer {
-    msgpack_packer packer;
     struct buf *out;
     struct status failure; /* of the first piece that did not fit */
 };
 
-static int write_piece(void *self, const char *data, size_t size)
+/* Room for `size` bytes; NULL: there is none. */
+static unsigned char *make_room(struct writer *w, size_t size)
 {
-    struct writer *w = self;
     struct buf *b = w->out;
 
-    /* Most pieces are a byte or two: buf_add() for each would be half of the
-     * time. */
-    if (size < b->room - b->size && size <= b->limit - b->size) {
-        memcpy(b->data + b->size, data, size);
-        b->size += size;
-        return 0;
+    if (size >= b->room - b->size || size > b->limit - b->size) {
+        w->failure = buf_reserve(b, size);
+        if (status_failed(&w->failure))
+            return NULL;
     }
-    w->failure = buf_add(b, data, size);
-    return status_failed(&w->failure) ? -1 : 0;
+    return (unsigned char *)b->data + b->size;
 }
 
-static bool put_record(struct writer *w, const struct wire_record *record,
-                       const char *data);
+/* `first` and the number in `width` bytes, big end first. */
+static bool put_head(struct writer *w, unsigned first, uint64_t number,
+                     unsigned width)
+{
+    unsigned char *at = make_room(w, HEAD_MOST);
+
+    if (at == NULL)
+        return false;
+    at[0] = (unsigned char)first;
+    for (unsigned i = 0; i < width; i++)
+        at[1 + i] = (unsigned char)(number >> 8 * (width - 1 - i));
+    w->out->size += 1 + width;
+    return true;
+}
+
+static bool put_unsigned(struct writer *w, uint64_t n)
+{
+    if (n < 0x80)
+        return put_head(w, (unsigned)n, 0, 0);
+    if (n <= UINT8_MAX)
+        return put_head(w, 0xcc, n, 1);
+    if (n <= UINT16_MAX)
+        return put_head(w, 0xcd, n, 2);
+    if (n <= UINT32_MAX)
+        return put_head(w, 0xce, n, 4);
+    return put_head(w, 0xcf, n, 8);
+}
+
+static bool put_signed(struct writer *w, int64_t n)
+{
+    if (n >= 0)
+        return put_unsigned(w, (uint64_t)n);
+    if (n >= -32)
+        return put_head(w, 0xe0 | ((unsigned)n & 0x1f), 0, 0);
+    if (n >= INT8_MIN)
+        return put_head(w, 0xd0, (uint64_t)n, 1);
+    if (n >= INT16_MIN)
+        return put_head(w, 0xd1, (uint64_t)n, 2);
+    if (n >= INT32_MIN)
+        return put_head(w, 0xd2, (uint64_t)n, 4);
+    return put_head(w, 0xd3, (uint64_t)n, 8);
+}
+
+static bool put_array(struct writer *w, size_t count)
+{
+    if (count < 16)
+        return put_head(w, 0x90 | (unsigned)count, 0, 0);
+    return put_head(w, 0xdc, count, 2); /* at most LIMIT_BATCH */
+}
 
 static bool put_bytes(struct writer *w, const void *data, size_t size)
 {
+    unsigned char *at;
+
     if (size > LIMIT_MESSAGE) {
         w->failure = FAIL(STATUS_TOO_BIG, "%zu bytes in one field", size);
         return false;
     }
-    if (msgpack_pack_bin(&w->packer, size) != 0)
+    if (size <= UINT8_MAX    ? !put_head(w, 0xc4, size, 1)
+        : size <= UINT16_MAX ? !put_head(w, 0xc5, size, 2)
+                             : !put_head(w, 0xc6, size, 4))
         return false;
-    return size == 0 || msgpack_pack_bin_body(&w->packer, data, size) == 0;
+    at = make_room(w, size);
+    if (at == NULL)
+        return false;
+    if (size > 0)
+        memcpy(at, data, size);
+    w->out->size += size;
+    return true;
 }
+
+static bool put_record(struct writer *w, const struct wire_record *record,
+                       const char *data);
 
 static bool put_list(struct writer *w, const struct wire_record *record,
                      const void *member)
@@ -62,7 +118,7 @@ static bool put_list(struct writer *w, const struct wire_record *record,
                           list.count, LIMIT_BATCH);
         return false;
     }
-    if (msgpack_pack_array(&w->packer, list.count) != 0)
+    if (!put_array(w, list.count))
         return false;
     for (size_t i = 0; i < list.count; i++, item += record->size)
         if (!put_record(w, record, item))
@@ -77,9 +133,9 @@ static bool put_field(struct writer *w, const struct wire_field *field,
 
     switch (field->kind) {
     case WIRE_U64:
-        return msgpack_pack_uint64(&w->packer, *(const uint64_t *)member) == 0;
+        return put_unsigned(w, *(const uint64_t *)member);
     case WIRE_I64:
-        return msgpack_pack_int64(&w->packer, *(const int64_t *)member) == 0;
+        return put_signed(w, *(const int64_t *)member);
     case WIRE_BYTES:
         return put_bytes(w, bytes->data, bytes->size);
     case WIRE_DIGEST:
@@ -96,7 +152,7 @@ static bool put_field(struct writer *w, const struct wire_field *field,
 static bool put_record(struct writer *w, const struct wire_record *record,
                        const char *data)
 {
-    if (msgpack_pack_array(&w->packer, record->count) != 0)
+    if (!put_array(w, record->count))
         return false;
     for (size_t i = 0; i < record->count; i++)
         if (!put_field(w, &record->fields[i], data + record->fields[i].offset))
@@ -110,10 +166,10 @@ MUST_CHECK static struct status put_message(const struct wire_message *m,
 {
     const char header[WIRE_HEADER] = { 'S',           'N', WIRE_MAJOR,
                                        (char)m->type, 0,   WIRE_MINOR };
-    struct writer w = { .out = out, .failure = SUCCESS };
+    struct writer w = { .out = out };
 
+    w.failure.code = STATUS_SUCCESS;
     TRY_PLAIN(buf_add(out, header, sizeof header));
-    msgpack_packer_init(&w.packer, &w, write_piece);
     if (!put_record(&w, record, (const char *)m + WIRE_PAYLOAD))
         return w.failure;
     return buf_add(out, "", 0); /* the NUL behind */
@@ -140,131 +196,154 @@ struct status wire_encode(const struct wire_message *m, struct buf *out)
     return SUCCESS;
 }
 
-struct reader {
-    msgpack_zone *zone;
-    const char *field; /* being read, for the story */
+/* ---- reading ------------------------------------------------------------ */
+
+/* Memory of one list of a decoded message. */
+struct block {
+    struct block *next;
 };
 
-MUST_CHECK static struct status get_record(struct reader *r,
-                                           const struct wire_record *record,
-                                           const msgpack_object *from,
-                                           char *into);
+struct reader {
+    struct wire_cursor at;
+    struct block *blocks;
+    const char *field; /* being read, for the story */
+    const char *why;   /* the field is wrong, though the values are well */
+    uint64_t bytes;    /* so many are no digest */
+};
 
-MUST_CHECK static struct status mistyped(const struct reader *r)
+static bool get_record(struct reader *r, const struct wire_record *record,
+                       char *into);
+
+static bool mistyped(struct reader *r)
 {
-    return FAIL(STATUS_CORRUPT, "%s is of another type", r->field);
+    r->why = "is of another type";
+    return false;
 }
 
-MUST_CHECK static struct status get_number(const struct reader *r,
-                                           enum wire_kind kind,
-                                           const msgpack_object *from,
-                                           void *into)
+static bool get_number(struct reader *r, enum wire_kind kind,
+                       const struct wire_value *v, void *into)
 {
-    bool is_negative = from->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
+    bool is_negative = v->shape == WIRE_IS_SIGNED && (v->number >> 63) != 0;
 
-    if (!is_negative && from->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+    if (v->shape != WIRE_IS_SIGNED && v->shape != WIRE_IS_UNSIGNED)
         return mistyped(r);
-    if (kind == WIRE_U64) {
-        if (is_negative)
-            return mistyped(r);
-        *(uint64_t *)into = from->via.u64;
-        return SUCCESS;
+    if (kind == WIRE_U64 && is_negative)
+        return mistyped(r);
+    if (kind == WIRE_I64 && !is_negative && v->number > INT64_MAX) {
+        r->why = "is too great";
+        return false;
     }
-    if (!is_negative && from->via.u64 > INT64_MAX)
-        return FAIL(STATUS_CORRUPT, "%s is too great", r->field);
-    *(int64_t *)into = from->via.i64;
-    return SUCCESS;
+    memcpy(into, &v->number, sizeof v->number);
+    return true;
 }
 
-/* msgpack-c gives an empty text a null pointer; so do we. */
-MUST_CHECK static struct status get_bytes(const struct reader *r,
-                                          const msgpack_object *from,
-                                          struct wire_bytes *into)
+/* An empty text is a null pointer. */
+static bool get_bytes(struct reader *r, const struct wire_value *v,
+                      struct wire_bytes *into)
 {
-    if (from->type == MSGPACK_OBJECT_BIN)
-        *into = (struct wire_bytes){ from->via.bin.ptr, from->via.bin.size };
-    else if (from->type == MSGPACK_OBJECT_STR)
-        *into = (struct wire_bytes){ from->via.str.ptr, from->via.str.size };
-    else
+    if (v->shape != WIRE_IS_TEXT)
         return mistyped(r);
-    return SUCCESS;
+    *into = (struct wire_bytes){ v->number == 0 ? NULL : v->data,
+                                 (size_t)v->number };
+    return true;
 }
 
-MUST_CHECK static struct status get_digest(const struct reader *r,
-                                           const msgpack_object *from,
-                                           struct digest *into)
+static bool get_digest(struct reader *r, const struct wire_value *v,
+                       struct digest *into)
 {
-    struct wire_bytes bytes = { NULL, 0 };
-
-    TRY_PLAIN(get_bytes(r, from, &bytes));
-    if (bytes.size != DIGEST_SIZE)
-        return FAIL(STATUS_CORRUPT, "%s has %zu bytes, not %d", r->field,
-                    bytes.size, DIGEST_SIZE);
-    memcpy(into->bytes, bytes.data, DIGEST_SIZE);
-    return SUCCESS;
+    if (v->shape != WIRE_IS_TEXT)
+        return mistyped(r);
+    if (v->number != DIGEST_SIZE) {
+        r->bytes = v->number;
+        return false;
+    }
+    memcpy(into->bytes, v->data, DIGEST_SIZE);
+    return true;
 }
 
-MUST_CHECK static struct status get_list(struct reader *r,
-                                         const struct wire_record *record,
-                                         const msgpack_object *from, void *into)
+/* The cursor has bounded the sum of all counts. */
+static void *new_items(struct reader *r, size_t size)
 {
-    struct wire_list list = { NULL, 0 };
+    enum { ALIGNED = 16 };
+    struct block *block = xcalloc(1, ALIGNED + size);
+
+    block->next = r->blocks;
+    r->blocks = block;
+    return (char *)block + ALIGNED;
+}
+
+static bool get_list(struct reader *r, const struct wire_record *record,
+                     const struct wire_value *v, void *into)
+{
+    struct wire_list list = { NULL, (size_t)v->number };
     char *item;
 
-    if (from->type != MSGPACK_OBJECT_ARRAY)
+    if (v->shape != WIRE_IS_LIST)
         return mistyped(r);
-    list.count = from->via.array.size;
     if (list.count == 0)
-        return SUCCESS;
-    /* wire_guard() has bounded the sum of all counts. */
-    list.items = msgpack_zone_malloc(r->zone, list.count * record->size);
-    if (list.items == NULL)
-        return FAIL(STATUS_NO_MEMORY, "%s: %zu elements", r->field, list.count);
-    memset(list.items, 0, list.count * record->size);
+        return true;
+    list.items = new_items(r, list.count * record->size);
     item = list.items;
-    for (size_t i = 0; i < list.count; i++, item += record->size)
-        TRY_PLAIN(get_record(r, record, &from->via.array.ptr[i], item));
     memcpy(into, &list, sizeof list);
-    return SUCCESS;
+    r->at.depth++;
+    for (size_t i = 0; i < list.count; i++, item += record->size)
+        if (!get_record(r, record, item))
+            return false;
+    r->at.depth--;
+    return true;
 }
 
-MUST_CHECK static struct status get_field(struct reader *r,
-                                          const struct wire_field *field,
-                                          const msgpack_object *from,
-                                          void *into)
+static bool get_fields(struct reader *r, const struct wire_record *record,
+                       const struct wire_value *v, char *into);
+
+static bool get_field(struct reader *r, const struct wire_field *field,
+                      const struct wire_value *v, void *into)
 {
-    r->field = field->name;
     switch (field->kind) {
     case WIRE_U64:
     case WIRE_I64:
-        return get_number(r, field->kind, from, into);
+        return get_number(r, field->kind, v, into);
     case WIRE_BYTES:
-        return get_bytes(r, from, into);
+        return get_bytes(r, v, into);
     case WIRE_DIGEST:
-        return get_digest(r, from, into);
+        return get_digest(r, v, into);
     case WIRE_RECORD:
-        return get_record(r, field->record, from, into);
+        return get_fields(r, field->record, v, into);
     case WIRE_LIST:
-        return get_list(r, field->record, from, into);
+        return get_list(r, field->record, v, into);
     }
     return mistyped(r);
 }
 
 /* Elements beyond the table are a newer peer's, missing ones an older's. */
-MUST_CHECK static struct status get_record(struct reader *r,
-                                           const struct wire_record *record,
-                                           const msgpack_object *from,
-                                           char *into)
+static bool get_fields(struct reader *r, const struct wire_record *record,
+                       const struct wire_value *v, char *into)
 {
-    size_t count;
-
-    if (from->type != MSGPACK_OBJECT_ARRAY)
+    if (v->shape != WIRE_IS_LIST)
         return mistyped(r);
-    count = from->via.array.size;
-    for (size_t i = 0; i < count && i < record->count; i++)
-        TRY_PLAIN(get_field(r, &record->fields[i], &from->via.array.ptr[i],
-                            into + record->fields[i].offset));
-    return SUCCESS;
+    r->at.depth++;
+    for (size_t i = 0; i < v->number; i++) {
+        struct wire_value element;
+
+        r->field = i < record->count ? record->fields[i].name : record->name;
+        if (!wire_cursor_next(&r->at, &element))
+            return false;
+        if (i < record->count ? !get_field(r, &record->fields[i], &element,
+                                           into + record->fields[i].offset)
+                              : !wire_cursor_skip(&r->at, &element))
+            return false;
+    }
+    r->at.depth--;
+    return true;
+}
+
+static bool get_record(struct reader *r, const struct wire_record *record,
+                       char *into)
+{
+    struct wire_value v;
+
+    r->field = record->name;
+    return wire_cursor_next(&r->at, &v) && get_fields(r, record, &v, into);
 }
 
 MUST_CHECK static struct status check_header(const uint8_t *data, size_t size,
@@ -291,64 +370,57 @@ MUST_CHECK static struct status check_header(const uint8_t *data, size_t size,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status unpack(msgpack_zone *zone, const char *body,
-                                       size_t size, msgpack_object *ret)
+static void free_blocks(struct block *blocks)
 {
-    size_t at = 0;
-    msgpack_unpack_return got;
+    while (blocks != NULL) {
+        struct block *next = blocks->next;
 
-    TRY_PLAIN(wire_guard(body, size));
-    got = msgpack_unpack(body, size, &at, zone, ret);
-    if (got == MSGPACK_UNPACK_NOMEM_ERROR)
-        return FAIL(STATUS_NO_MEMORY, "%zu bytes", size);
-    if (got != MSGPACK_UNPACK_SUCCESS)
-        return FAIL(STATUS_CORRUPT, "not MessagePack at byte %zu", at);
-    return SUCCESS;
+        free(blocks);
+        blocks = next;
+    }
 }
 
-MUST_CHECK static struct status get_message(struct reader *r,
-                                            const struct wire_record *record,
-                                            const char *body, size_t size,
-                                            struct wire_message *m)
+MUST_CHECK static struct status story_of(const struct reader *r,
+                                         const struct wire_record *record)
 {
-    msgpack_object object;
-
-    r->field = record->name;
-    TRY(unpack(r->zone, body, size, &object), "decode %s", record->name);
-    TRY(get_record(r, record, &object, wire_payload(m)), "decode %s",
-        record->name);
-    return SUCCESS;
+    if (r->at.why != NULL)
+        return FAIL(STATUS_CORRUPT, "decode %s: byte %zu of %zu: %s",
+                    record->name, r->at.at, r->at.size, r->at.why);
+    if (r->why == NULL)
+        return FAIL(STATUS_CORRUPT, "decode %s: %s has %llu bytes, not %d",
+                    record->name, r->field, (unsigned long long)r->bytes,
+                    DIGEST_SIZE);
+    return FAIL(STATUS_CORRUPT, "decode %s: %s %s", record->name, r->field,
+                r->why);
 }
 
 struct status wire_decode(const void *data, size_t size,
                           struct wire_decoded *ret_decoded)
 {
     const struct wire_record *record = NULL;
-    struct wire_decoded decoded;
-    struct reader r;
-    struct status st;
+    struct reader r = { .why = NULL };
+    bool well;
 
     TRY_PLAIN(check_header(data, size, &record));
-    memset(&decoded, 0, sizeof decoded);
-    decoded.message.type = (enum wire_type)((const uint8_t *)data)[AT_TYPE];
-    r.zone = msgpack_zone_new(size < SMALL_MESSAGE ? SMALL_ZONE
-                                                   : MSGPACK_ZONE_CHUNK_SIZE);
-    if (r.zone == NULL)
-        return FAIL(STATUS_NO_MEMORY, "decode %s", record->name);
-    st = get_message(&r, record, (const char *)data + WIRE_HEADER,
-                     size - WIRE_HEADER, &decoded.message);
-    if (status_failed(&st)) {
-        msgpack_zone_free(r.zone);
-        return st;
+    r.at.data = (const uint8_t *)data + WIRE_HEADER;
+    r.at.size = size - WIRE_HEADER;
+    memset(&ret_decoded->message, 0, sizeof ret_decoded->message);
+    ret_decoded->message.type =
+        (enum wire_type)((const uint8_t *)data)[AT_TYPE];
+    well = get_record(&r, record, wire_payload(&ret_decoded->message));
+    if (well && r.at.at != r.at.size)
+        r.at.why = "bytes behind the end";
+    if (!well || r.at.why != NULL) {
+        free_blocks(r.blocks);
+        return story_of(&r, record);
     }
-    decoded.lists = r.zone;
-    *ret_decoded = decoded;
+    ret_decoded->lists = r.blocks;
     return SUCCESS;
 }
 
 void wire_release(struct wire_decoded *decoded)
 {
-    msgpack_zone_free(decoded->lists);
+    free_blocks(decoded->lists);
     decoded->lists = NULL;
 }
 

@@ -72,6 +72,8 @@ struct wire_assignment {
     /* Jobs of one number, given by one epoch, should run in one slot, one
      * after the other: they can share a read of their inputs. 0: none. */
     uint64_t batch;
+    uint64_t solo; /* 1: nothing else runs on the worker meanwhile */
+    uint64_t cpus; /* asked for; 0: those of one slot */
 };
 
 struct wire_assignments {
@@ -98,7 +100,8 @@ struct wire_outcome {
     struct wire_bytes log;     /* last lines the job wrote */
     int64_t wall_ms;
     int64_t peak_bytes;    /* resident, of the slot */
-    uint64_t crashed;      /* 1: the slot died, nobody gave a verdict */
+    uint64_t crashed;      /* 1: the slot died, nobody gave a verdict; 3: it
+                              was killed for want of memory */
     int64_t bytes_read;    /* of models, by merges made for it */
     int64_t bytes_fetched; /* from the network */
     uint64_t model;        /* enum job_model: where its merge came from */
@@ -106,6 +109,27 @@ struct wire_outcome {
 
 struct wire_outcomes {
     struct wire_outcome *items;
+    size_t count;
+};
+
+/* A source that lies in a worker's cache: SHA-256 of its URL, as jobs name
+ * it, and its bytes there. */
+struct wire_cached {
+    struct digest source;
+    uint64_t bytes;
+};
+
+struct wire_cached_list {
+    struct wire_cached *items;
+    size_t count;
+};
+
+struct wire_evicted {
+    struct digest source;
+};
+
+struct wire_evicted_list {
+    struct wire_evicted *items;
     size_t count;
 };
 
@@ -128,6 +152,8 @@ enum wire_type {
     WIRE_DONE = 3,
     WIRE_BYE = 4,
     WIRE_LOG = 5,
+    WIRE_RETRACTED = 6,
+    WIRE_CACHE = 7,
     /* broker to worker */
     WIRE_WELCOME = 16,
     WIRE_ASSIGN = 17,
@@ -136,6 +162,7 @@ enum wire_type {
     WIRE_CANCEL = 20,
     WIRE_HEARTBEAT_ACK = 21,
     WIRE_DRAIN = 22,
+    WIRE_RETRACT = 23,
     /* client to broker */
     WIRE_SUBMIT = 32,
     WIRE_QUERY = 33,
@@ -174,6 +201,7 @@ struct wire_message {
             struct wire_bytes kinds;    /* names with blanks between */
             struct wire_bytes version;  /* of the program */
             struct wire_tokens running; /* in slots or spooled results */
+            struct wire_cached_list cache;
         } hello;
 
         /* Renews all leases when (count, sum) equal the broker's view. */
@@ -199,6 +227,12 @@ struct wire_message {
             struct wire_bytes text;
         } log;
 
+        /* What changed in its cache since HELLO or the last of these. */
+        struct wire_cache {
+            struct wire_cached_list added;
+            struct wire_evicted_list removed;
+        } cache;
+
         struct wire_welcome {
             uint64_t epoch;
             uint64_t session;
@@ -215,6 +249,8 @@ struct wire_message {
         struct wire_token_list {
             struct wire_tokens tokens;
         } committed, stale, cancel;
+        /* Taken back, if no slot has begun them: RETRACTED says which. */
+        struct wire_token_list retract, retracted;
 
         struct wire_heartbeat_ack {
             uint64_t sequence;
@@ -309,12 +345,13 @@ struct wire_message {
         struct wire_record_failure {
             struct wire_token token;
             uint64_t code;
-            uint64_t crashed;  /* 1: the slot died; 2: the lease ran out */
+            uint64_t crashed;  /* enum in broker/core/state.h */
             uint64_t terminal; /* 1: no retry follows */
             struct wire_bytes message;
             struct wire_bytes log;
             struct wire_bytes worker;
             int64_t at_ms;
+            int64_t memory_floor; /* the next run needs so much; 0: as asked */
         } record_failure;
 
         /* cancel, retry, pause ... of a sweep, in the order accepted. */

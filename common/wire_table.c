@@ -13,6 +13,8 @@ static const struct wire_record input_record;
 static const struct wire_record assignment_record;
 static const struct wire_record sibling_record;
 static const struct wire_record outcome_record;
+static const struct wire_record cached_record;
+static const struct wire_record evicted_record;
 static const struct wire_record progress_record;
 
 /* clang-format off */
@@ -31,6 +33,8 @@ static const struct wire_record progress_record;
     struct wire_assignments: WIRE_LIST,  \
     struct wire_siblings: WIRE_LIST,     \
     struct wire_outcomes: WIRE_LIST,     \
+    struct wire_cached_list: WIRE_LIST,  \
+    struct wire_evicted_list: WIRE_LIST, \
     struct wire_progresses: WIRE_LIST)
 
 #define RECORD_OF(m) _Generic((m),               \
@@ -42,6 +46,8 @@ static const struct wire_record progress_record;
     struct wire_siblings: &sibling_record,       \
     struct wire_outcome: &outcome_record,        \
     struct wire_outcomes: &outcome_record,       \
+    struct wire_cached_list: &cached_record,     \
+    struct wire_evicted_list: &evicted_record,   \
     struct wire_progresses: &progress_record,    \
     default: NULL)
 
@@ -74,6 +80,8 @@ static const struct wire_field assignment_fields[] = {
     FIELD(wire_assignment, memory_bytes),
     FIELD(wire_assignment, inputs),
     FIELD(wire_assignment, batch),
+    FIELD(wire_assignment, solo),
+    FIELD(wire_assignment, cpus),
 };
 
 static const struct wire_field sibling_fields[] = {
@@ -94,6 +102,15 @@ static const struct wire_field outcome_fields[] = {
     FIELD(wire_outcome, model),
 };
 
+static const struct wire_field cached_fields[] = {
+    FIELD(wire_cached, source),
+    FIELD(wire_cached, bytes),
+};
+
+static const struct wire_field evicted_fields[] = {
+    FIELD(wire_evicted, source),
+};
+
 static const struct wire_field progress_fields[] = {
     FIELD(wire_progress, token),
     FIELD(wire_progress, done),
@@ -111,6 +128,10 @@ static const struct wire_record sibling_record =
     RECORD("sibling", wire_sibling, sibling_fields);
 static const struct wire_record outcome_record =
     RECORD("outcome", wire_outcome, outcome_fields);
+static const struct wire_record cached_record =
+    RECORD("cached", wire_cached, cached_fields);
+static const struct wire_record evicted_record =
+    RECORD("evicted", wire_evicted, evicted_fields);
 static const struct wire_record progress_record =
     RECORD("progress", wire_progress, progress_fields);
 
@@ -126,6 +147,7 @@ static const struct wire_field hello_fields[] = {
     FIELD(wire_hello, kinds),
     FIELD(wire_hello, version),
     FIELD(wire_hello, running),
+    FIELD(wire_hello, cache),
 };
 
 static const struct wire_field heartbeat_fields[] = {
@@ -148,6 +170,11 @@ static const struct wire_field bye_fields[] = {
 static const struct wire_field log_fields[] = {
     FIELD(wire_log, token),
     FIELD(wire_log, text),
+};
+
+static const struct wire_field cache_fields[] = {
+    FIELD(wire_cache, added),
+    FIELD(wire_cache, removed),
 };
 
 static const struct wire_field welcome_fields[] = {
@@ -264,6 +291,7 @@ static const struct wire_field record_failure_fields[] = {
     FIELD(wire_record_failure, log),
     FIELD(wire_record_failure, worker),
     FIELD(wire_record_failure, at_ms),
+    FIELD(wire_record_failure, memory_floor),
 };
 
 static const struct wire_field record_command_fields[] = {
@@ -281,6 +309,8 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_DONE] = ROW("done", done),
     [WIRE_BYE] = ROW("bye", bye),
     [WIRE_LOG] = ROW("log", log),
+    [WIRE_RETRACTED] = ROW("retracted", token_list),
+    [WIRE_CACHE] = ROW("cache", cache),
     [WIRE_WELCOME] = ROW("welcome", welcome),
     [WIRE_ASSIGN] = ROW("assign", assign),
     [WIRE_COMMITTED] = ROW("committed", token_list),
@@ -288,6 +318,7 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_CANCEL] = ROW("cancel", token_list),
     [WIRE_HEARTBEAT_ACK] = ROW("heartbeat_ack", heartbeat_ack),
     [WIRE_DRAIN] = ROW("drain", drain),
+    [WIRE_RETRACT] = ROW("retract", token_list),
     [WIRE_SUBMIT] = ROW("submit", submit),
     [WIRE_QUERY] = ROW("query", query),
     [WIRE_ACCEPTED] = ROW("accepted", accepted),

@@ -12,12 +12,14 @@
 #include "common/limits.h"
 #include "common/memory.h"
 #include "common/wire.h"
-#include "common/wire_guard.h"
+#include "common/wire_cursor.h"
 #include "common/wire_table.h"
 
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <msgpack.h>
 
 enum { LIST_LENGTH = 2, MOST_BLOCKS = 256, FLIPS = 400 };
 
@@ -202,6 +204,57 @@ static void check_round_trip(enum wire_type type, struct filled *filled,
     assert_ok(wire_decode(encoded->data, encoded->size, &decoded));
     check_same_message(&filled->message, &decoded.message);
     wire_release(&decoded);
+}
+
+/* msgpack-c reads what we write, and would write the same. */
+static void check_oracle(enum wire_type type, struct filled *filled,
+                         struct buf *encoded)
+{
+    msgpack_zone *zone = msgpack_zone_new(1 << 16);
+    msgpack_sbuffer again;
+    msgpack_packer packer;
+    msgpack_object object;
+    size_t at = WIRE_HEADER;
+
+    (void)type;
+    (void)filled;
+    assert_int_equal(
+        msgpack_unpack(encoded->data, encoded->size, &at, zone, &object),
+        MSGPACK_UNPACK_SUCCESS);
+    assert_int_equal(at, encoded->size);
+    msgpack_sbuffer_init(&again);
+    msgpack_packer_init(&packer, &again, msgpack_sbuffer_write);
+    assert_int_equal(msgpack_pack_object(&packer, object), 0);
+    assert_int_equal(again.size, encoded->size - WIRE_HEADER);
+    assert_memory_equal(again.data, encoded->data + WIRE_HEADER, again.size);
+    msgpack_sbuffer_destroy(&again);
+    msgpack_zone_free(zone);
+}
+
+static void test_every_message_is_what_msgpack_would_write(void **state)
+{
+    (void)state;
+    for_each_row(check_oracle);
+}
+
+static void test_numbers_are_as_short_as_msgpack_would_write_them(void **state)
+{
+    (void)state;
+    for (int shift = 0; shift < 64; shift++)
+        for (int near = -1; near <= 1; near++) {
+            struct wire_message m = { .type = WIRE_RECORD_RESULT };
+            struct filled none = { 0 };
+            struct buf encoded;
+            uint64_t n = (UINT64_C(1) << shift) + (uint64_t)near;
+
+            m.record_result.token.epoch = n;
+            m.record_result.wall_ms = (int64_t)n;
+            m.record_result.at_ms = -(int64_t)(n & INT64_MAX);
+            buf_init(&encoded, LIMIT_MESSAGE);
+            assert_ok(wire_encode(&m, &encoded));
+            check_oracle(m.type, &none, &encoded);
+            buf_release(&encoded);
+        }
 }
 
 static void test_every_message_reads_back_as_it_was_written(void **state)
@@ -418,11 +471,11 @@ static void test_bombs_are_refused_before_memory_is_taken(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        assert_fails(wire_guard(rows[i].body, rows[i].size), STATUS_CORRUPT,
-                     rows[i].words);
+        assert_fails(wire_cursor_check(rows[i].body, rows[i].size),
+                     STATUS_CORRUPT, rows[i].words);
 }
 
-static void test_the_guard_bounds_the_values_of_a_message(void **state)
+static void test_the_cursor_bounds_the_values_of_a_message(void **state)
 {
     size_t lists = LIMIT_MESSAGE_NODES / LIMIT_BATCH + 1;
     size_t size = 3 + lists * (3 + LIMIT_BATCH);
@@ -438,7 +491,8 @@ static void test_the_guard_bounds_the_values_of_a_message(void **state)
         *at++ = (char)(LIMIT_BATCH >> 8);
         *at++ = (char)(LIMIT_BATCH & 255);
     }
-    assert_fails(wire_guard(body, size), STATUS_CORRUPT, "too many values");
+    assert_fails(wire_cursor_check(body, size), STATUS_CORRUPT,
+                 "too many values");
     free(body);
 }
 
@@ -589,6 +643,8 @@ static void test_texts_go_in_and_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_message_is_what_msgpack_would_write),
+        cmocka_unit_test(test_numbers_are_as_short_as_msgpack_would_write_them),
         cmocka_unit_test(test_every_message_reads_back_as_it_was_written),
         cmocka_unit_test(test_every_message_cut_anywhere_is_corrupt),
         cmocka_unit_test(test_elements_of_a_newer_peer_are_ignored),
@@ -599,7 +655,7 @@ int main(void)
         cmocka_unit_test(
             test_names_are_unique_and_numbers_without_one_have_none),
         cmocka_unit_test(test_bombs_are_refused_before_memory_is_taken),
-        cmocka_unit_test(test_the_guard_bounds_the_values_of_a_message),
+        cmocka_unit_test(test_the_cursor_bounds_the_values_of_a_message),
         cmocka_unit_test(test_other_versions_flags_and_types_are_said),
         cmocka_unit_test(test_fields_of_another_type_are_named),
         cmocka_unit_test(test_what_is_too_big_is_not_written_at_all),
