@@ -1,4 +1,4 @@
-/* digest.h -- SHA-256 of bytes as they stream by (OpenSSL EVP). */
+/* digest.h -- SHA-256 of bytes as they stream by (libcrypto). */
 #ifndef SINTER_COMMON_DIGEST_H
 #define SINTER_COMMON_DIGEST_H
 
@@ -23,6 +23,12 @@ void digest_add(struct digest_stream *s, const void *data, size_t size);
 /* What digest_end() would give; `s` goes on. */
 struct digest digest_so_far(const struct digest_stream *s);
 struct digest digest_end(struct digest_stream *s); /* frees `s` */
+
+/* One stream for many hashes: the digest without the end, then a new start,
+ * or one from where another stream stands. */
+struct digest digest_stop(struct digest_stream *s);
+void digest_again(struct digest_stream *s);
+void digest_copy(struct digest_stream *to, const struct digest_stream *from);
 
 struct digest digest_of(const void *data, size_t size);
 MUST_CHECK struct status digest_of_file(const char *path,

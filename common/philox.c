@@ -60,6 +60,15 @@ uint32_t philox_word(struct philox_key key, uint64_t element)
     return words[element % 4];
 }
 
+uint64_t philox_pair(struct philox_key key, uint64_t pair)
+{
+    uint32_t words[4];
+    size_t at = pair % 2 * 2;
+
+    block(key, pair / 2, words);
+    return (uint64_t)words[at] << 32 | words[at + 1];
+}
+
 uint32_t philox_below(struct philox_key key, uint64_t element, uint32_t bound)
 {
     return (uint32_t)((uint64_t)philox_word(key, element) * bound >> 32);

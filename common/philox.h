@@ -27,6 +27,8 @@ void philox_uniform(struct philox_key key, uint64_t first, size_t count,
                     float *out);
 /* The word of one element. */
 uint32_t philox_word(struct philox_key key, uint64_t element);
+/* The words of elements 2 * pair (high half) and 2 * pair + 1. */
+uint64_t philox_pair(struct philox_key key, uint64_t pair);
 /* Whole number in [0, bound), bound > 0, from one element's word; the bias is
  * below bound / 2^32. */
 uint32_t philox_below(struct philox_key key, uint64_t element, uint32_t bound);

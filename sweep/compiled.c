@@ -46,6 +46,7 @@ static void free_stage(struct stage *s)
         template_free(v->params);
     }
     free(s->variants);
+    free(s->labels);
 }
 
 void compiled_free(struct compiled *c)
@@ -86,6 +87,26 @@ uint64_t compiled_trial_count(const struct compiled *c)
     return space_points(c->space) * space_replicates(c->space);
 }
 
+uint64_t compiled_trial_limit(const struct compiled *c)
+{
+    return space_points_limit(c->space) * space_replicates(c->space);
+}
+
+size_t compiled_stage_count(const struct compiled *c)
+{
+    return c->all_count;
+}
+
+const char *compiled_stage_name(const struct compiled *c, size_t index)
+{
+    return c->stages[index].name;
+}
+
+const char *compiled_stage_kind(const struct compiled *c, size_t index)
+{
+    return c->stages[index].kind;
+}
+
 uint64_t compiled_replicates(const struct compiled *c)
 {
     return space_replicates(c->space);
@@ -106,10 +127,10 @@ struct status compiled_trial(const struct compiled *c, uint64_t trial,
 {
     struct space_trial t;
 
-    if (trial >= compiled_trial_count(c))
+    if (trial >= compiled_trial_limit(c))
         return FAIL(STATUS_NOT_FOUND, "there is no trial %llu, only %llu",
                     (unsigned long long)trial,
-                    (unsigned long long)compiled_trial_count(c));
+                    (unsigned long long)compiled_trial_limit(c));
     space_trial(c->space, trial, &t);
     *ret_values = t.values;
     *ret_excluded = t.verdict != SPACE_TAKEN;

@@ -38,11 +38,19 @@ const json_t *compiled_document(const struct compiled *c); /* borrowed */
  * of the strategy, replicates of a point next to each other. Some may be
  * excluded by constraints. */
 uint64_t compiled_trial_count(const struct compiled *c);
+/* How far they could go on: what `strategy.trials` cuts off is there, and
+ * trial i is the same wherever the cut is. Trials from compiled_trial_count()
+ * on are asked for like the others. */
+uint64_t compiled_trial_limit(const struct compiled *c);
 uint64_t compiled_replicates(const struct compiled *c);
 /* The trial's values by name, with "case" and "seed"; the caller decrefs. */
 MUST_CHECK struct status compiled_trial(const struct compiled *c,
                                         uint64_t trial, json_t **ret_values,
                                         bool *ret_excluded);
+/* Stages, then evaluators that are jobs; lazy stages count but are no jobs. */
+size_t compiled_stage_count(const struct compiled *c);
+const char *compiled_stage_name(const struct compiled *c, size_t index);
+const char *compiled_stage_kind(const struct compiled *c, size_t index);
 /* The space behind it, for the reason why a trial is excluded. */
 const struct space *compiled_space(const struct compiled *c);
 
@@ -51,11 +59,16 @@ struct stage_job {
     const char *stage; /* "base", or the evaluator's name; borrowed */
     const char *kind;  /* borrowed */
     enum stage_sort sort;
+    uint32_t index; /* of the stage, 0 ... compiled_stage_count()-1 */
     struct digest key;
-    char *params;          /* canonical JSON text */
+    char *params; /* canonical JSON text */
+    size_t params_size;
     struct digest *inputs; /* keys of the jobs it needs, no key twice */
     size_t input_count;
-    int64_t memory_bytes; /* resources.memory; 0: unknown */
+    /* What a worker must have for it; no key depends on that. */
+    int64_t memory_bytes; /* 0: unknown */
+    int64_t cpus;         /* 0: one slot, whatever it has */
+    const char *labels;   /* "disk=ssd,zone=a", sorted; NULL: any; borrowed */
     int64_t stall_ms, limit_ms;
     /* Jobs of one family read lazy models that differ only in places of
      * "fuse", so that one pass over the inputs makes the models of all. A
@@ -117,8 +130,12 @@ struct objective {
 };
 struct objective compiled_objective(const struct compiled *c);
 
+#define SWEEP_LEAST_WEIGHT 0.01
+#define SWEEP_MOST_WEIGHT  100.0
+
 struct sweep_limits {
     int64_t priority;   /* -100 ... 100 */
+    double weight;      /* of its share among equals; 1 */
     uint64_t failures;  /* trials that may fail before the sweep stops;
                               UINT64_MAX: any */
     uint64_t trials;    /* at most so many run; UINT64_MAX: all */

@@ -122,7 +122,8 @@ static const char verify_kind[] = "evaluate.verify";
  * its own sake, as often as there are nonces. */
 static json_t *job_again(const json_t *job, const char *name, const char *nonce)
 {
-    static const char *const kept[] = { "memory", "stall_ms", "limit_ms" };
+    static const char *const kept[] = { "memory", "cpus", "labels", "stall_ms",
+                                        "limit_ms" };
     const json_t *variants = json_object_get(job, "variants");
     json_t *again = json_array();
     json_t *evaluator;

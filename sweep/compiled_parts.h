@@ -19,6 +19,7 @@ enum {
 struct condition {
     int slot;
     char *text; /* canonical */
+    size_t size;
 };
 
 struct variant {
@@ -33,7 +34,8 @@ struct stage {
     enum stage_sort sort;
     struct variant *variants; /* the first that fits is taken */
     size_t variant_count;
-    int64_t memory_bytes, stall_ms, limit_ms;
+    int64_t memory_bytes, cpus, stall_ms, limit_ms;
+    char *labels; /* "disk=ssd,zone=a"; owned; NULL: any */
 };
 
 /* An evaluator that is an expression over metrics. */
@@ -65,6 +67,11 @@ MUST_CHECK struct status compiled_read(struct compiled *c);
 /* Of a new document: takes the reference, also on failure. */
 MUST_CHECK struct status compiled_of(json_t *document,
                                      struct compiled **ret_compiled);
+
+/* What is the same in all trials. */
+struct stage_job compiled_job(const struct compiled *c, size_t stage);
+/* Hash of a lazy stage's model with the places of "fuse" blank; never 0. */
+uint64_t compiled_family(const char *kind, const char *text, size_t size);
 
 /* Calls `seen` for every stage the trial needs, lazy ones too, each once and
  * after those it depends on. `params` is canonical text, borrowed. `family`:

@@ -22,16 +22,27 @@ MUST_CHECK static struct status read_name(const json_t *json, const char *key,
     return SUCCESS;
 }
 
+static bool is_plain(const char *name)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    size_t length = strlen(name);
+
+    return length > 0 && length < LIMIT_NAME && strspn(name, plain) == length;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /* Names stand in keys, labels and log lines as they are. */
 MUST_CHECK static struct status read_plain_name(const json_t *json,
                                                 const char *key,
                                                 const char **ret_name)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-
     TRY_PLAIN(read_name(json, key, ret_name));
-    if ((*ret_name)[strspn(*ret_name, plain)] != '\0')
+    if (!is_plain(*ret_name))
         return FAIL(STATUS_INVALID,
                     "\"%s\" has other characters than letters, digits, _ . -",
                     key);
@@ -95,6 +106,7 @@ MUST_CHECK static struct status read_conditions(struct compiled *c,
             return FAIL(STATUS_INVALID, "when: \"%.60s\" is not declared",
                         name);
         condition->text = json_canonical(value);
+        condition->size = strlen(condition->text);
         v->condition_count++;
     }
     return SUCCESS;
@@ -175,9 +187,55 @@ MUST_CHECK static struct status read_sort(const json_t *json, bool is_evaluator,
     return FAIL(STATUS_INVALID, "\"sort\" must be lazy or artifact");
 }
 
+MUST_CHECK static struct status check_label(const char *name,
+                                            const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    if (!is_plain(name) || text == NULL || !is_plain(text))
+        return FAIL(STATUS_INVALID,
+                    "labels: a name and its text are 1 to %d letters, digits, "
+                    "_ . -",
+                    LIMIT_NAME - 1);
+    return SUCCESS;
+}
+
+/* {"zone": "a", "disk": "ssd"} -> "disk=ssd,zone=a". */
+MUST_CHECK static struct status read_labels(const json_t *json, struct stage *s)
+{
+    json_t *labels = json_object_get(json, "labels");
+    const char *names[LIMIT_LABELS];
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+
+    if (labels == NULL)
+        return SUCCESS;
+    if (!json_is_object(labels) || json_object_size(labels) > LIMIT_LABELS)
+        return FAIL(STATUS_INVALID, "\"labels\" is no map of at most %d texts",
+                    LIMIT_LABELS);
+    json_object_foreach(labels, name, value)
+    {
+        TRY_PLAIN(check_label(name, value));
+        names[count++] = name;
+    }
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count; i++) {
+        char *before = s->labels;
+
+        s->labels = xasprintf("%s%s%s=%s", before == NULL ? "" : before,
+                              i == 0 ? "" : ",", names[i],
+                              json_text_or(labels, names[i], ""));
+        free(before);
+    }
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status read_needs(const json_t *json, struct stage *s)
 {
     TRY_PLAIN(read_int(json, "memory", 0, INT64_MAX, 0, &s->memory_bytes));
+    TRY_PLAIN(read_int(json, "cpus", 0, LIMIT_CPUS, 0, &s->cpus));
+    TRY_PLAIN(read_labels(json, s));
     TRY_PLAIN(read_int(json, "stall_ms", 0, INT64_MAX, 0, &s->stall_ms));
     return read_int(json, "limit_ms", 0, INT64_MAX, 0, &s->limit_ms);
 }
@@ -365,6 +423,19 @@ MUST_CHECK static struct status read_most(const json_t *json, const char *key,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status read_weight(const json_t *json,
+                                            double *ret_weight)
+{
+    *ret_weight = 1.0;
+    if (json_object_get(json, "weight") == NULL)
+        return SUCCESS;
+    TRY_PLAIN(json_member_real(json, "weight", ret_weight));
+    if (*ret_weight < SWEEP_LEAST_WEIGHT || *ret_weight > SWEEP_MOST_WEIGHT)
+        return FAIL(STATUS_INVALID, "\"weight\" must be %g to %g",
+                    SWEEP_LEAST_WEIGHT, SWEEP_MOST_WEIGHT);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status read_limits(struct compiled *c)
 {
     const json_t *limits = json_object_get(c->document, "limits");
@@ -376,6 +447,7 @@ MUST_CHECK static struct status read_limits(struct compiled *c)
         (retries != NULL && !json_is_object(retries)))
         return FAIL(STATUS_INVALID, "limits and retries are objects");
     TRY_PLAIN(read_int(c->document, "priority", -100, 100, 0, &l->priority));
+    TRY_PLAIN(read_weight(c->document, &l->weight));
     TRY_PLAIN(read_most(limits, "failures", &l->failures));
     TRY_PLAIN(read_most(limits, "trials", &l->trials));
     TRY_PLAIN(read_int(limits, "time_ms", 0, INT64_MAX, 0, &l->time_ms));

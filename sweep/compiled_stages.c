@@ -161,17 +161,42 @@ MUST_CHECK static struct status write_params(struct resolver *r, size_t stage,
 
 /* ---- families: see stage_job ------------------------------------------- */
 
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    wide product = (wide)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Good enough for a hint; the hashes are kept nowhere. */
+static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
+{
+    static const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t words[2];
+
+    hash = fold(hash ^ size, odd);
+    for (; size >= sizeof words; size -= sizeof words) {
+        memcpy(words, bytes, sizeof words);
+        hash = fold(hash ^ words[0], odd ^ words[1]);
+        bytes += sizeof words;
+    }
+    memset(words, 0, sizeof words);
+    memcpy(words, bytes, size);
+    return fold(hash ^ words[0], odd ^ words[1]);
+}
+
+uint64_t compiled_family(const char *kind, const char *text, size_t size)
+{
+    uint64_t hash = hash_bytes(1, kind, strlen(kind));
+
+    return hash_bytes(hash, text, size) | 1; /* 0 says: none */
+}
+
 static uint64_t hash_of(const char *kind, const char *text)
 {
-    struct digest_stream *s = digest_begin();
-    struct digest d;
-    uint64_t hash;
-
-    digest_add(s, kind, strlen(kind) + 1);
-    digest_add(s, text, strlen(text) + 1);
-    d = digest_end(s);
-    memcpy(&hash, d.bytes, sizeof hash);
-    return hash | 1; /* 0 says: none */
+    return compiled_family(kind, text, strlen(text));
 }
 
 /* Of a job: the same for all kinds that read the same lazy models. */
@@ -225,11 +250,27 @@ static void tell_visitor(struct resolver *r, size_t stage, const char *params)
     r->visitor->seen(r->visitor->self, stage, params, family);
 }
 
+struct stage_job compiled_job(const struct compiled *c, size_t stage)
+{
+    const struct stage *s = &c->stages[stage];
+
+    return (struct stage_job){
+        .stage = s->name,
+        .kind = s->kind,
+        .sort = s->sort,
+        .index = (uint32_t)stage,
+        .memory_bytes = s->memory_bytes,
+        .cpus = s->cpus,
+        .labels = s->labels,
+        .stall_ms = s->stall_ms,
+        .limit_ms = s->limit_ms,
+    };
+}
+
 /* Takes `params` and the items of `needs`. */
 static void add_job(struct resolver *r, size_t stage, const struct digest *key,
                     char *params, struct keys needs)
 {
-    const struct stage *s = &r->c->stages[stage];
     uint64_t family = family_of(r, r->stages[stage].variant);
     struct stage_jobs *jobs = r->jobs;
     struct stage_job *job;
@@ -242,19 +283,13 @@ static void add_job(struct resolver *r, size_t stage, const struct digest *key,
     jobs->items =
         xrealloc(jobs->items, (jobs->count + 1) * sizeof *jobs->items);
     job = &jobs->items[jobs->count++];
-    *job = (struct stage_job){
-        .stage = s->name,
-        .kind = s->kind,
-        .sort = s->sort,
-        .key = *key,
-        .params = params,
-        .inputs = needs.items,
-        .input_count = needs.count,
-        .family = family,
-        .memory_bytes = s->memory_bytes,
-        .stall_ms = s->stall_ms,
-        .limit_ms = s->limit_ms,
-    };
+    *job = compiled_job(r->c, stage);
+    job->key = *key;
+    job->params = params;
+    job->params_size = strlen(params);
+    job->inputs = needs.items;
+    job->input_count = needs.count;
+    job->family = family;
 }
 
 /* Takes `params` and `needs`. */

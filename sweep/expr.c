@@ -1,13 +1,11 @@
 #include "sweep/expr.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/decimal.h"
 #include "sweep/expr_parts.h"
-
-enum { ROUND_DIGITS = 15 };
 
 void expr_free(struct expr *e)
 {
@@ -134,12 +132,7 @@ static bool is_numeric(struct expr_value v)
 /* Functions that differ in the last bit between C libraries. */
 static double rounded(double x)
 {
-    char text[32];
-
-    if (!isfinite(x))
-        return x;
-    (void)snprintf(text, sizeof text, "%.*g", ROUND_DIGITS, x);
-    return strtod(text, NULL);
+    return decimal_round(x, DECIMAL_EXACT);
 }
 
 static double power(double a, double b)

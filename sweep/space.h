@@ -20,6 +20,8 @@ void space_free(struct space *s); /* NULL is fine */
 
 /* Points in the order of the strategy; trials are points times replicates. */
 uint64_t space_points(const struct space *s);
+/* Those that `strategy.trials` cuts off included. */
+uint64_t space_points_limit(const struct space *s);
 uint64_t space_replicates(const struct space *s);
 
 /* Names of all values a trial can have, "case" and "seed" among them. */
@@ -42,6 +44,26 @@ struct space_trial {
 
 void space_trial(const struct space *s, uint64_t trial,
                  struct space_trial *ret_trial);
+
+/* ---- the same without JSON and without allocation --------------------- */
+
+/* One value of a trial; all is borrowed. */
+struct space_value {
+    struct expr_value value; /* EXPR_WRONG for lists and maps */
+    const char *text;        /* canonical; NULL: absent */
+    const char *inner;       /* as it stands inside the quotes of a text */
+    uint32_t size, inner_size;
+    const json_t *json; /* NULL: absent, or computed: see `value` */
+};
+
+struct space_point; /* opaque: the memory of one trial, used again and again */
+struct space_point *space_point_new(void);
+void space_point_free(struct space_point *p); /* NULL is fine */
+
+enum space_verdict space_place(const struct space *s, uint64_t trial,
+                               struct space_point *p);
+/* By slot; until the next space_place(). */
+const struct space_value *space_values(const struct space_point *p);
 
 /* Numbers of a {from, to, count, scale} axis: ends included, rounded to 12
  * digits so that 0.05 ... 0.8 in 16 steps are what people expect. */

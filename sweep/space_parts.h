@@ -1,5 +1,5 @@
-/* space_parts.h -- what space_read.c makes and space.c uses; for these two
- * files only. */
+/* space_parts.h -- what space_read.c makes and space.c and space_point.c use;
+ * for these files only. */
 #ifndef SINTER_SWEEP_SPACE_PARTS_H
 #define SINTER_SWEEP_SPACE_PARTS_H
 
@@ -10,20 +10,33 @@
 
 enum {
     MOST_EXPRESSIONS = 256,
-    MOST_AXES = 2048, /* of all cases together */
+    MOST_CHOICES = 1000 * 1000, /* values of all parameters together */
+    MOST_AXES = 2048,           /* of all cases together */
     /* case, seed, parameters, what cases set, derived values */
     MOST_SLOTS = 2 + 2 * LIMIT_PARAMETERS + MOST_EXPRESSIONS,
     MOST_TRIALS_BITS = 53,
     ENDLESS_BITS = 62,
+    SPACE_AXIS_DIGITS = 12, /* of a number between two ends */
 };
 #define MOST_TRIALS    (UINT64_C(1) << MOST_TRIALS_BITS)
 #define ENDLESS_POINTS (UINT64_C(1) << ENDLESS_BITS)
+
+/* A value that is known beforehand, with its texts. */
+struct choice {
+    const json_t *json; /* borrowed */
+    char *text;         /* canonical; NULL: null */
+    uint32_t size;      /* of the text */
+    uint32_t
+        inner_size; /* of a list or map: what follows it, escaped; else 0 */
+};
 
 /* One parameter: a list of values, or an interval to draw from. */
 struct axis {
     int slot;
     int room;       /* index of the case it exists in; -1: all */
     json_t *values; /* owned; NULL: interval */
+    struct choice *choices;
+    size_t choice_count; /* 0: interval */
     bool ordered;
     double min, max;
     bool log_scale, integer;
@@ -33,25 +46,34 @@ struct axis {
 
 struct fixed {
     int slot;
-    json_t *value; /* borrowed from the document */
-};
-
-/* A case with what varies in it; a sweep without cases has one room. */
-struct room {
-    const char *name; /* NULL: no cases */
-    json_t *name_json;
-    struct fixed *fixed;
-    size_t fixed_count;
-    const struct axis **axes; /* not those whose `when` is false throughout */
-    size_t axis_count;
-    struct order *order; /* NULL: has an interval, endless */
-    uint64_t points;
+    struct choice choice;
 };
 
 /* A value that depends on others: computed after them. */
 struct derived {
     int slot;
     struct expr *expr;
+};
+
+/* What is computed for a point, in an order in which everything that a `when`
+ * or `derive` names comes before it. One of the two is not NULL. */
+struct step {
+    const struct axis *axis; /* with a `when` */
+    const struct derived *derived;
+};
+
+/* A case with what varies in it; a sweep without cases has one room. */
+struct room {
+    const char *name; /* NULL: no cases */
+    struct choice name_choice;
+    struct fixed *fixed;
+    size_t fixed_count;
+    const struct axis **axes; /* not those whose `when` is false throughout */
+    size_t axis_count;
+    struct step *steps;
+    size_t step_count;
+    struct order *order; /* NULL: has an interval, endless */
+    uint64_t points;
 };
 
 /* Points [start, next start) are dealt in turn to the rooms of more than
@@ -71,6 +93,7 @@ struct space {
 
     struct axis *axes;
     size_t axis_count;
+    size_t choice_count; /* of all axes */
     struct room *rooms;
     size_t room_count;
     struct derived *derived;
@@ -86,11 +109,17 @@ struct space {
 
     struct stretch *stretches;
     size_t stretch_count;
-    uint64_t points, replicates;
+    uint64_t points;       /* as many as `strategy.trials` says, or all */
+    uint64_t points_limit; /* all, as far as trials can be numbered */
+    uint64_t replicates;
     json_t **seeds; /* owned */
+    struct choice *seed_choices;
     bool random;
     uint32_t seed;
 };
+
+/* Borrows the value. */
+struct choice choice_of(const json_t *value);
 
 /* Fill an empty space from its document; on failure it is partly filled. */
 MUST_CHECK struct status space_read(struct space *s);
@@ -98,5 +127,12 @@ MUST_CHECK struct status space_read(struct space *s);
 /* A whole number is an integer, so that it is written without a point and may
  * stand where an integer belongs. */
 json_t *space_json_number(double x);
+
+/* Why space_place() did not say SPACE_TAKEN: "what: why", or "what". */
+struct space_reason {
+    const char *what; /* NULL: no reason */
+    const char *why;  /* may be "" */
+};
+struct space_reason space_point_reason(const struct space_point *p);
 
 #endif

@@ -154,6 +154,23 @@ static int find_room(const struct space *s, const char *name)
     return -1;
 }
 
+/* All of the space together: a few bytes can ask for any number of values. */
+MUST_CHECK static struct status make_choices(struct space *s, struct axis *a)
+{
+    size_t count = json_array_size(a->values);
+
+    if (count > MOST_CHOICES - s->choice_count)
+        return FAIL(STATUS_TOO_BIG,
+                    "the parameters have more than %d values together",
+                    MOST_CHOICES);
+    s->choice_count += count;
+    a->choices = xcalloc(count + 1, sizeof *a->choices);
+    a->choice_count = count;
+    for (size_t i = 0; i < count; i++)
+        a->choices[i] = choice_of(json_array_get(a->values, i));
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status read_axis(struct space *s, const json_t *json,
                                           struct axis *a)
 {
@@ -171,7 +188,7 @@ MUST_CHECK static struct status read_axis(struct space *s, const json_t *json,
                         room);
     }
     TRY(read_domain(json, a), "%s", name);
-    return SUCCESS;
+    return make_choices(s, a);
 }
 
 MUST_CHECK static struct status read_axes(struct space *s, const json_t *list)
@@ -201,7 +218,7 @@ MUST_CHECK static struct status read_set(struct space *s, const json_t *set,
         struct fixed *f = &r->fixed[r->fixed_count++];
 
         TRY_PLAIN(slot_for(s, name, &f->slot));
-        f->value = value;
+        f->choice = choice_of(value);
     }
     return SUCCESS;
 }
@@ -219,7 +236,7 @@ MUST_CHECK static struct status read_case(struct space *s, const json_t *json,
     if (find_room(s, name) >= 0)
         return FAIL(STATUS_INVALID, "two cases are called \"%s\"", name);
     r->name = name;
-    r->name_json = json_object_get(json, "name");
+    r->name_choice = choice_of(json_object_get(json, "name"));
     return read_set(s, json_object_get(json, "set"), r);
 }
 
@@ -342,6 +359,9 @@ MUST_CHECK static struct status read_replicates(struct space *s,
         s->seeds[i] =
             seeds != NULL ? json_incref(seed) : json_integer((json_int_t)i);
     }
+    s->seed_choices = xcalloc((size_t)count, sizeof *s->seed_choices);
+    for (size_t i = 0; i < (size_t)count; i++)
+        s->seed_choices[i] = choice_of(s->seeds[i]);
     return SUCCESS;
 }
 
@@ -428,8 +448,8 @@ static struct expr_value value_in_room(const void *self, int slot)
     const struct fixed *f = find_fixed(scope->r, slot);
 
     if (slot == scope->s->case_slot)
-        return expr_value_of(scope->r->name_json);
-    return expr_value_of(f == NULL ? NULL : f->value);
+        return expr_value_of(scope->r->name_choice.json);
+    return expr_value_of(f == NULL ? NULL : f->choice.json);
 }
 
 /* All names of `when` have one value in this room. */
@@ -489,6 +509,21 @@ MUST_CHECK static struct status order_room(struct room *r)
     return SUCCESS;
 }
 
+static void make_steps(const struct space *s, struct room *r)
+{
+    r->steps = xcalloc(s->sequence_count + 1, sizeof *r->steps);
+    for (size_t i = 0; i < s->sequence_count; i++) {
+        for (size_t j = 0; j < r->axis_count; j++) {
+            if (r->axes[j]->slot == s->sequence[i] && r->axes[j]->when != NULL)
+                r->steps[r->step_count++].axis = r->axes[j];
+        }
+        for (size_t j = 0; j < s->derived_count; j++) {
+            if (s->derived[j].slot == s->sequence[i])
+                r->steps[r->step_count++].derived = &s->derived[j];
+        }
+    }
+}
+
 MUST_CHECK static struct status furnish(struct space *s, size_t room)
 {
     struct room *r = &s->rooms[room];
@@ -506,6 +541,7 @@ MUST_CHECK static struct status furnish(struct space *s, size_t room)
         }
         r->axes[r->axis_count++] = a;
     }
+    make_steps(s, r);
     return order_room(r);
 }
 
@@ -563,6 +599,9 @@ MUST_CHECK static struct status read_strategy(struct space *s,
         return FAIL(STATUS_INVALID,
                     "the space is endless: it needs a random strategy with a "
                     "number of trials");
+    s->points_limit = s->points;
+    if (s->points_limit > MOST_TRIALS / s->replicates)
+        s->points_limit = MOST_TRIALS / s->replicates;
     if (trials > 0 && (uint64_t)trials < s->points)
         s->points = (uint64_t)trials;
     if (s->points > MOST_TRIALS / s->replicates)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "sweep/compiled.h"
 #include "common/option.h"
 #include "sweep/spec_parts.h"
 
@@ -129,11 +130,11 @@ static bool read_yaml(struct spec *s)
 static bool is_top_key(const struct spec *s, const char *name)
 {
     static const char *const plain[] = {
-        "sinter",    "name",     "description", "tags",       "project",
-        "priority",  "vars",     "sources",     "stages",     "parameters",
-        "cases",     "derive",   "constraints", "replicates", "evaluate",
-        "objective", "strategy", "limits",      "retries",    "resources",
-        "outputs",
+        "sinter",     "name",      "description", "tags",        "project",
+        "priority",   "weight",    "vars",        "sources",     "stages",
+        "parameters", "cases",     "derive",      "constraints", "replicates",
+        "evaluate",   "objective", "strategy",    "limits",      "retries",
+        "resources",  "outputs",
     };
     for (size_t i = 0; i < COUNT_OF(plain); i++) {
         if (strcmp(plain[i], name) == 0)
@@ -233,6 +234,10 @@ static const struct catalog_key identity_keys[] = {
     { .name = "tags", .type = KEY_LIST, .keys = identity_texts },
     { .name = "project", .type = KEY_TEXT },
     { .name = "priority", .type = KEY_INTEGER, .least = -100, .most = 100 },
+    { .name = "weight",
+      .type = KEY_NUMBER,
+      .least = SWEEP_LEAST_WEIGHT,
+      .most = SWEEP_MOST_WEIGHT },
     { .name = NULL },
 };
 
@@ -269,12 +274,76 @@ static void rename_key(json_t *map, const char *from, const char *to)
     (void)json_object_del(map, from);
 }
 
+/* They stand in messages and on command lines as they are. */
+static void check_labels(struct spec *s, const struct yaml_node *labels)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+    if (labels->count > LIMIT_LABELS)
+        problem_suggest(problem_add(s->problems, PROBLEM_TOO_MANY,
+                                    labels->place, "%zu labels", labels->count),
+                        "at most %d are taken", LIMIT_LABELS);
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct yaml_node *value = labels->pairs[i].value;
+        size_t length = value->text == NULL ? 0 : strlen(value->text);
+
+        (void)spec_check_name(s, labels->pairs[i].key, "a label", false);
+        if (value->text != NULL && (length == 0 || length >= LIMIT_NAME ||
+                                    strspn(value->text, plain) != length))
+            problem_suggest(
+                problem_add(s->problems, PROBLEM_BAD_NAME, value->place,
+                            "\"%.40s\" cannot be a label", value->text),
+                "letters, digits and _ - ., at most %d", LIMIT_NAME - 1);
+    }
+}
+
+/* A number of GPUs is a label like others: this program uses none itself, but
+ * a command of an evaluator may. */
+static void name_gpus(struct spec *s, const struct yaml_node *map,
+                      json_t *needs)
+{
+    AUTO(json_release)
+    json_t *gpus = json_incref(json_object_get(needs, "gpus"));
+    json_t *labels = json_object_get(needs, "labels");
+    AUTO(free_pointer) char *text = NULL;
+
+    (void)json_object_del(needs, "gpus");
+    if (json_integer_value(gpus) == 0)
+        return;
+    if (json_object_get(labels, "gpus") != NULL)
+        problem_suggest(problem_add(s->problems, PROBLEM_NOT_TOGETHER,
+                                    yaml_find(map, "gpus")->key->place,
+                                    "`gpus` stands here and in `labels`"),
+                        "remove one of the two");
+    if (labels == NULL)
+        (void)json_object_set_new(needs, "labels", labels = json_object());
+    text = json_canonical(gpus);
+    (void)json_object_set_new(labels, "gpus", json_string(text));
+}
+
+static void read_resources(struct spec *s)
+{
+    const struct yaml_node *map = yaml_get(s->root, "resources");
+    const struct yaml_node *labels;
+
+    s->needs = read_section(s, "resources");
+    if (s->needs == NULL)
+        return;
+    labels = yaml_get(map, "labels");
+    if (labels != NULL && labels->type == YAML_MAP)
+        check_labels(s, labels);
+    name_gpus(s, map, s->needs);
+    if (json_int_or(s->needs, "memory", 1) == 0)
+        (void)json_object_del(s->needs, "memory"); /* not said */
+}
+
 static void read_limits(struct spec *s)
 {
     json_t *limits = read_section(s, "limits");
     json_t *retries = read_section(s, "retries");
-    AUTO(json_release) json_t *resources = read_section(s, "resources");
 
+    read_resources(s);
     if (limits != NULL) {
         rename_key(limits, "time", "time_ms");
         rename_key(limits, "trial_time", "trial_time_ms");
@@ -285,7 +354,6 @@ static void read_limits(struct spec *s)
         rename_key(retries, "backoff", "backoff_ms");
         (void)json_object_set_new(s->document, "retries", retries);
     }
-    s->memory_bytes = json_int_or(resources, "memory", 0);
 }
 
 /* "top 3" -> {"keep": "top", "count": 3}. */
@@ -445,6 +513,7 @@ static void release(struct spec *s)
     for (size_t i = 0; i < s->extra_count; i++)
         yaml_tree_free(s->extra[i]);
     yaml_tree_free(s->yaml);
+    json_decref(s->needs);
     json_decref(s->document);
 }
 

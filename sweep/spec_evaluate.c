@@ -290,9 +290,7 @@ static json_t *evaluator_json(const struct spec *s, const struct evaluator *e)
     json = json_pack("{s:s, s:s, s:O, s:O}", "name", e->name, "kind",
                      e->kind->name, "variants", e->variants, "metrics",
                      e->metrics);
-    if (s->memory_bytes > 0)
-        (void)json_object_set_new(json, "memory",
-                                  json_integer((json_int_t)s->memory_bytes));
+    (void)json_object_update(json, s->needs);
     if (s->trial_ms > 0)
         (void)json_object_set_new(json, "limit_ms",
                                   json_integer((json_int_t)s->trial_ms));

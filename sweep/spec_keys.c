@@ -65,8 +65,16 @@ static const struct catalog_key retries_keys[] = {
     { .name = NULL },
 };
 
+static const struct catalog_key label_rows[] = {
+    { .name = "*", .type = KEY_TEXT },
+    { .name = NULL },
+};
+
 static const struct catalog_key resources_keys[] = {
     { .name = "memory", .type = KEY_BYTES },
+    { .name = "cpus", .type = KEY_INTEGER, .least = 1, .most = LIMIT_CPUS },
+    { .name = "gpus", .type = KEY_INTEGER, .most = 1024 },
+    { .name = "labels", .type = KEY_MAP_OF, .keys = label_rows },
     { .name = NULL },
 };
 
@@ -121,7 +129,6 @@ static const char *const later_strategy[] = {
 static const char *const later_limits[] = { "download", "scratch", "cost",
                                             NULL };
 static const char *const later_retries[] = { "on", NULL };
-static const char *const later_resources[] = { "cpus", "gpus", "labels", NULL };
 static const char *const later_outputs[] = { "format", "recipe", NULL };
 static const char *const later_parameter[] = { "probabilities", "per", "init",
                                                "role", NULL };
@@ -133,6 +140,7 @@ static const struct section sections[] = {
     { "tags", NULL, NULL },
     { "project", NULL, NULL },
     { "priority", NULL, NULL },
+    { "weight", NULL, NULL },
     { "vars", NULL, NULL },
     { "sources", NULL, NULL },
     { "stages", NULL, NULL },
@@ -146,7 +154,7 @@ static const struct section sections[] = {
     { "strategy", strategy_keys, later_strategy },
     { "limits", limits_keys, later_limits },
     { "retries", retries_keys, later_retries },
-    { "resources", resources_keys, later_resources },
+    { "resources", resources_keys, NULL },
     { "outputs", outputs_keys, later_outputs },
     /* Not at the top, but looked up like the others. */
     { "sources.NAME", source_keys, NULL },

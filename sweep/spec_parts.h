@@ -97,7 +97,8 @@ struct spec {
     struct checked *checked;
     size_t checked_count;
     bool random;
-    int64_t memory_bytes, trial_ms; /* of every stage; 0: not said */
+    json_t *needs;    /* of every stage: "memory", "cpus", "labels" */
+    int64_t trial_ms; /* of every stage; 0: not said */
     int64_t replicates;
 };
 

@@ -608,9 +608,7 @@ static json_t *stage_json(const struct spec *s, const char *name,
                              "sort", sort == STAGE_LAZY ? "lazy" : "artifact",
                              "variants", variants);
 
-    if (s->memory_bytes > 0)
-        (void)json_object_set_new(json, "memory",
-                                  json_integer((json_int_t)s->memory_bytes));
+    (void)json_object_update(json, s->needs);
     if (s->trial_ms > 0)
         (void)json_object_set_new(json, "limit_ms",
                                   json_integer((json_int_t)s->trial_ms));

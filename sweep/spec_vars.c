@@ -96,7 +96,7 @@ static bool replace_path(struct spec *s, char *path, struct yaml_node *value)
     }
     if (map == s->root && yaml_get(map, path) == NULL &&
         spec_section_keys(path) == NULL && strcmp(path, "name") != 0 &&
-        strcmp(path, "priority") != 0)
+        strcmp(path, "priority") != 0 && strcmp(path, "weight") != 0)
         return false;
     yaml_set(s->yaml, map, path, value->place, value);
     return true;

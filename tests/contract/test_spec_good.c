@@ -12,6 +12,7 @@
 #include "jobs/job_kind.h"
 #include "sweep/plan.h"
 #include "sweep/spec.h"
+#include "tests/support/expansion_twin.h"
 
 #define FOLDER   TEST_DATA "/golden/spec-good/"
 #define EXAMPLES TEST_DATA "/../examples/"
@@ -64,6 +65,21 @@ static char *plan_text(json_t *document)
     return text;
 }
 
+/* The broker's way to the jobs is the other programs'. */
+static void compare_ways(const json_t *document)
+{
+    enum { MOST_TRIALS = 500 };
+    AUTO(free_pointer) char *json = json_canonical(document);
+    struct expansion_tally tally = { 0 };
+    struct compiled *c = NULL;
+
+    assert_ok(compiled_parse(json, strlen(json), &c));
+    expansion_compare(c, MOST_TRIALS, &tally);
+    assert_int_equal(tally.refused, 0);
+    assert_true(tally.trials > 0);
+    compiled_free(c);
+}
+
 static void compare_plan(const char *name, json_t *document)
 {
     AUTO(free_pointer)
@@ -99,6 +115,7 @@ static int compile_all(const char *folder, bool with_plan)
 
         assert_ok(file_read(path, FILE_LIMIT, &text, &size));
         document = compiled_file(names[i]->d_name, text, true);
+        compare_ways(document);
         if (with_plan)
             compare_plan(names[i]->d_name, document);
         json_decref(document);

@@ -48,6 +48,30 @@ static void test_a_stream_gives_what_the_whole_gives(void **state)
     assert_false(digest_equal(&whole, &parts));
 }
 
+static void test_one_stream_makes_many_digests(void **state)
+{
+    struct digest_stream *s = digest_begin();
+    struct digest_stream *start = digest_begin();
+    struct digest whole = digest_of("abcd", 4);
+    struct digest empty = digest_of("", 0);
+
+    (void)state;
+    digest_add(start, "ab", 2);
+    for (int i = 0; i < 3; i++) {
+        struct digest d;
+
+        digest_copy(s, start);
+        digest_add(s, "cd", 2);
+        d = digest_stop(s);
+        assert_true(digest_equal(&d, &whole));
+        digest_again(s);
+        d = digest_stop(s);
+        assert_true(digest_equal(&d, &empty));
+    }
+    (void)digest_end(start);
+    (void)digest_end(s);
+}
+
 static void test_a_file_is_hashed_to_its_end(void **state)
 {
     char path[] = "/tmp/sinter-digest-XXXXXX";
@@ -98,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),
         cmocka_unit_test(test_a_stream_gives_what_the_whole_gives),
+        cmocka_unit_test(test_one_stream_makes_many_digests),
         cmocka_unit_test(test_a_file_is_hashed_to_its_end),
         cmocka_unit_test(test_only_64_hex_digits_are_a_digest),
     };

@@ -48,6 +48,10 @@ static void test_elements_follow_the_stated_convention(void **state)
     philox4x32_10(counter, words, out);
     for (uint64_t i = 0; i < 4; i++)
         assert_int_equal(philox_word(key, 28 + i), out[i]);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_true(philox_pair(key, i) ==
+                    ((uint64_t)philox_word(key, 2 * i) << 32 |
+                     philox_word(key, 2 * i + 1)));
 }
 
 static void test_uniform_draws_do_not_depend_on_where_one_begins(void **state)
