@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/endpoint.h"
+
 #define AT(member) offsetof(struct config, member)
 
 const struct option config_options[] = {
@@ -11,7 +13,7 @@ const struct option config_options[] = {
       .offset = AT(store),
       .otherwise = "sqlite:sinter.db",
       .value = "URL",
-      .help = "sqlite:PATH, redis://[:password@]HOST[:PORT][/DB], "
+      .help = "sqlite:PATH, redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], "
               "redis+unix:PATH" },
     { .name = "namespace",
       .type = OPTION_TEXT,
@@ -19,6 +21,11 @@ const struct option config_options[] = {
       .otherwise = "sinter",
       .value = "NAME",
       .help = "keeps farms apart in one Redis" },
+    { .name = "redis-user-file",
+      .type = OPTION_TEXT,
+      .offset = AT(user_file),
+      .value = "PATH",
+      .help = "its first line is the ACL user of Redis" },
     { .name = "redis-password-file",
       .type = OPTION_TEXT,
       .offset = AT(password_file),
@@ -57,6 +64,32 @@ const struct option config_options[] = {
       .otherwise = "127.0.0.1:7422",
       .value = "HOST:PORT",
       .help = "depot, API, metrics, page; port 0: any free one" },
+    { .name = "key",
+      .type = OPTION_TEXT,
+      .offset = AT(key),
+      .value = "FILE",
+      .help = "secret key of this broker (`sinter keygen`): CURVE at both "
+              "sockets" },
+    { .name = "allow",
+      .type = OPTION_TEXT,
+      .offset = AT(allow),
+      .value = "PATH",
+      .help = "public keys that may connect: a file, or a directory's .pub "
+              "files; read again on SIGHUP" },
+    { .name = "plaintext",
+      .type = OPTION_SWITCH,
+      .offset = AT(plaintext),
+      .help = "without --key, listen where other machines can connect" },
+    { .name = "http-token-file",
+      .type = OPTION_TEXT,
+      .offset = AT(http_token_file),
+      .value = "FILE",
+      .help = "bearer tokens for --http, each a line \"read TOKEN\" or "
+              "\"write TOKEN\"; read again on SIGHUP" },
+    { .name = "http-open",
+      .type = OPTION_SWITCH,
+      .offset = AT(http_open),
+      .help = "without tokens, serve HTTP to other machines" },
     { .name = "lease",
       .type = OPTION_MS,
       .offset = AT(lease_ms),
@@ -116,11 +149,49 @@ MUST_CHECK static struct status find_level(const char *name,
                 name);
 }
 
+static bool is_given(const char *path)
+{
+    return path != NULL && path[0] != '\0';
+}
+
+MUST_CHECK static struct status check_socket(const struct config *c,
+                                             const char *flag,
+                                             const char *endpoint)
+{
+    if (is_given(c->key) || c->plaintext || endpoint_is_private(endpoint))
+        return SUCCESS;
+    return FAIL(STATUS_INVALID,
+                "%s %s can be reached by other machines, unencrypted and "
+                "without a question who they are: give --key and --allow "
+                "(`sinter keygen` makes keys), or --plaintext if the network "
+                "is yours alone",
+                flag, endpoint);
+}
+
+MUST_CHECK static struct status check_safety(const struct config *c)
+{
+    if (is_given(c->key) != is_given(c->allow))
+        return FAIL(STATUS_INVALID,
+                    "--key and --allow go together: the secret key of this "
+                    "broker, and the public ones of those who may connect");
+    TRY_PLAIN(check_socket(c, "--workers", c->workers));
+    TRY_PLAIN(check_socket(c, "--clients", c->clients));
+    if (is_given(c->http_token_file) || c->http_open ||
+        endpoint_is_private(c->http))
+        return SUCCESS;
+    return FAIL(STATUS_INVALID,
+                "--http %s can be reached by other machines, and whoever does "
+                "could read and write the depot: give --http-token-file, or "
+                "--http-open if the network is yours alone",
+                c->http);
+}
+
 struct status config_check(const struct config *c, enum log_level *ret_level)
 {
     enum { LEAST_HEARTBEATS = 3 };
 
     TRY_PLAIN(find_level(c->log, ret_level));
+    TRY_PLAIN(check_safety(c));
     if (c->lease_ms < LEAST_HEARTBEATS * c->heartbeat_ms)
         return FAIL(STATUS_INVALID,
                     "--lease must be at least three times "

@@ -6,11 +6,13 @@
 #include "common/option.h"
 
 struct config {
-    const char *store, *namespace, *password_file;
+    const char *store, *namespace, *user_file, *password_file;
     const char *depot, *depot_url;
     const char *workers, *clients, *http;
+    const char *key, *allow, *http_token_file; /* "" is none as well */
     const char *ready_file, *log;
     int64_t lease_ms, heartbeat_ms;
+    bool plaintext, http_open;
     bool accept_loss, die_with_parent, version, help;
 };
 

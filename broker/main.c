@@ -72,10 +72,15 @@ MUST_CHECK static struct status follow_parent(pid_t parent)
 MUST_CHECK static struct status open_store(struct broker *b,
                                            const struct config *c)
 {
-    struct store_options options = { .password_file = c->password_file,
+    struct store_options options = { .user_file = c->user_file,
+                                     .password_file = c->password_file,
                                      .accept_loss = c->accept_loss };
 
-    return store_open(c->store, c->namespace, &options, &b->loop.store);
+    TRY_PLAIN(store_open(c->store, c->namespace, &options, &b->loop.store));
+    if (b->loop.store.caution != NULL)
+        log_event(LOG_WARN, "store could not be checked", "caution=\"%s\"",
+                  b->loop.store.caution);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status open_http(struct broker *b,

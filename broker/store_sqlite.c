@@ -1,29 +1,19 @@
-/* store_sqlite.c -- the log in one SQLite file, for a broker without Redis.
+/* store_sqlite.c -- log and snapshot in one SQLite file, for a broker without
+ * Redis.
  *
  * WAL journal, synchronous=FULL: a transaction is on disk when COMMIT returns.
- * The epoch in `meta` fences: each append compares it inside its own
+ * The epoch in `meta` fences: each write compares it inside its own
  * transaction, which holds the one write lock there is. */
-#include "broker/store.h"
+#include "broker/store_sqlite.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include <sqlite3.h>
-
+#include "broker/store_group.h"
 #include "common/memory.h"
 
 enum { BUSY_MS = 3000 }; /* another program reads or checkpoints the file */
-
-enum statement {
-    SQL_BEGIN,
-    SQL_COMMIT,
-    SQL_ROLLBACK,
-    SQL_EPOCH,
-    SQL_RAISE,
-    SQL_APPEND,
-    SQL_REPLAY,
-    SQL_COUNT,
-};
 
 static const char *const texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -31,25 +21,55 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_EPOCH] = "SELECT epoch FROM meta",
     [SQL_RAISE] = "UPDATE meta SET epoch = epoch + 1",
-    [SQL_APPEND] = "INSERT OR IGNORE INTO log VALUES (?, ?, ?)",
+    [SQL_APPEND] = "INSERT INTO entries (epoch, sequence, packed, data)"
+                   " VALUES (?, ?, 1, ?)",
+    [SQL_LAST] = "SELECT sequence FROM entries WHERE id ="
+                 " (SELECT MAX(id) FROM entries) AND epoch = ?",
     [SQL_REPLAY] =
-        "SELECT epoch, sequence, data FROM log ORDER BY epoch, sequence",
+        "SELECT epoch, sequence, packed, data FROM entries ORDER BY id",
+    [SQL_IS_LISTED] = "SELECT COUNT(*) FROM listed WHERE name = ?",
+    [SQL_PUT] = "INSERT OR REPLACE INTO piece (name, data) VALUES (?, ?)",
+    [SQL_POSITION] = "SELECT epoch, sequence FROM snapshot",
+    [SQL_PIECES] = "SELECT listed.name, data FROM listed LEFT JOIN piece"
+                   " USING (name) ORDER BY listed.id",
+    [SQL_UNLIST] = "DELETE FROM listed",
+    [SQL_LIST] = "INSERT INTO listed (name) VALUES (?)",
+    [SQL_MISSING] = "SELECT COUNT(*) FROM listed WHERE name NOT IN"
+                    " (SELECT name FROM piece)",
+    [SQL_PUBLISH] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)",
+    [SQL_TRIM] = "DELETE FROM entries WHERE epoch < ?1 OR"
+                 " (epoch = ?1 AND sequence <= ?2)",
+    [SQL_DELETE] = "DELETE FROM piece WHERE name NOT IN"
+                   " (SELECT name FROM listed)",
+    [SQL_HOLDER] = "SELECT name, address, ends, ttl FROM leader",
+    [SQL_HOLD] = "INSERT OR REPLACE INTO leader VALUES (1, ?, ?, ?, ?)",
+    [SQL_RELEASE] = "DELETE FROM leader WHERE name = ?",
 };
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS log (epoch INTEGER NOT NULL,"
-    " sequence INTEGER NOT NULL, data BLOB NOT NULL,"
-    " PRIMARY KEY (epoch, sequence)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS meta (only INTEGER PRIMARY KEY CHECK"
     " (only = 1), epoch INTEGER NOT NULL);"
-    "INSERT OR IGNORE INTO meta VALUES (1, 0);";
+    "INSERT OR IGNORE INTO meta VALUES (1, 0);"
+    "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY,"
+    " epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,"
+    " packed INTEGER NOT NULL, data BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS piece (id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE, data BLOB NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS snapshot (only INTEGER PRIMARY KEY CHECK"
+    " (only = 1), epoch INTEGER NOT NULL, sequence INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS listed (id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS leader (only INTEGER PRIMARY KEY CHECK"
+    " (only = 1), name TEXT NOT NULL, address TEXT NOT NULL,"
+    " ends INTEGER NOT NULL, ttl INTEGER NOT NULL);";
 
-struct sqlite_store {
-    sqlite3 *db;
-    char *path;
-    sqlite3_stmt *statements[SQL_COUNT];
-    uint64_t epoch;
-};
+/* `log`, one record a row, is how a store looked before there were groups. */
+static const char migration[] =
+    "BEGIN IMMEDIATE;"
+    "INSERT INTO entries (epoch, sequence, packed, data)"
+    " SELECT epoch, sequence, 0, data FROM log ORDER BY epoch, sequence;"
+    "DROP TABLE log;"
+    "COMMIT;";
 
 /* Few codes mean that the file is gone for good. */
 static enum status_code code_of(int result)
@@ -70,18 +90,35 @@ static enum status_code code_of(int result)
     }
 }
 
-MUST_CHECK static struct status trouble(const struct sqlite_store *s,
-                                        int result)
+struct status sqlite_trouble(const struct sqlite_store *s, int result)
 {
     return FAIL(code_of(result), "%s: %s (SQLite %d)", s->path,
                 sqlite3_errmsg(s->db), sqlite3_extended_errcode(s->db));
 }
 
-/* Runs a statement that gives at most one row; its first column, or 0. */
-MUST_CHECK static struct status run(struct sqlite_store *s,
-                                    enum statement which, int64_t *ret_value)
+sqlite3_stmt *sqlite_bind(const struct sqlite_store *s, enum sqlite_text which,
+                          const struct sqlite_value *values, size_t count)
 {
     sqlite3_stmt *st = s->statements[which];
+
+    for (size_t i = 0; i < count; i++) {
+        const struct sqlite_value *v = &values[i];
+        int at = (int)i + 1;
+
+        if (v->data == NULL)
+            (void)sqlite3_bind_int64(st, at, (sqlite3_int64)v->number);
+        else if (v->is_text)
+            (void)sqlite3_bind_text(st, at, v->data, (int)v->size,
+                                    SQLITE_STATIC);
+        else
+            (void)sqlite3_bind_blob64(st, at, v->data, v->size, SQLITE_STATIC);
+    }
+    return st;
+}
+
+struct status sqlite_step(const struct sqlite_store *s, sqlite3_stmt *st,
+                          int64_t *ret_value)
+{
     int result = sqlite3_step(st);
     struct status failure;
 
@@ -91,103 +128,122 @@ MUST_CHECK static struct status run(struct sqlite_store *s,
         (void)sqlite3_reset(st);
         return SUCCESS;
     }
-    failure = trouble(s, result);
+    failure = sqlite_trouble(s, result);
     (void)sqlite3_reset(st);
     return failure;
 }
 
-/* After a failure inside a transaction: its story, not the rollback's. */
-MUST_CHECK static struct status roll_back(struct sqlite_store *s,
-                                          struct status why)
+/* A statement without values. */
+MUST_CHECK static struct status run(const struct sqlite_store *s,
+                                    enum sqlite_text which, int64_t *ret_value)
 {
-    if (sqlite3_get_autocommit(s->db) == 0) {
-        struct status st = run(s, SQL_ROLLBACK, NULL);
-
-        (void)st;
-    }
-    return why;
+    return sqlite_step(s, s->statements[which], ret_value);
 }
 
-MUST_CHECK static struct status raise_epoch(struct sqlite_store *s)
+MUST_CHECK static struct status check_epoch(struct sqlite_store *s,
+                                            uint64_t epoch)
 {
-    int64_t epoch = 0;
+    int64_t now = 0;
 
+    if (epoch == 0)
+        return SUCCESS;
+    TRY_PLAIN(run(s, SQL_EPOCH, &now));
+    if ((uint64_t)now == epoch)
+        return SUCCESS;
+    return FAIL(STATUS_STALE,
+                "%s: another broker took over with epoch %lld, this one has "
+                "%llu",
+                s->path, (long long)now, (unsigned long long)epoch);
+}
+
+MUST_CHECK static struct status transact(
+    struct sqlite_store *s, uint64_t epoch,
+    struct status (*what)(struct sqlite_store *s, void *argument),
+    void *argument)
+{
+    TRY_PLAIN(check_epoch(s, epoch));
+    TRY_PLAIN(what(s, argument));
+    return run(s, SQL_COMMIT, NULL);
+}
+
+struct status sqlite_transact(struct sqlite_store *s, uint64_t epoch,
+                              struct status (*what)(struct sqlite_store *s,
+                                                    void *argument),
+                              void *argument)
+{
+    struct status st = run(s, SQL_BEGIN, NULL);
+
+    if (status_failed(&st))
+        return st;
+    st = transact(s, epoch, what, argument);
+    if (status_failed(&st) && sqlite3_get_autocommit(s->db) == 0) {
+        struct status undone = run(s, SQL_ROLLBACK, NULL);
+
+        (void)undone; /* the failure's story is the better one */
+    }
+    return st;
+}
+
+MUST_CHECK static struct status raise_epoch(struct sqlite_store *s,
+                                            void *argument)
+{
     TRY_PLAIN(run(s, SQL_RAISE, NULL));
-    TRY_PLAIN(run(s, SQL_EPOCH, &epoch));
-    TRY_PLAIN(run(s, SQL_COMMIT, NULL));
-    s->epoch = (uint64_t)epoch;
-    return SUCCESS;
+    return run(s, SQL_EPOCH, argument);
 }
 
 MUST_CHECK static struct status begin(void *self, uint64_t *ret_epoch)
 {
     struct sqlite_store *s = self;
-    struct status st;
+    int64_t epoch = 0;
 
-    TRY_PLAIN(run(s, SQL_BEGIN, NULL));
-    st = raise_epoch(s);
-    if (status_failed(&st))
-        return roll_back(s, st);
+    TRY_PLAIN(sqlite_transact(s, 0, raise_epoch, &epoch));
+    s->epoch = (uint64_t)epoch;
+    s->acknowledged = 0;
     *ret_epoch = s->epoch;
     return SUCCESS;
 }
 
-MUST_CHECK static struct status replay(
-    void *self,
-    struct status (*visit)(void *visitor, const struct store_record *r),
-    void *visitor)
-{
-    struct sqlite_store *s = self;
-    sqlite3_stmt *st = s->statements[SQL_REPLAY];
-    struct status status = SUCCESS;
-    int result = sqlite3_step(st);
-
-    for (; result == SQLITE_ROW; result = sqlite3_step(st)) {
-        struct store_record r = {
-            .epoch = (uint64_t)sqlite3_column_int64(st, 0),
-            .sequence = (uint64_t)sqlite3_column_int64(st, 1),
-            .data.data = sqlite3_column_blob(st, 2),
-            .data.size = (size_t)sqlite3_column_bytes(st, 2),
-        };
-
-        status = visit(visitor, &r);
-        if (status_failed(&status))
-            break;
-    }
-    if (!status_failed(&status) && result != SQLITE_DONE)
-        status = trouble(s, result);
-    (void)sqlite3_reset(st);
-    return status;
-}
+struct run_of_records {
+    const struct store_record *items;
+    size_t count;
+};
 
 MUST_CHECK static struct status insert(struct sqlite_store *s,
-                                       const struct store_record *r)
+                                       const struct store_group *g)
 {
-    sqlite3_stmt *st = s->statements[SQL_APPEND];
+    const struct sqlite_value values[] = {
+        { .number = g->epoch },
+        { .number = g->last },
+        { .data = g->data, .size = g->size },
+    };
 
-    (void)sqlite3_bind_int64(st, 1, (sqlite3_int64)r->epoch);
-    (void)sqlite3_bind_int64(st, 2, (sqlite3_int64)r->sequence);
-    (void)sqlite3_bind_blob64(st, 3, r->data.data, r->data.size, SQLITE_STATIC);
-    return run(s, SQL_APPEND, NULL);
+    return sqlite_step(s, sqlite_bind(s, SQL_APPEND, values, COUNT_OF(values)),
+                       NULL);
 }
 
 MUST_CHECK static struct status append_all(struct sqlite_store *s,
-                                           const struct store_record *records,
-                                           size_t count)
+                                           void *argument)
 {
-    int64_t epoch = 0;
+    const struct run_of_records *r = argument;
+    const struct sqlite_value epoch = { .number = s->epoch };
+    int64_t last = 0;
+    size_t i = 0;
 
-    TRY_PLAIN(run(s, SQL_EPOCH, &epoch));
-    for (size_t i = 0; i < count; i++) {
-        if (records[i].epoch != (uint64_t)epoch)
-            return FAIL(STATUS_STALE,
-                        "%s: another broker took over with "
-                        "epoch %lld, this one has %llu",
-                        s->path, (long long)epoch,
-                        (unsigned long long)records[i].epoch);
-        TRY_PLAIN(insert(s, &records[i]));
+    /* A COMMIT that failed may yet have been carried out. */
+    TRY_PLAIN(sqlite_step(s, sqlite_bind(s, SQL_LAST, &epoch, 1), &last));
+    while (i < r->count && r->items[i].sequence <= (uint64_t)last)
+        i++;
+    while (i < r->count) {
+        struct store_group g =
+            store_group_pack(r->items + i, r->count - i, UINT64_MAX);
+        struct status st = insert(s, &g);
+
+        i += (size_t)(g.last - g.first + 1);
+        store_group_release(&g);
+        if (status_failed(&st))
+            return st;
     }
-    return run(s, SQL_COMMIT, NULL);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status append(void *self,
@@ -195,13 +251,27 @@ MUST_CHECK static struct status append(void *self,
                                        size_t count)
 {
     struct sqlite_store *s = self;
-    struct status st;
+    struct run_of_records r = { .items = records, .count = count };
 
-    if (count == 0)
+    while (r.count > 0 && r.items[0].sequence <= s->acknowledged) {
+        r.items++;
+        r.count--;
+    }
+    if (r.count == 0)
         return SUCCESS;
-    TRY_PLAIN(run(s, SQL_BEGIN, NULL));
-    st = append_all(s, records, count);
-    return status_failed(&st) ? roll_back(s, st) : SUCCESS;
+    assert(r.items[0].epoch == s->epoch);
+    TRY_PLAIN(sqlite_transact(s, s->epoch, append_all, &r));
+    s->acknowledged = records[count - 1].sequence;
+    return SUCCESS;
+}
+
+/* Only Redis forgets what it had accepted. */
+MUST_CHECK static struct status rebuild(void *self)
+{
+    const struct sqlite_store *s = self;
+
+    return FAIL(STATUS_INVALID, "%s: a file has nothing to be rebuilt from",
+                s->path);
 }
 
 static void close_store(void *self)
@@ -219,7 +289,20 @@ MUST_CHECK static struct status execute(struct sqlite_store *s, const char *sql)
 {
     int result = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
-    return result == SQLITE_OK ? SUCCESS : trouble(s, result);
+    return result == SQLITE_OK ? SUCCESS : sqlite_trouble(s, result);
+}
+
+MUST_CHECK static struct status prepare(struct sqlite_store *s)
+{
+    for (int i = 0; i < SQL_COUNT; i++) {
+        int result =
+            sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &s->statements[i], NULL);
+
+        if (result != SQLITE_OK)
+            return sqlite_trouble(s, result);
+    }
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status set_up(struct sqlite_store *s)
@@ -229,20 +312,16 @@ MUST_CHECK static struct status set_up(struct sqlite_store *s)
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (result != SQLITE_OK)
-        return trouble(s, result);
+        return sqlite_trouble(s, result);
     (void)sqlite3_extended_result_codes(s->db, 1);
     (void)sqlite3_busy_timeout(s->db, BUSY_MS);
     TRY_PLAIN(execute(s, "PRAGMA journal_mode=WAL"));
     TRY_PLAIN(execute(s, "PRAGMA synchronous=FULL"));
     TRY_PLAIN(execute(s, schema));
-    for (int i = 0; i < SQL_COUNT; i++) {
-        result =
-            sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-                               &s->statements[i], NULL);
-        if (result != SQLITE_OK)
-            return trouble(s, result);
-    }
-    return SUCCESS;
+    if (sqlite3_table_column_metadata(s->db, NULL, "log", NULL, NULL, NULL,
+                                      NULL, NULL, NULL) == SQLITE_OK)
+        TRY_PLAIN(execute(s, migration));
+    return prepare(s);
 }
 
 struct status store_sqlite_open(const char *path, struct store *ret_store)
@@ -258,8 +337,14 @@ struct status store_sqlite_open(const char *path, struct store *ret_store)
     }
     *ret_store = (struct store){ .self = s,
                                  .begin = begin,
-                                 .replay = replay,
+                                 .replay = sqlite_replay,
                                  .append = append,
+                                 .put = sqlite_put,
+                                 .publish = sqlite_publish,
+                                 .rebuild = rebuild,
+                                 .acquire = sqlite_acquire,
+                                 .extend = sqlite_extend,
+                                 .release = sqlite_release,
                                  .close = close_store };
     return SUCCESS;
 }

@@ -20,23 +20,23 @@ broker       common sweep broker/core broker
 worker/core  common worker/core
 worker       common tensor sources model jobs worker/core worker
 cli          common tensor sources sweep jobs client cli
-bench        common tensor model sweep jobs client bench
+bench        common tensor model sweep jobs client broker/core broker bench
 tests        common tensor sources model sweep jobs client broker/core broker worker/core worker cli bench tests support
 '
 
 # HEADER: the files that may include it. A '*' is any part of a path.
 doors='
 jansson.h       common/json.h
-msgpack.h       common/wire.c
-zmq.h           common/dealer.c broker/link_zmq.c tests/*
+msgpack.h       tests/contract/test_wire.c tests/fuzz/fuzz_wire.c
+zmq.h           common/curve.c common/dealer.c broker/gate.c broker/link_zmq.c tests/*
 curl/*          common/http_internal.h
 openssl/*       common/digest.c
 cblas.h         tensor/blas.c
 openblas*       tensor/blas.c
 lapacke.h       tensor/blas.c
 yaml.h          sweep/yaml.c
-sqlite3.h       broker/store_sqlite.c
-hiredis/*       broker/store_redis.c
+sqlite3.h       broker/store_sqlite.h
+hiredis/*       broker/store_redis.h
 microhttpd.h    broker/http.c
 cairo*          cli/picture.c
 cmocka.h        tests/support/test.h
