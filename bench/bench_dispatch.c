@@ -1,332 +1,179 @@
-/* How fast the farm is when its jobs do nothing: a real broker, two real
- * workers of one slot, on both stores.
+/* How fast the farm is when its jobs do nothing.
  *
- *     dispatch [points]
+ *     dispatch [points [raw points [row]]]
  *
- * The programs are taken from ../bin beside this one. */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
+ * First a real broker and two real workers of one slot, on each store; then
+ * the same broker and workers that are no programs (bench/load.h), so that
+ * its own limit is seen: 16 connections that answer in batches, or with one
+ * job a message; what a job costs the broker; how long a result waits until it
+ * is durable at half of that load; what a point costs in memory. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/farm.h"
+#include "bench/load.h"
 #include "common/clock.h"
-#include "common/dealer.h"
-#include "common/file.h"
-#include "common/limits.h"
 #include "common/memory.h"
-#include "common/wire.h"
 
 enum {
-    WORKERS = 2,
     DEFAULT_POINTS = 20000,
+    DEFAULT_RAW = 1000 * 1000,
     TRIPS = 300, /* sweeps of one job, one after the other */
-    PATIENCE_MS = 60 * 1000,
-    SCRATCH = 64,
+    CONNECTIONS = 16,
+    SLOTS = 16,
+    PACED_S = 5,
+    LONG_MS = 2000, /* the broker queues no job this long at a busy slot */
 };
 
-struct farm {
-    char directory[SCRATCH];
-    char *bin;
-    pid_t redis, broker, workers[WORKERS];
-    char *workers_at, *clients_at;
-    struct dealer *client;
-};
-
-/* A bench that cannot run says why and is over. */
-static void must(struct status st)
+static void print(const char *what, const char *name, double value,
+                  const char *unit)
 {
-    if (!status_failed(&st))
+    AUTO(free_pointer) char *full = xasprintf("%s.%s", what, name);
+
+    bench_print(full, value, unit, 0.0, NULL);
+}
+
+static void print_quantiles(const char *what, const char *name, double *values,
+                            size_t count, const char *unit)
+{
+    AUTO(free_pointer) char *p50 = xasprintf("%s_p50", what);
+    AUTO(free_pointer) char *p99 = xasprintf("%s_p99", what);
+
+    if (count == 0)
         return;
-    (void)fprintf(stderr, "dispatch: %s\n", st.message);
-    exit(EXIT_FAILURE);
+    print(p50, name, bench_quantile(values, count, 0.5), unit);
+    print(p99, name, bench_quantile(values, count, 0.99), unit);
 }
 
-static pid_t start(const struct farm *f, const char *const *argv)
+/* ---- real workers ------------------------------------------------------ */
+
+static void measure_real(const char *name, const char *fsync, int points)
 {
-    AUTO(free_pointer) char *output = xasprintf("%s/log", f->directory);
-    posix_spawn_file_actions_t actions;
-    pid_t pid = -1;
-    int result;
-
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output,
-                                           O_WRONLY | O_CREAT | O_APPEND, 0644);
-    (void)posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO,
-                                           STDERR_FILENO);
-    result = posix_spawnp(&pid, argv[0], &actions, NULL,
-                          (char *const *)(uintptr_t)argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    if (result != 0)
-        must(FAIL(STATUS_NOT_FOUND, "start %s: %s", argv[0], strerror(result)));
-    return pid;
-}
-
-static void stop(pid_t pid)
-{
-    if (pid <= 0)
-        return;
-    (void)kill(pid, SIGTERM);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-}
-
-static void wait_for(const char *path)
-{
-    for (int waited = 0; waited < PATIENCE_MS && !file_exists(path); waited++)
-        clock_sleep_ms(1);
-}
-
-static void start_redis(struct farm *f, const char *fsync)
-{
-    AUTO(free_pointer) char *socket = xasprintf("%s/redis", f->directory);
-    const char *const argv[] = {
-        "redis-server",
-        "--port",
-        "0",
-        "--unixsocket",
-        socket,
-        "--dir",
-        f->directory,
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        fsync,
-        "--save",
-        "",
-        NULL,
-    };
-
-    f->redis = start(f, argv);
-    wait_for(socket);
-}
-
-static void start_broker(struct farm *f, const char *store)
-{
-    AUTO(free_pointer) char *program = xasprintf("%s/sinter-broker", f->bin);
-    AUTO(free_pointer) char *depot = xasprintf("%s/depot", f->directory);
-    AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
-    const char *const argv[] = {
-        program,       "--store",
-        store,         "--depot",
-        depot,         "--workers",
-        f->workers_at, "--clients",
-        f->clients_at, "--http",
-        "127.0.0.1:0", "--ready-file",
-        ready,         "--die-with-parent",
-        NULL,
-    };
-
-    f->broker = start(f, argv);
-    wait_for(ready);
-}
-
-static void start_worker(struct farm *f, int i)
-{
-    AUTO(free_pointer) char *program = xasprintf("%s/sinter-worker", f->bin);
-    AUTO(free_pointer) char *cache = xasprintf("%s/cache", f->directory);
-    AUTO(free_pointer) char *name = xasprintf("w%d", i);
-    const char *const argv[] = {
-        program, "--broker",          f->workers_at, "--name",
-        name,    "--slots",           "1",           "--cache",
-        cache,   "--die-with-parent", NULL,
-    };
-
-    f->workers[i] = start(f, argv);
-}
-
-static void send_message(struct farm *f, const struct wire_message *m)
-{
-    struct buf out;
-    struct status st;
-
-    buf_init(&out, LIMIT_MESSAGE);
-    must(wire_encode(m, &out));
-    for (int waited = 0; waited < PATIENCE_MS; waited++) {
-        st = dealer_send(f->client, out.data, out.size);
-        if (st.code != STATUS_UNAVAILABLE)
-            break;
-        clock_sleep_ms(1); /* the connection is being made */
-    }
-    must(st);
-    buf_release(&out);
-}
-
-static void receive(struct farm *f, struct wire_decoded *ret)
-{
-    const void *data = NULL;
-    size_t size = 0;
-
-    must(dealer_wait(f->client, PATIENCE_MS, NULL, 0, &data, &size));
-    if (data == NULL)
-        must(FAIL(STATUS_TIMED_OUT, "the broker does not answer"));
-    must(wire_decode(data, size, ret));
-}
-
-static json_t *ask(struct farm *f, const char *verb, const char *arguments)
-{
-    struct wire_message m = { .type = WIRE_QUERY };
-    struct wire_decoded d;
-    json_t *body = NULL;
-
-    m.query.verb = wire_text(verb);
-    m.query.arguments = wire_text(arguments);
-    send_message(f, &m);
-    receive(f, &d);
-    if (d.message.type != WIRE_ANSWER || d.message.answer.code != 0)
-        must(FAIL(STATUS_FAILED, "%s was refused", verb));
-    must(json_parse(d.message.answer.body.data, d.message.answer.body.size,
-                    "answer", &body));
-    wire_release(&d);
-    return body;
-}
-
-static void wait_for_workers(struct farm *f)
-{
-    size_t count = 0;
-
-    for (int i = 0; count < WORKERS && i < PATIENCE_MS / 10; i++) {
-        json_t *body = ask(f, "workers", "{}");
-
-        count = json_array_size(json_object_get(body, "workers"));
-        json_decref(body);
-        clock_sleep_ms(10);
-    }
-}
-
-static struct farm open_farm(const char *fsync)
-{
-    struct farm f = { 0 };
-    AUTO(free_pointer) char *store = NULL;
-    char self[LIMIT_PATH] = "";
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-
-    (void)snprintf(f.directory, SCRATCH, "/tmp/sinter-bench-XXXXXX");
-    if (size <= 0 || mkdtemp(f.directory) == NULL)
-        must(FAIL(STATUS_FAILED, "no scratch directory"));
-    *strrchr(self, '/') = '\0';
-    f.bin = xasprintf("%s/../bin", self);
-    f.workers_at = xasprintf("ipc://%s/workers", f.directory);
-    f.clients_at = xasprintf("ipc://%s/clients", f.directory);
-    if (fsync != NULL)
-        start_redis(&f, fsync);
-    store = fsync == NULL ? xasprintf("sqlite:%s/db", f.directory)
-                          : xasprintf("redis+unix:%s/redis", f.directory);
-    start_broker(&f, store);
-    must(dealer_open(f.clients_at, &f.client));
-    for (int i = 0; i < WORKERS; i++)
-        start_worker(&f, i);
-    wait_for_workers(&f);
-    return f;
-}
-
-static void close_farm(struct farm *f)
-{
-    dealer_close(f->client);
-    for (int i = 0; i < WORKERS; i++)
-        stop(f->workers[i]);
-    stop(f->broker);
-    stop(f->redis);
-    must(file_remove_tree(f->directory));
-    free(f->bin);
-    free(f->workers_at);
-    free(f->clients_at);
-}
-
-/* Points whose jobs no other sweep has. */
-static void submit(struct farm *f, int number, int points, char id[24])
-{
-    AUTO(free_pointer)
-    char *document = xasprintf(
-        "{\"sinter\":1,\"name\":\"bench-%d\",\"parameters\":[{\"name\":"
-        "\"x\",\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
-        "\"strategy\":{\"method\":\"grid\"},\"evaluate\":[{\"name\":\"e\","
-        "\"kind\":\"evaluate.noop\",\"variants\":[{\"params\":{\"value\":"
-        "{\"$param\":\"x\"},\"sleep\":0,\"of\":%d}}],\"metrics\":["
-        "\"value\"]}]}",
-        number, points, points, number);
-    struct wire_message m = { .type = WIRE_SUBMIT };
-    struct wire_decoded d;
-
-    m.submit.idempotency = wire_text(document);
-    m.submit.compiled = wire_text(document);
-    send_message(f, &m);
-    receive(f, &d);
-    if (d.message.type != WIRE_ACCEPTED)
-        must(FAIL(STATUS_FAILED, "the sweep was refused: %.*s",
-                  (int)d.message.error.message.size,
-                  d.message.error.message.data));
-    (void)snprintf(id, 24, "%.*s", (int)d.message.accepted.sweep.size,
-                   d.message.accepted.sweep.data);
-    wire_release(&d);
-}
-
-static void wait_for_end(struct farm *f, const char *id, int points)
-{
-    AUTO(free_pointer)
-    char *a = xasprintf("{\"sweep\":\"%s\",\"wait_ms\":50000}", id);
-    bool over = false;
-
-    while (!over) {
-        json_t *status = ask(f, "status", a);
-
-        over = strcmp(json_text_or(status, "state", ""), "running") != 0;
-        if (over && json_int_or(status, "done", 0) != points)
-            must(FAIL(STATUS_FAILED, "not all of %d jobs ended well", points));
-        json_decref(status);
-    }
-}
-
-/* Seconds from submit to the end of a sweep. */
-static double run_sweep(struct farm *f, int number, int points)
-{
-    int64_t began = clock_now();
-    char id[24];
-
-    submit(f, number, points, id);
-    wait_for_end(f, id, points);
-    return (double)(clock_now() - began) / (double)NS_PER_S;
-}
-
-/* Jobs a second; the first store measured is what others compare with. */
-static double measure(const char *name, const char *fsync, int points,
-                      double against)
-{
-    struct farm f = open_farm(fsync);
-    AUTO(free_pointer) char *rate = xasprintf("dispatch.%s", name);
-    AUTO(free_pointer) char *p50 = xasprintf("round_trip_p50.%s", name);
-    AUTO(free_pointer) char *p99 = xasprintf("round_trip_p99.%s", name);
+    struct farm f = farm_open(fsync, FARM_WORKERS);
     double *trips = xcalloc(TRIPS, sizeof *trips);
-    double jobs;
 
-    (void)run_sweep(&f, 0, points / 10 + 1); /* warm */
-    jobs = points / run_sweep(&f, 1, points);
-    bench_print(rate, jobs, "jobs/s", against > 0.0 ? jobs / against : 0.0,
-                against > 0.0 ? "dispatch.sqlite" : NULL);
+    (void)farm_run_sweep(&f, 0, points / 10 + 1); /* warm */
+    print("dispatch", name, points / farm_run_sweep(&f, 1, points), "jobs/s");
     for (int i = 0; i < TRIPS; i++)
-        trips[i] = 1000.0 * run_sweep(&f, 2 + i, 1);
-    bench_print(p50, bench_quantile(trips, TRIPS, 0.5), "ms", 0.0, NULL);
-    bench_print(p99, bench_quantile(trips, TRIPS, 0.99), "ms", 0.0, NULL);
+        trips[i] = 1000.0 * farm_run_sweep(&f, 2 + i, 1);
+    print_quantiles("round_trip", name, trips, TRIPS, "ms");
     free(trips);
-    close_farm(&f);
-    return jobs;
+    farm_close(&f);
+}
+
+/* ---- workers that are none --------------------------------------------- */
+
+struct raw {
+    const char *name, *fsync;
+    size_t batch;
+    int64_t wall_ms;
+};
+
+static struct load *begin_load(const struct farm *f, const struct raw *r,
+                               double rate)
+{
+    struct load_settings settings = { .endpoint = f->workers_at,
+                                      .connections = CONNECTIONS,
+                                      .slots = SLOTS,
+                                      .batch = r->batch,
+                                      .wall_ms = r->wall_ms,
+                                      .rate = rate };
+    struct load *load = NULL;
+
+    must(load_start(&settings, &load));
+    return load;
+}
+
+static double saturate(struct farm *f, const struct raw *r, int points)
+{
+    struct load *load;
+    double submitted_s;
+    double cpu;
+    double before;
+    double queued;
+    double seconds;
+    char id[24];
+    int64_t began = clock_now();
+
+    before = farm_rss_bytes(f->broker);
+    farm_submit(f, 1, points, id);
+    submitted_s = (double)(clock_now() - began) / (double)NS_PER_S;
+    clock_sleep_ms(300); /* what it looks at ahead of the workers */
+    queued = farm_rss_bytes(f->broker);
+    cpu = farm_cpu_s(f->broker);
+    load = begin_load(f, r, 0.0);
+    began = clock_now();
+    farm_wait_for_end(f, id, points);
+    seconds = (double)(clock_now() - began) / (double)NS_PER_S;
+    cpu = farm_cpu_s(f->broker) - cpu;
+    must(load_stop(load));
+    print("raw", r->name, points / seconds, "jobs/s");
+    print("raw_broker_cpu", r->name, 1e6 * cpu / points, "us/job");
+    print("raw_load_cpu", r->name, 1e6 * load_figures(load).cpu_s / points,
+          "us/job");
+    print("raw_batch", r->name,
+          (double)load_figures(load).assigned /
+              (double)load_figures(load).assigns,
+          "jobs/message");
+    print("submit", r->name, 1000.0 * submitted_s, "ms");
+    print("memory_queued", r->name, (queued - before) / points, "B/point");
+    print("memory_finished", r->name,
+          (farm_rss_bytes(f->broker) - before) / points, "B/point");
+    load_free(load);
+    return points / seconds;
+}
+
+/* From a job's end at a worker until that is durable and known there. */
+static void paced(struct farm *f, const struct raw *r, double rate)
+{
+    int points = (int)(rate * PACED_S / 1e5 + 1.0) * 100000; /* whole rows */
+    struct load *load = begin_load(f, r, rate);
+    size_t count = 0;
+    double *trips;
+
+    clock_sleep_ms(100); /* all have connected */
+    (void)farm_run_sweep(f, 2, points);
+    must(load_stop(load));
+    trips = load_trips(load, &count);
+    print("half_load", r->name, rate, "jobs/s");
+    print_quantiles("half_load_commit", r->name, trips, count, "us");
+    load_free(load);
+}
+
+static void measure_raw(const struct raw *r, int points)
+{
+    struct farm f = farm_open(r->fsync, 0);
+    double rate = saturate(&f, r, points);
+
+    paced(&f, r, rate / 2.0);
+    farm_close(&f);
 }
 
 int main(int argc, char **argv)
 {
+    static const struct raw rows[] = {
+        { "sqlite", NULL, 64, 0 },
+        { "redis_everysec", "everysec", 64, 0 },
+        { "redis_always", "always", 64, 0 },
+        { "redis_everysec_single", "everysec", 1, LONG_MS },
+        { "redis_always_single", "always", 1, LONG_MS },
+    };
     long points = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_POINTS;
-    double sqlite;
+    long raw = argc > 2 ? strtol(argv[2], NULL, 10) : DEFAULT_RAW;
+    const char *only = argc > 3 ? argv[3] : NULL;
 
-    if (points < 1) {
-        (void)fprintf(stderr, "usage: dispatch [points]\n");
+    if (points < 0 || raw < 0) {
+        (void)fprintf(stderr, "usage: dispatch [points [raw points [row]]]\n");
         return 2;
     }
-    sqlite = measure("sqlite", NULL, (int)points, 0.0);
-    (void)measure("redis_everysec", "everysec", (int)points, sqlite);
-    (void)measure("redis_always", "always", (int)points, sqlite);
+    if (points > 0) {
+        measure_real("sqlite", NULL, (int)points);
+        measure_real("redis_everysec", "everysec", (int)points);
+        measure_real("redis_always", "always", (int)points);
+    }
+    for (size_t i = 0; raw > 0 && i < COUNT_OF(rows); i++)
+        if (only == NULL || strcmp(only, rows[i].name) == 0)
+            measure_raw(&rows[i], (int)(rows[i].batch == 1 ? raw / 5 : raw));
     return 0;
 }

@@ -1,0 +1,330 @@
+#include "bench/farm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/limits.h"
+#include "common/memory.h"
+#include "common/wire.h"
+
+enum { PATIENCE_MS = 60 * 1000 };
+
+/* A bench that cannot run says why and is over. */
+void must(struct status st)
+{
+    if (!status_failed(&st))
+        return;
+    (void)fprintf(stderr, "bench: %s\n", st.message);
+    exit(EXIT_FAILURE);
+}
+
+static pid_t start(const struct farm *f, const char *const *argv)
+{
+    AUTO(free_pointer) char *output = xasprintf("%s/log", f->directory);
+    posix_spawn_file_actions_t actions;
+    pid_t pid = -1;
+    int result;
+
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output,
+                                           O_WRONLY | O_CREAT | O_APPEND, 0644);
+    (void)posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO,
+                                           STDERR_FILENO);
+    result = posix_spawnp(&pid, argv[0], &actions, NULL,
+                          (char *const *)(uintptr_t)argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (result != 0)
+        must(FAIL(STATUS_NOT_FOUND, "start %s: %s", argv[0], strerror(result)));
+    return pid;
+}
+
+static void stop(pid_t pid)
+{
+    if (pid <= 0)
+        return;
+    (void)kill(pid, SIGTERM);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+static void wait_for(const char *path)
+{
+    for (int waited = 0; waited < PATIENCE_MS && !file_exists(path); waited++)
+        clock_sleep_ms(1);
+}
+
+static void start_redis(struct farm *f, const char *fsync)
+{
+    AUTO(free_pointer) char *socket = xasprintf("%s/redis", f->directory);
+    const char *const argv[] = {
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        socket,
+        "--dir",
+        f->directory,
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        fsync,
+        "--save",
+        "",
+        NULL,
+    };
+
+    f->redis = start(f, argv);
+    wait_for(socket);
+}
+
+static void start_broker(struct farm *f, const char *store)
+{
+    AUTO(free_pointer) char *program = xasprintf("%s/sinter-broker", f->bin);
+    AUTO(free_pointer) char *depot = xasprintf("%s/depot", f->directory);
+    AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
+    const char *const argv[] = {
+        program,       "--store",
+        store,         "--depot",
+        depot,         "--workers",
+        f->workers_at, "--clients",
+        f->clients_at, "--http",
+        "127.0.0.1:0", "--ready-file",
+        ready,         "--die-with-parent",
+        NULL,
+    };
+
+    f->broker = start(f, argv);
+    wait_for(ready);
+}
+
+static void start_worker(struct farm *f, int i)
+{
+    AUTO(free_pointer) char *program = xasprintf("%s/sinter-worker", f->bin);
+    AUTO(free_pointer) char *cache = xasprintf("%s/cache", f->directory);
+    AUTO(free_pointer) char *name = xasprintf("w%d", i);
+    const char *const argv[] = {
+        program, "--broker",          f->workers_at, "--name",
+        name,    "--slots",           "1",           "--cache",
+        cache,   "--die-with-parent", NULL,
+    };
+
+    f->workers[i] = start(f, argv);
+}
+
+static void send_message(struct farm *f, const struct wire_message *m)
+{
+    struct buf out;
+    struct status st;
+
+    buf_init(&out, LIMIT_MESSAGE);
+    must(wire_encode(m, &out));
+    for (int waited = 0; waited < PATIENCE_MS; waited++) {
+        st = dealer_send(f->client, out.data, out.size);
+        if (st.code != STATUS_UNAVAILABLE)
+            break;
+        clock_sleep_ms(1); /* the connection is being made */
+    }
+    must(st);
+    buf_release(&out);
+}
+
+static void receive(struct farm *f, struct wire_decoded *ret)
+{
+    const void *data = NULL;
+    size_t size = 0;
+
+    must(dealer_wait(f->client, PATIENCE_MS, NULL, 0, &data, &size));
+    if (data == NULL)
+        must(FAIL(STATUS_TIMED_OUT, "the broker does not answer"));
+    must(wire_decode(data, size, ret));
+}
+
+json_t *farm_ask(struct farm *f, const char *verb, const char *arguments)
+{
+    struct wire_message m = { .type = WIRE_QUERY };
+    struct wire_decoded d;
+    json_t *body = NULL;
+
+    m.query.verb = wire_text(verb);
+    m.query.arguments = wire_text(arguments);
+    send_message(f, &m);
+    receive(f, &d);
+    if (d.message.type != WIRE_ANSWER || d.message.answer.code != 0)
+        must(FAIL(STATUS_FAILED, "%s was refused", verb));
+    must(json_parse(d.message.answer.body.data, d.message.answer.body.size,
+                    "answer", &body));
+    wire_release(&d);
+    return body;
+}
+
+static void wait_for_workers(struct farm *f)
+{
+    size_t count = 0;
+
+    for (int i = 0; count < (size_t)f->worker_count && i < PATIENCE_MS / 10;
+         i++) {
+        json_t *body = farm_ask(f, "workers", "{}");
+
+        count = json_array_size(json_object_get(body, "workers"));
+        json_decref(body);
+        clock_sleep_ms(10);
+    }
+}
+
+struct farm farm_open(const char *fsync, int workers)
+{
+    struct farm f = { 0 };
+    AUTO(free_pointer) char *store = NULL;
+    char self[LIMIT_PATH] = "";
+    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    (void)snprintf(f.directory, SCRATCH, "/tmp/sinter-bench-XXXXXX");
+    if (size <= 0 || mkdtemp(f.directory) == NULL)
+        must(FAIL(STATUS_FAILED, "no scratch directory"));
+    *strrchr(self, '/') = '\0';
+    f.bin = xasprintf("%s/../bin", self);
+    f.workers_at = xasprintf("ipc://%s/workers", f.directory);
+    f.clients_at = xasprintf("ipc://%s/clients", f.directory);
+    if (fsync != NULL)
+        start_redis(&f, fsync);
+    store = fsync == NULL ? xasprintf("sqlite:%s/db", f.directory)
+                          : xasprintf("redis+unix:%s/redis", f.directory);
+    start_broker(&f, store);
+    must(dealer_open(f.clients_at, &f.client));
+    for (int i = 0; i < workers; i++)
+        start_worker(&f, i);
+    f.worker_count = workers;
+    wait_for_workers(&f);
+    return f;
+}
+
+void farm_close(struct farm *f)
+{
+    dealer_close(f->client);
+    for (int i = 0; i < f->worker_count; i++)
+        stop(f->workers[i]);
+    stop(f->broker);
+    stop(f->redis);
+    must(file_remove_tree(f->directory));
+    free(f->bin);
+    free(f->workers_at);
+    free(f->clients_at);
+}
+
+/* A parameter has at most 100,000 values: more points are rows of them. Only
+ * jobs that really run have to know what their parameters mean. */
+static char *document_of(int number, int points)
+{
+    enum { ROW = 100000 };
+    int rows = (points + ROW - 1) / ROW;
+
+    return xasprintf(
+        "{\"sinter\":1,\"name\":\"bench-%d\",\"parameters\":[{\"name\":"
+        "\"x\",\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}"
+        "%s%.0d%s%.0d%s],\"strategy\":{\"method\":\"grid\"},\"evaluate\":[{"
+        "\"name\":\"e\",\"kind\":\"evaluate.noop\",\"variants\":[{"
+        "\"params\":{\"value\":{\"$param\":\"x\"},\"sleep\":0,\"of\":%d%s}"
+        "}],\"metrics\":[\"value\"]}]}",
+        number, points / rows, points / rows,
+        rows == 1 ? "" : ",{\"name\":\"y\",\"from\":1,\"to\":",
+        rows == 1 ? 0 : rows,
+        rows == 1 ? "" : ",\"count\":", rows == 1 ? 0 : rows,
+        rows == 1 ? "" : ",\"scale\":\"linear\"}", number,
+        rows == 1 ? "" : ",\"row\":{\"$param\":\"y\"}");
+}
+
+void farm_submit(struct farm *f, int number, int points, char id[24])
+{
+    AUTO(free_pointer) char *document = document_of(number, points);
+    struct wire_message m = { .type = WIRE_SUBMIT };
+    struct wire_decoded d;
+
+    m.submit.idempotency = wire_text(document);
+    m.submit.compiled = wire_text(document);
+    send_message(f, &m);
+    receive(f, &d);
+    if (d.message.type != WIRE_ACCEPTED)
+        must(FAIL(STATUS_FAILED, "the sweep was refused: %.*s",
+                  (int)d.message.error.message.size,
+                  d.message.error.message.data));
+    (void)snprintf(id, 24, "%.*s", (int)d.message.accepted.sweep.size,
+                   d.message.accepted.sweep.data);
+    wire_release(&d);
+}
+
+void farm_wait_for_end(struct farm *f, const char *id, int points)
+{
+    AUTO(free_pointer)
+    char *a = xasprintf("{\"sweep\":\"%s\",\"wait_ms\":50000}", id);
+    bool over = false;
+
+    while (!over) {
+        json_t *status = farm_ask(f, "status", a);
+
+        over = strcmp(json_text_or(status, "state", ""), "running") != 0;
+        if (over && json_int_or(status, "done", 0) != points)
+            must(FAIL(STATUS_FAILED, "not all of %d jobs ended well", points));
+        json_decref(status);
+    }
+}
+
+/* Seconds from submit to the end of a sweep. */
+double farm_run_sweep(struct farm *f, int number, int points)
+{
+    int64_t began = clock_now();
+    char id[24];
+
+    farm_submit(f, number, points, id);
+    farm_wait_for_end(f, id, points);
+    return (double)(clock_now() - began) / (double)NS_PER_S;
+}
+
+/* ---- what the broker costs --------------------------------------------- */
+
+static char *read_proc(pid_t pid, const char *name)
+{
+    enum { ROOM = 4096 };
+    AUTO(free_pointer) char *path = xasprintf("/proc/%d/%s", (int)pid, name);
+    char *text = xcalloc(ROOM, 1);
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        must(FAIL(STATUS_NOT_FOUND, "%s: %s", path, strerror(errno)));
+    (void)!fread(text, 1, ROOM - 1, file);
+    (void)fclose(file);
+    return text;
+}
+
+double farm_cpu_s(pid_t pid)
+{
+    AUTO(free_pointer) char *text = read_proc(pid, "stat");
+    const char *at = strrchr(text, ')');
+    unsigned long user = 0;
+    unsigned long kernel = 0;
+
+    if (at == NULL || sscanf(at + 1,
+                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
+                             "%lu %lu",
+                             &user, &kernel) != 2)
+        must(FAIL(STATUS_CORRUPT, "/proc/%d/stat", (int)pid));
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+double farm_rss_bytes(pid_t pid)
+{
+    AUTO(free_pointer) char *text = read_proc(pid, "statm");
+    const char *at = strchr(text, ' ');
+
+    return at == NULL
+               ? 0.0
+               : (double)strtoul(at, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
+}

@@ -1,0 +1,41 @@
+/* farm.h -- real programs for the benches: a broker over a store of its own,
+ * workers of one slot, a client. They are taken from ../bin beside the bench.
+ * What fails ends the bench with its reason. */
+#ifndef SINTER_BENCH_FARM_H
+#define SINTER_BENCH_FARM_H
+
+#include <sys/types.h>
+
+#include "common/dealer.h"
+#include "common/json.h"
+#include "common/status.h"
+
+enum { FARM_WORKERS = 2, SCRATCH = 64 };
+
+struct farm {
+    char directory[SCRATCH];
+    char *bin;
+    pid_t redis, broker, workers[FARM_WORKERS];
+    int worker_count;
+    char *workers_at, *clients_at;
+    struct dealer *client;
+};
+
+void must(struct status st);
+
+/* `fsync`: of a redis-server; NULL: the store is SQLite. */
+struct farm farm_open(const char *fsync, int workers);
+void farm_close(struct farm *f);
+
+/* The body of the answer; the caller decrefs. */
+json_t *farm_ask(struct farm *f, const char *verb, const char *arguments);
+/* So many points whose jobs no sweep of another number has. */
+void farm_submit(struct farm *f, int number, int points, char id[24]);
+void farm_wait_for_end(struct farm *f, const char *id, int points);
+/* Seconds from submit to the end of a sweep. */
+double farm_run_sweep(struct farm *f, int number, int points);
+
+double farm_cpu_s(pid_t pid); /* used so far, all its threads */
+double farm_rss_bytes(pid_t pid);
+
+#endif

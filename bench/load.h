@@ -1,0 +1,42 @@
+/* load.h -- workers that do nothing, as many as one wants, in one thread: they
+ * speak ZMTP 3.1 (NULL) over plain sockets, so that a bench sees what the
+ * broker can do and not what libzmq costs at the other end. */
+#ifndef SINTER_BENCH_LOAD_H
+#define SINTER_BENCH_LOAD_H
+
+#include "common/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct load; /* opaque */
+
+struct load_settings {
+    const char *endpoint; /* "ipc://PATH" or "tcp://127.0.0.1:PORT" */
+    size_t connections;
+    uint64_t slots;  /* of each */
+    size_t batch;    /* outcomes of one DONE, at most 64 */
+    int64_t wall_ms; /* what every job is said to have taken */
+    double rate;     /* jobs a second, all together; 0: as they come */
+};
+
+struct load_figures {
+    uint64_t assigned, committed, stale; /* jobs */
+    uint64_t assigns, dones;             /* messages */
+    double cpu_s;                        /* of its thread */
+};
+
+/* Connects all and begins to work, in a thread of its own. */
+MUST_CHECK struct status load_start(const struct load_settings *settings,
+                                    struct load **ret_load);
+/* Ends the thread. Its first failure, if it had one. */
+MUST_CHECK struct status load_stop(struct load *l);
+void load_free(struct load *l);
+
+struct load_figures load_figures(const struct load *l);
+/* After load_stop(): microseconds from each DONE to the COMMITTED of its last
+ * job; borrowed. */
+double *load_trips(struct load *l, size_t *ret_count);
+
+#endif
