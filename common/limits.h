@@ -29,6 +29,8 @@ enum {
 
     LIMIT_WORKERS = 10000,
     LIMIT_SLOTS = 1024, /* of one worker */
+    LIMIT_CPUS = 4096,  /* that one job can ask for */
+    LIMIT_LABELS = 16,  /* the same */
     LIMIT_SWEEPS = 100 * 1000,
 
     LIMIT_RANK = 8,           /* dimensions of a tensor */

@@ -50,7 +50,8 @@ void text_add(struct text *t, const void *bytes, size_t size)
 {
     char *at = reserve(t, size + 1);
 
-    memcpy(at, bytes, size);
+    if (size > 0)
+        memcpy(at, bytes, size);
     t->size += size;
 }
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "sweep/compiled.h"
 #include "common/option.h"
+#include "sweep/compiled.h"
 #include "sweep/spec_parts.h"
 
 /* ---- what libyaml cannot say well ------------------------------------- */
@@ -280,10 +280,6 @@ static void check_labels(struct spec *s, const struct yaml_node *labels)
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
-    if (labels->count > LIMIT_LABELS)
-        problem_suggest(problem_add(s->problems, PROBLEM_TOO_MANY,
-                                    labels->place, "%zu labels", labels->count),
-                        "at most %d are taken", LIMIT_LABELS);
     for (size_t i = 0; i < labels->count; i++) {
         const struct yaml_node *value = labels->pairs[i].value;
         size_t length = value->text == NULL ? 0 : strlen(value->text);
@@ -326,6 +322,7 @@ static void read_resources(struct spec *s)
 {
     const struct yaml_node *map = yaml_get(s->root, "resources");
     const struct yaml_node *labels;
+    size_t count;
 
     s->needs = read_section(s, "resources");
     if (s->needs == NULL)
@@ -334,6 +331,12 @@ static void read_resources(struct spec *s)
     if (labels != NULL && labels->type == YAML_MAP)
         check_labels(s, labels);
     name_gpus(s, map, s->needs);
+    count = json_object_size(json_object_get(s->needs, "labels"));
+    if (count > LIMIT_LABELS)
+        problem_suggest(problem_add(s->problems, PROBLEM_TOO_MANY,
+                                    labels->place, "%zu labels", count),
+                        "at most %d are taken, `gpus` is one of them",
+                        LIMIT_LABELS);
     if (json_int_or(s->needs, "memory", 1) == 0)
         (void)json_object_del(s->needs, "memory"); /* not said */
 }

@@ -471,6 +471,22 @@ static const struct bad bads[] = {
       "nothing measures" },
     { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"priority\":101}",
       "\"priority\" must be" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"weight\":0}",
+      "\"weight\" must be 0.01 to 100" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"weight\":\"2\"}",
+      "\"weight\" is missing or not a number" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}],\"cpus\":5000}]}",
+      "\"cpus\" must be 0 to 4096" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}],\"labels\":[]}]}",
+      "\"labels\" is no map" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{}}],\"labels\":{\"a\":\"x,y\"}}]}",
+      "labels: a name and its text" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE
+           "{}}],\"labels\":{\"a=b\":\"x\"}}]}",
+      "labels: a name and its text" },
+    { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}],\"labels\":{\"a\":1}}]}",
+      "labels: a name and its text" },
     { HEAD ",\"stages\":[{\"name\":\"a\"," STAGE "{}}]}],\"limits\":[]}",
       "are objects" },
 };
@@ -523,6 +539,66 @@ static void test_recipes_that_double_are_stopped(void **state)
     json_decref(document);
 }
 
+/* A few bytes can ask for any number of values. */
+static void test_values_of_all_parameters_together_have_a_limit(void **state)
+{
+    json_t *list = json_array();
+    json_t *document =
+        json_pack("{s:i, s:s, s:o, s:[{s:s, s:s, s:s, s:[{s:{}}]}]}", "sinter",
+                  1, "name", "n", "parameters", list, "stages", "name", "a",
+                  "kind", "k", "sort", "artifact", "variants", "params");
+    struct compiled *c = NULL;
+    char *text;
+
+    (void)state;
+    for (int i = 0; i < 11; i++) {
+        AUTO(free_pointer) char *name = xasprintf("p%d", i);
+
+        (void)json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:i}",
+                                                    "name", name, "from", 1,
+                                                    "to", 2, "count", 100000));
+    }
+    text = json_canonical(document);
+    assert_fails(compiled_parse(text, strlen(text), &c), STATUS_TOO_BIG,
+                 "more than 1000000 values together");
+    free(text);
+    json_decref(document);
+}
+
+static void test_needs_reach_the_jobs_and_no_key(void **state)
+{
+    static const char form[] =
+        "{\"sinter\":1,\"name\":\"n\",\"stages\":[{\"name\":\"a\",\"kind\":"
+        "\"k\",\"sort\":\"artifact\",\"variants\":[{\"params\":{}}]%s}]%s}";
+    AUTO(free_pointer) char *bare = xasprintf(form, "", "");
+    AUTO(free_pointer)
+    char *full = xasprintf(form,
+                           ",\"memory\":7,\"cpus\":3,\"labels\":{\"zone\":"
+                           "\"a\",\"disk\":\"ssd\",\"gpus\":\"1\"}",
+                           ",\"weight\":0.25");
+    struct compiled *plain = parse(bare);
+    struct compiled *needy = parse(full);
+    struct stage_jobs a = jobs_of(plain, 0);
+    struct stage_jobs b = jobs_of(needy, 0);
+
+    (void)state;
+    assert_true(digest_equal(&a.items[0].key, &b.items[0].key));
+    assert_int_equal(a.items[0].cpus, 0);
+    assert_null(a.items[0].labels);
+    assert_int_equal(b.items[0].memory_bytes, 7);
+    assert_int_equal(b.items[0].cpus, 3);
+    assert_string_equal(b.items[0].labels, "disk=ssd,gpus=1,zone=a");
+    assert_true(compiled_limits(plain).weight == 1.0);
+    assert_true(compiled_limits(needy).weight == 0.25);
+    assert_int_equal(compiled_stage_count(needy), 1);
+    assert_string_equal(compiled_stage_name(needy, b.items[0].index), "a");
+    assert_string_equal(compiled_stage_kind(needy, b.items[0].index), "k");
+    stage_jobs_release(&a);
+    stage_jobs_release(&b);
+    compiled_free(plain);
+    compiled_free(needy);
+}
+
 static void test_a_trial_beyond_the_last_is_not_found(void **state)
 {
     struct compiled *c = parse(quickstart);
@@ -556,6 +632,8 @@ int main(void)
         cmocka_unit_test(test_fused_places_are_not_part_of_keys),
         cmocka_unit_test(test_hostile_documents_are_refused),
         cmocka_unit_test(test_recipes_that_double_are_stopped),
+        cmocka_unit_test(test_values_of_all_parameters_together_have_a_limit),
+        cmocka_unit_test(test_needs_reach_the_jobs_and_no_key),
         cmocka_unit_test(test_a_trial_beyond_the_last_is_not_found),
     };
 

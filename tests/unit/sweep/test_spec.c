@@ -405,6 +405,39 @@ static void test_fixed_sections_are_written_in_plain_units(void **state)
     json_decref(document);
 }
 
+static void test_resources_reach_every_job_and_no_parameter(void **state)
+{
+    static const char file[] = "sinter: 1\nname: all\nmake: {number: 1}\n";
+    AUTO(free_pointer)
+    char *text = xasprintf("%sweight: 2.5\nresources: {memory: 1MiB, cpus: 4, "
+                           "gpus: 2, labels: {zone: a, disk: ssd}}\n",
+                           file);
+    json_t *plain = good(file, NULL);
+    json_t *document = good(text, NULL);
+    json_t *zero = good("sinter: 1\nname: z\nmake: {number: 1}\n"
+                        "resources: {memory: 0, gpus: 0}\n",
+                        NULL);
+    json_t *variants = json_object_get(
+        json_array_get(json_object_get(plain, "stages"), 0), "variants");
+
+    (void)state;
+    expect_at(document, "weight", "2.5");
+    expect_at(document, "stages/0/memory", "1048576");
+    expect_at(document, "stages/0/cpus", "4");
+    expect_at(document, "stages/0/gpus", "absent");
+    expect_at(document, "stages/0/labels",
+              "{\"disk\":\"ssd\",\"gpus\":\"2\",\"zone\":\"a\"}");
+    assert_true(json_equal(
+        variants,
+        json_object_get(json_array_get(json_object_get(document, "stages"), 0),
+                        "variants")));
+    expect_at(zero, "stages/0/labels", "absent");
+    expect_at(zero, "stages/0/cpus", "absent");
+    json_decref(zero);
+    json_decref(document);
+    json_decref(plain);
+}
+
 static void test_overrides_change_what_they_name(void **state)
 {
     static const char *const sets[] = { "w=[5, 6]", "strategy.method=random",
@@ -546,6 +579,7 @@ int main(void)
             test_evaluators_get_the_last_stage_and_formulas_their_order),
         cmocka_unit_test(test_places_that_can_be_fused_are_listed),
         cmocka_unit_test(test_fixed_sections_are_written_in_plain_units),
+        cmocka_unit_test(test_resources_reach_every_job_and_no_parameter),
         cmocka_unit_test(test_overrides_change_what_they_name),
         cmocka_unit_test(test_the_name_is_that_of_the_file_if_not_given),
         cmocka_unit_test(test_random_over_intervals_takes_trials_from_limits),
