@@ -121,6 +121,12 @@ const struct option config_options[] = {
       .otherwise = "info",
       .value = "LEVEL",
       .help = "debug, info, warn, error" },
+    { .name = "log-format",
+      .type = OPTION_TEXT,
+      .offset = AT(log_format),
+      .otherwise = "logfmt",
+      .value = "FORM",
+      .help = "logfmt, json" },
     { .name = "version",
       .type = OPTION_SWITCH,
       .offset = AT(version),
@@ -132,22 +138,6 @@ const struct option config_options[] = {
       .help = "print this and exit" },
     { 0 },
 };
-
-MUST_CHECK static struct status find_level(const char *name,
-                                           enum log_level *ret_level)
-{
-    static const char *const names[] = { "debug", "info", "warn", "error" };
-
-    for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (strcmp(names[i], name) == 0) {
-            *ret_level = (enum log_level)i;
-            return SUCCESS;
-        }
-    return FAIL(STATUS_INVALID,
-                "--log is debug, info, warn or error, not "
-                "\"%s\"",
-                name);
-}
 
 static bool is_given(const char *path)
 {
@@ -186,11 +176,12 @@ MUST_CHECK static struct status check_safety(const struct config *c)
                 c->http);
 }
 
-struct status config_check(const struct config *c, enum log_level *ret_level)
+struct status config_check(struct config *c)
 {
     enum { LEAST_HEARTBEATS = 3 };
 
-    TRY_PLAIN(find_level(c->log, ret_level));
+    TRY_PLAIN(log_level_find(c->log, &c->level));
+    TRY_PLAIN(log_format_find(c->log_format, &c->format));
     TRY_PLAIN(check_safety(c));
     if (c->lease_ms < LEAST_HEARTBEATS * c->heartbeat_ms)
         return FAIL(STATUS_INVALID,

@@ -10,16 +10,17 @@ struct config {
     const char *depot, *depot_url;
     const char *workers, *clients, *http;
     const char *key, *allow, *http_token_file; /* "" is none as well */
-    const char *ready_file, *log;
+    const char *ready_file, *log, *log_format;
     int64_t lease_ms, heartbeat_ms;
+    enum log_level level;
+    enum log_format format;
     bool plaintext, http_open;
     bool accept_loss, die_with_parent, version, help;
 };
 
 extern const struct option config_options[];
 
-/* What the table cannot say. */
-MUST_CHECK struct status config_check(const struct config *c,
-                                      enum log_level *ret_level);
+/* What the table cannot say; sets level and format. */
+MUST_CHECK struct status config_check(struct config *c);
 
 #endif

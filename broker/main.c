@@ -11,6 +11,8 @@
 #include "broker/depot.h"
 #include "broker/http.h"
 #include "broker/loop.h"
+#include "broker/token.h"
+#include "common/curve.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/memory.h"
@@ -22,6 +24,7 @@ enum {
 
 /* Everything that is open, in the order it is closed. */
 struct broker {
+    const struct config *config;
     struct loop loop;
     struct http_server *http;
     struct depot *depot;
@@ -43,20 +46,73 @@ static void close_broker(struct broker *b)
     free(b->depot_url);
 }
 
-/* Signals as a descriptor, blocked before any thread is made. */
-MUST_CHECK static struct status catch_signals(int *ret_descriptor)
+/* Signals as descriptors, blocked before any thread is made. */
+MUST_CHECK static struct status catch_signals(struct loop *l)
 {
     sigset_t stop;
+    sigset_t reload;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that closes is no disaster */
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);
     (void)sigaddset(&stop, SIGINT);
+    (void)sigemptyset(&reload);
+    (void)sigaddset(&reload, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &stop, NULL);
-    *ret_descriptor = signalfd(-1, &stop, SFD_CLOEXEC);
-    if (*ret_descriptor < 0)
+    (void)sigprocmask(SIG_BLOCK, &reload, NULL);
+    l->stop_descriptor = signalfd(-1, &stop, SFD_CLOEXEC);
+    l->reload_descriptor = signalfd(-1, &reload, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (l->stop_descriptor < 0 || l->reload_descriptor < 0)
         return FAIL(STATUS_FAILED, "signalfd: %s", strerror(errno));
     return SUCCESS;
+}
+
+static bool is_given(const char *path)
+{
+    return path != NULL && path[0] != '\0';
+}
+
+/* A list that cannot be read changes nothing. */
+static void reload_keys(struct broker *b)
+{
+    struct curve_ring *ring = NULL;
+    struct status st = curve_ring_load(b->config->allow, &ring);
+
+    if (status_failed(&st)) {
+        log_failure("--allow was not read again; the old list holds", &st);
+        return;
+    }
+    log_event(LOG_INFO, "--allow read again", "keys=%zu",
+              curve_ring_count(ring));
+    b->loop.link.allow(b->loop.link.self, ring);
+}
+
+static void reload_tokens(struct broker *b)
+{
+    struct token_list *tokens = NULL;
+    struct status st = token_list_load(b->config->http_token_file, &tokens);
+
+    if (status_failed(&st)) {
+        log_failure("--http-token-file was not read again; the old tokens hold",
+                    &st);
+        return;
+    }
+    log_event(LOG_INFO, "--http-token-file read again", "%s", "");
+    http_server_set_tokens(b->http, tokens);
+}
+
+static void reload(void *self)
+{
+    struct broker *b = self;
+    struct signalfd_siginfo info;
+
+    while (read(b->loop.reload_descriptor, &info, sizeof info) ==
+           (ssize_t)sizeof info)
+        continue;
+    if (is_given(b->config->allow))
+        reload_keys(b);
+    if (is_given(b->config->http_token_file))
+        reload_tokens(b);
 }
 
 MUST_CHECK static struct status follow_parent(pid_t parent)
@@ -86,9 +142,15 @@ MUST_CHECK static struct status open_store(struct broker *b,
 MUST_CHECK static struct status open_http(struct broker *b,
                                           const struct config *c)
 {
+    struct token_list *tokens = NULL;
+
+    if (is_given(c->http_token_file))
+        TRY(token_list_load(c->http_token_file, &tokens), "--http-token-file");
     TRY_PLAIN(depot_open(c->depot, &b->depot));
     TRY_PLAIN(hatch_new(&b->hatch));
-    TRY_PLAIN(http_server_new(c->http, b->depot, b->hatch, &b->http));
+    if (is_given(c->http_token_file))
+        TRY(token_list_load(c->http_token_file, &tokens), "--http-token-file");
+    TRY_PLAIN(http_server_new(c->http, b->depot, b->hatch, tokens, &b->http));
     b->depot_url = c->depot_url != NULL
                        ? xstrdup(c->depot_url)
                        : xasprintf("http://%s", http_server_address(b->http));
@@ -103,10 +165,30 @@ MUST_CHECK static struct status open_link(struct broker *b,
                                           const struct config *c)
 {
     struct link_settings settings = { .most_queued = MOST_QUEUED };
+    struct curve_key key;
+    struct status st;
 
     settings.endpoints[PEER_WORKER] = c->workers;
     settings.endpoints[PEER_CLIENT] = c->clients;
-    return link_zmq_open(&settings, &b->loop.link);
+    if (!is_given(c->key)) {
+        if (c->plaintext)
+            log_event(LOG_WARN, "without keys",
+                      "whoever reaches %s or %s "
+                      "is let in",
+                      c->workers, c->clients);
+        return link_zmq_open(&settings, &b->loop.link);
+    }
+    TRY(curve_load_secret(c->key, &key), "--key");
+    if (key.role != CURVE_BROKER)
+        st = FAIL(STATUS_INVALID, "--key %s is the key of a %s", c->key,
+                  curve_role_name(key.role));
+    else
+        st = curve_ring_load(c->allow, &settings.ring);
+    settings.key = &key;
+    if (!status_failed(&st))
+        st = link_zmq_open(&settings, &b->loop.link);
+    curve_forget(&key);
+    return st;
 }
 
 MUST_CHECK static struct status open_broker(struct broker *b,
@@ -150,7 +232,10 @@ MUST_CHECK static struct status announce(struct broker *b,
 MUST_CHECK static struct status serve(const struct config *c, pid_t parent,
                                       struct broker *b)
 {
-    TRY_PLAIN(catch_signals(&b->loop.stop_descriptor));
+    TRY_PLAIN(catch_signals(&b->loop));
+    b->config = c;
+    b->loop.reload = reload;
+    b->loop.reload_self = b;
     if (c->die_with_parent)
         TRY_PLAIN(follow_parent(parent));
     TRY_PLAIN(open_broker(b, c));
@@ -180,10 +265,9 @@ static int print_help(void)
     return EXIT_SUCCESS;
 }
 
-static int use(const struct config *c, const struct option_list *operands,
+static int use(struct config *c, const struct option_list *operands,
                pid_t parent)
 {
-    enum log_level level = LOG_INFO;
     struct status st;
 
     if (c->help)
@@ -192,11 +276,11 @@ static int use(const struct config *c, const struct option_list *operands,
         puts("sinter-broker " SINTER_VERSION);
         return EXIT_SUCCESS;
     }
-    st = config_check(c, &level);
+    st = config_check(c);
     if (!status_failed(&st) && operands->count > 0)
         st = FAIL(STATUS_INVALID, "what is \"%s\"? Only --options are known",
                   operands->items[0]);
-    log_start("sinter-broker", level);
+    log_start("sinter-broker", c->level, c->format);
     if (status_failed(&st)) {
         (void)fprintf(stderr, "sinter-broker: %s\n", st.message);
         return EXIT_USAGE;

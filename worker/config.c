@@ -16,6 +16,14 @@ enum { KEEP_SHARE = 2 }; /* of the memory */
 static const struct option options[] = {
     { "broker", 'b', OPTION_TEXT, AT(broker), "tcp://127.0.0.1:7420", 0, 0,
       "ENDPOINT", "where the broker listens for workers" },
+    { "key", 0, OPTION_TEXT, AT(key), NULL, 0, 0, "FILE",
+      "secret key of this worker (`sinter keygen`)" },
+    { "broker-key", 0, OPTION_TEXT, AT(broker_key), NULL, 0, 0, "FILE",
+      "public key of the broker" },
+    { "plaintext", 0, OPTION_SWITCH, AT(plaintext), NULL, 0, 0, NULL,
+      "without keys, connect over a network" },
+    { "http-token-file", 0, OPTION_TEXT, AT(http_token_file), NULL, 0, 0,
+      "FILE", "bearer token for the broker's depot" },
     { "name", 'n', OPTION_TEXT, AT(name), NULL, 0, 0, "NAME",
       "of this worker, for people (default: host-pid)" },
     { "slots", 's', OPTION_NUMBER, AT(slots), "0", 0, LIMIT_SLOTS, "N",
@@ -29,7 +37,7 @@ static const struct option options[] = {
     { "keep", 0, OPTION_BYTES, AT(keep), "0", 0, 0, "BYTES",
       "merged models kept in memory between jobs; 0: half of --memory" },
     { "labels", 0, OPTION_TEXT, AT(labels), "", 0, 0, "WORDS",
-      "\"zone=a gpu=0\", shown by `sinter workers`" },
+      "\"zone=a gpus=2\": what sweeps may ask for (`resources`)" },
     { "allow-command", 0, OPTION_LIST, AT(commands), NULL, 0, 0, "NAME",
       "a program that evaluators may run; may repeat" },
     { "allow-url", 0, OPTION_LIST, AT(urls), NULL, 0, 0, "PREFIX",
@@ -46,6 +54,8 @@ static const struct option options[] = {
       NULL, "end when the process that started this one does" },
     { "log", 0, OPTION_TEXT, AT(log), "info", 0, 0, "LEVEL",
       "debug, info, warn or error" },
+    { "log-format", 0, OPTION_TEXT, AT(log_format), "logfmt", 0, 0, "FORM",
+      "logfmt or json" },
     { "version", 'V', OPTION_SWITCH, AT(version), NULL, 0, 0, NULL,
       "print the version" },
     { "help", 'h', OPTION_SWITCH, AT(help), NULL, 0, 0, NULL,
@@ -55,19 +65,10 @@ static const struct option options[] = {
     { 0 },
 };
 
-MUST_CHECK static struct status find_level(const char *name,
-                                           enum log_level *ret_level)
+/* An empty path is none: that takes back what the environment says. */
+static const char *given(const char *path)
 {
-    static const char *const names[] = { "debug", "info", "warn", "error" };
-
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (strcmp(names[i], name) == 0) {
-            *ret_level = (enum log_level)i;
-            return SUCCESS;
-        }
-    }
-    return FAIL(STATUS_INVALID, "--log %s: write debug, info, warn or error",
-                name);
+    return path == NULL || path[0] == '\0' ? NULL : path;
 }
 
 /* What the options leave to the machine. */
@@ -75,7 +76,11 @@ MUST_CHECK static struct status fill(struct worker_config *c)
 {
     char host[HOST_NAME_MAX + 1] = "";
 
-    TRY_PLAIN(find_level(c->log, &c->level));
+    TRY_PLAIN(log_level_find(c->log, &c->level));
+    TRY_PLAIN(log_format_find(c->log_format, &c->format));
+    c->key = given(c->key);
+    c->broker_key = given(c->broker_key);
+    c->http_token_file = given(c->http_token_file);
     c->cpus = machine_cpus("");
     if (c->slots == 0)
         c->slots = (int64_t)c->cpus;

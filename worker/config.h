@@ -8,6 +8,9 @@
 
 struct worker_config {
     const char *broker;
+    const char *key, *broker_key; /* paths; NULL: none */
+    bool plaintext;
+    const char *http_token_file; /* NULL: none */
     const char *name;
     int64_t slots; /* as used: at least 1 */
     const char *cache;
@@ -22,11 +25,12 @@ struct worker_config {
     const char *token_url;
     const char *hub;
     bool die_with_parent;
-    const char *log;
+    const char *log, *log_format;
     bool version, help;
     int64_t slot_fd; /* -1: this is a worker, else one of its slots */
 
     enum log_level level;
+    enum log_format format;
     uint64_t cpus;
     char own_name[80]; /* what `name` points to if none is given */
 };

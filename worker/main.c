@@ -46,13 +46,13 @@ int main(int argc, char **argv)
     struct worker_config config;
     struct status st = worker_config_load(&config, argc, argv);
 
-    log_start("sinter-worker", LOG_INFO);
+    log_start("sinter-worker", LOG_INFO, LOG_LOGFMT);
     if (status_failed(&st)) {
         (void)fprintf(stderr, "sinter-worker: %s\n", st.message);
         return EXIT_USAGE;
     }
     log_start(config.slot_fd >= 0 ? "sinter-slot" : "sinter-worker",
-              config.level);
+              config.level, config.format);
     if (config.help)
         worker_config_help(stdout);
     else if (config.version)

@@ -9,7 +9,6 @@ static struct status parse(const char *const *arguments, int count,
 {
     char *argv[8] = { (char *)(uintptr_t) "sinter-broker" };
     struct option_list operands = { 0 };
-    enum log_level level = LOG_INFO;
     struct status st;
 
     for (int i = 0; i < count; i++)
@@ -17,7 +16,7 @@ static struct status parse(const char *const *arguments, int count,
     memset(ret_config, 0, sizeof *ret_config);
     st = option_parse(config_options, count + 1, argv, ret_config, &operands);
     free(operands.items);
-    return status_failed(&st) ? st : config_check(ret_config, &level);
+    return status_failed(&st) ? st : config_check(ret_config);
 }
 
 static void test_defaults_are_those_of_the_manual(void **state)
@@ -41,9 +40,13 @@ static void test_values_that_make_no_sense_are_refused(void **state)
     static const struct {
         const char *flag, *value, *words;
     } cases[] = {
-        { "--lease", "5s", "three times" },   { "--log", "loud", "loud" },
-        { "--namespace", "a{b", "letters" },  { "--namespace", "", "letters" },
-        { "--lease", "30 parsecs", "lease" }, { "--leese", "30s", "lease" },
+        { "--lease", "5s", "three times" },
+        { "--log", "loud", "loud" },
+        { "--log-format", "xml", "logfmt or json" },
+        { "--namespace", "a{b", "letters" },
+        { "--namespace", "", "letters" },
+        { "--lease", "30 parsecs", "lease" },
+        { "--leese", "30s", "lease" },
     };
 
     (void)state;
