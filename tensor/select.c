@@ -9,32 +9,36 @@
 #include "common/memory.h"
 #include "common/varint.h"
 #include "tensor/isa.h"
+#include "tensor/select_kept.h"
 #include "tensor/select_key.h"
 
 enum {
     BINS = 1 << 16,  /* counters of a span, at least */
     ROOM = 8 * BINS, /* shared by few spans */
     GUESSES = 16,    /* more spans cost more than a pass without a guess */
-    BLOCK = 32,      /* elements looked at together */
-    WIDTH = 8,       /* of them in a vector */
-    VECTORS = BLOCK / WIDTH,
+    PARTS = 4 * SELECT_KEPT, /* keys of merged parts, at most */
 };
 
-typedef uint32_t keys __attribute__((vector_size(WIDTH * sizeof(uint32_t))));
-
-/* Keys that are counted, key >> shift together. */
+/* Keys that a pass looks for; once they are counted, key >> shift together. */
 struct span {
     uint32_t first, last;
     uint32_t shift;
-    size_t at;      /* of its counters */
-    uint64_t below; /* elements of lower keys: known, or counted as well */
+    uint32_t common;  /* many elements may have this one ... */
+    uint64_t commons; /* ... and these have, as long as keys are kept */
+    uint64_t inside;  /* elements, those included */
+    size_t at;        /* of its counters */
+    uint64_t below;   /* elements of lower keys: known, or counted as well */
 };
 
+/* The keys that a pass finds are kept. If they are too many, they spill over
+ * into counters, and so do those that follow. */
 struct select {
     enum select_order order;
-    bool whole;     /* the only span holds all keys: all elements are counted */
-    bool guessed;   /* elements below spans are counted */
+    bool whole;   /* the only span holds all keys: all elements are counted */
+    bool guessed; /* elements below spans are counted */
+    bool spilled;
     uint64_t count; /* elements of the running pass */
+    struct select_kept kept;
     uint64_t *counters;
     size_t room; /* of counters held */
     size_t used; /* by the spans */
@@ -42,13 +46,15 @@ struct select {
     struct span spans[SELECT_RANKS]; /* ascending, apart from each other */
     size_t wanted_count;
     uint64_t wanted[SELECT_RANKS];
+    bool settled; /* these are they */
+    struct select_found found[SELECT_RANKS];
 };
 
 /* Keys among which a rank is. */
 struct place {
     struct span span;
-    uint64_t elements; /* of a counter */
-    bool exact;        /* one key, and it has a counter */
+    uint64_t elements; /* of them */
+    bool exact;        /* one key, and it is known how often it is there */
 };
 
 static uint32_t last_key(enum select_order order)
@@ -61,14 +67,28 @@ static size_t counters_of(const struct span *span)
     return ((span->last - span->first) >> span->shift) + (size_t)1;
 }
 
-/* Counters for the spans, all zero. A span of BINS keys has one for each. */
+static bool has_key(const struct span *span, uint32_t key)
+{
+    return key >= span->first && key <= span->last;
+}
+
+/* What a drop or a trim left is the most common of all. */
+static void set_common(const struct select *s, struct span *span)
+{
+    uint32_t zero = select_key(s->order, 0.0F);
+
+    if (has_key(span, zero))
+        span->common = zero;
+    else if (!has_key(span, span->common))
+        span->common = span->first;
+}
+
+/* A pass for the spans. One of BINS keys has a counter for each. */
 static void begin(struct select *s, bool guessed)
 {
     size_t each = s->span_count > 0 ? ROOM / s->span_count : 0;
 
-    each = each < BINS ? BINS : each;
-    if (s->whole)
-        each = BINS;
+    each = each < BINS || s->whole ? BINS : each;
     s->used = 0;
     for (size_t i = 0; i < s->span_count; i++) {
         struct span *span = s->spans + i;
@@ -77,13 +97,13 @@ static void begin(struct select *s, bool guessed)
             span->shift++;
         span->at = s->used;
         s->used += counters_of(span);
+        set_common(s, span);
+        span->commons = 0;
+        span->inside = 0;
     }
-    if (s->used > s->room) {
-        s->counters = xrealloc(s->counters, s->used * sizeof *s->counters);
-        s->room = s->used;
-    }
-    if (s->used > 0)
-        memset(s->counters, 0, s->used * sizeof *s->counters);
+    s->kept.count = 0;
+    s->spilled = false;
+    s->settled = false;
     s->guessed = guessed;
     s->count = 0;
 }
@@ -109,6 +129,7 @@ void select_free(struct select *s)
 {
     if (s == NULL)
         return;
+    select_kept_release(&s->kept);
     free(s->counters);
     free(s);
 }
@@ -122,6 +143,47 @@ void select_clear(struct select *s)
 {
     s->wanted_count = 0;
     begin_whole(s);
+}
+
+/* ---- a pass ------------------------------------------------------------ */
+
+static uint64_t *counter_of(const struct select *s, const struct span *span,
+                            uint32_t key)
+{
+    return s->counters + span->at + ((key - span->first) >> span->shift);
+}
+
+static void open_counters(struct select *s)
+{
+    if (s->used > s->room) {
+        s->counters = xrealloc(s->counters, s->used * sizeof *s->counters);
+        s->room = s->used;
+    }
+    if (s->used > 0)
+        memset(s->counters, 0, s->used * sizeof *s->counters);
+    s->spilled = true;
+}
+
+/* What is kept is counted instead. */
+static void spill(struct select *s)
+{
+    if (!s->spilled)
+        open_counters(s);
+    for (size_t i = 0; i < s->span_count; i++) {
+        struct span *span = s->spans + i;
+
+        *counter_of(s, span, span->common) += span->commons;
+        span->commons = 0;
+    }
+    for (size_t i = 0; i < s->kept.count; i++) {
+        uint32_t key = s->kept.keys[i];
+        const struct span *span = s->spans;
+
+        while (key > span->last)
+            span++;
+        ++*counter_of(s, span, key);
+    }
+    s->kept.count = 0;
 }
 
 static void count_whole(struct select *s, const float *x, size_t count)
@@ -138,142 +200,29 @@ static void count_whole(struct select *s, const float *x, size_t count)
         counters[select_key_value(select_bits(x + i)) >> shift]++;
 }
 
-/* What one vectorised walk finds beside the counters of its span. */
-struct tally {
-    uint64_t below, zeros;
-};
-
-static inline void count_few(struct select *s, const struct span *span,
-                             const float *x, size_t count)
+static void add_whole(struct select *s, const float *x, size_t count)
 {
-    uint32_t zero = select_key(s->order, 0.0F);
-    uint64_t *counters = s->counters + span->at;
-    uint32_t found[BLOCK];
-    size_t hits = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        uint32_t key = select_key(s->order, x[i]);
-        uint32_t off = key - span->first;
-
-        found[hits] = off >> span->shift;
-        hits += off <= span->last - span->first && key != zero;
+    s->spans[0].inside += count;
+    if (!s->spilled && count <= SELECT_KEPT - s->kept.count) {
+        select_kept_add_all(&s->kept, s->order, x, count);
+        return;
     }
-    for (size_t i = 0; i < hits; i++)
-        counters[found[i]]++;
+    if (!s->spilled)
+        spill(s);
+    count_whole(s, x, count);
 }
 
-/* Through pointers: how such vectors are passed differs between compilers. */
-static inline __attribute__((always_inline)) void vector_magnitude(keys *bits)
+static void keep_span(struct select *s, struct span *span, const float *x,
+                      size_t count)
 {
-    *bits &= SELECT_KEY_MAGNITUDE;
-}
+    struct select_scope scope = { span->first, span->last, span->common, 0 };
+    size_t before = s->kept.count;
+    uint64_t below = select_kept_add(&s->kept, s->order, &scope, x, count);
 
-static inline __attribute__((always_inline)) void vector_value(keys *bits)
-{
-    typedef int32_t signs __attribute__((vector_size(sizeof(keys))));
-    keys negative;
-
-    *bits &= (keys)(*bits != SELECT_KEY_SIGN);
-    negative = (keys)((signs)*bits < 0);
-    *bits ^= negative | SELECT_KEY_SIGN;
-}
-
-static inline __attribute__((always_inline)) bool any(const keys *truth)
-{
-    uint64_t words[sizeof *truth / sizeof(uint64_t)];
-
-    memcpy(words, truth, sizeof words);
-    return ((words[0] | words[1]) | (words[2] | words[3])) != 0;
-}
-
-static inline uint64_t add_lanes(const keys *lanes)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < WIDTH; i++)
-        sum += (*lanes)[i];
-    return sum;
-}
-
-/* Few elements lie in a span, most of those are zeros if it holds them: whole
- * blocks are passed by. `count` is a multiple of BLOCK, below 2^32. */
-#define COUNT_SPAN(name)                                                \
-    ISA_CLONES                                                          \
-    static struct tally count_span_##name(struct select *s,             \
-                                          const struct span *span,      \
-                                          const float *x, size_t count) \
-    {                                                                   \
-        const uint32_t first = span->first;                             \
-        const uint32_t range = span->last - first;                      \
-        const uint32_t zero = select_key(s->order, 0.0F);               \
-        keys below = { 0 };                                             \
-        keys zeros = { 0 };                                             \
-                                                                        \
-        for (size_t i = 0; i < count; i += BLOCK) {                     \
-            keys found[VECTORS];                                        \
-            keys some = { 0 };                                          \
-                                                                        \
-            for (size_t v = 0; v < VECTORS; v++) {                      \
-                keys key, at_zero;                                      \
-                                                                        \
-                memcpy(&key, x + i + v * WIDTH, sizeof key);            \
-                vector_##name(&key);                                    \
-                at_zero = (keys)(key == zero);                          \
-                below -= (keys)(key < first);                           \
-                zeros -= at_zero;                                       \
-                found[v] = (keys)(key - first <= range) & ~at_zero;     \
-                some |= found[v];                                       \
-            }                                                           \
-            if (!any(&some))                                            \
-                continue;                                               \
-            for (size_t v = 0; v < VECTORS; v++) {                      \
-                if (any(&found[v]))                                     \
-                    count_few(s, span, x + i + v * WIDTH, WIDTH);       \
-            }                                                           \
-        }                                                               \
-        return (struct tally){ add_lanes(&below), add_lanes(&zeros) };  \
-    }
-COUNT_SPAN(magnitude)
-COUNT_SPAN(value)
-#undef COUNT_SPAN
-
-static struct tally count_rest(struct select *s, const struct span *span,
-                               const float *x, size_t count)
-{
-    uint32_t zero = select_key(s->order, 0.0F);
-    struct tally t = { 0, 0 };
-
-    for (size_t i = 0; i < count; i++) {
-        uint32_t key = select_key(s->order, x[i]);
-
-        t.below += key < span->first;
-        t.zeros += key == zero;
-    }
-    count_few(s, span, x, count);
-    return t;
-}
-
-static void add_tally(struct select *s, struct span *span, struct tally t)
-{
-    uint32_t zero = select_key(s->order, 0.0F);
-
+    span->commons += scope.commons;
+    span->inside += scope.commons + (s->kept.count - before);
     if (s->guessed)
-        span->below += t.below;
-    if (zero >= span->first && zero <= span->last)
-        s->counters[span->at + ((zero - span->first) >> span->shift)] +=
-            t.zeros;
-}
-
-static void count_span(struct select *s, struct span *span, const float *x,
-                       size_t count)
-{
-    size_t whole = count - count % BLOCK;
-
-    add_tally(s, span,
-              s->order == SELECT_MAGNITUDE
-                  ? count_span_magnitude(s, span, x, whole)
-                  : count_span_value(s, span, x, whole));
-    add_tally(s, span, count_rest(s, span, x + whole, count - whole));
+        span->below += below;
 }
 
 void select_add(struct select *s, const float *x, size_t count)
@@ -281,17 +230,24 @@ void select_add(struct select *s, const float *x, size_t count)
     enum { PIECE = 1 << 12 }; /* stays in the cache for all spans */
 
     s->count += count;
+    s->settled = false;
     if (s->whole) {
-        count_whole(s, x, count);
+        add_whole(s, x, count);
         return;
     }
     for (size_t i = 0; i < count; i += PIECE) {
         size_t size = count - i < PIECE ? count - i : PIECE;
 
+        if (s->kept.count + size > SELECT_KEPT)
+            spill(s);
         for (size_t k = 0; k < s->span_count; k++)
-            count_span(s, s->spans + k, x + i, size);
+            keep_span(s, s->spans + k, x + i, size);
     }
+    if (s->spilled)
+        spill(s);
 }
+
+/* ---- parts ------------------------------------------------------------- */
 
 static bool same_pass(const struct select *a, const struct select *b)
 {
@@ -306,20 +262,110 @@ static bool same_pass(const struct select *a, const struct select *b)
     return true;
 }
 
+static void merge_commons(struct select *s, const struct select *other)
+{
+    for (size_t i = 0; i < s->span_count; i++) {
+        struct span *span = s->spans + i;
+        const struct span *from = other->spans + i;
+
+        if (!s->spilled && span->common != from->common)
+            spill(s);
+        span->inside += from->inside;
+        if (s->guessed)
+            span->below += from->below;
+        if (s->spilled)
+            *counter_of(s, span, from->common) += from->commons;
+        else
+            span->commons += from->commons;
+    }
+}
+
+static void merge_kept(struct select *s, const struct select_kept *other)
+{
+    if (s->kept.count + other->count > PARTS)
+        spill(s);
+    select_kept_append(&s->kept, other);
+    if (s->spilled)
+        spill(s);
+}
+
 void select_merge(struct select *s, const struct select *other)
 {
     assert(same_pass(s, other));
-    for (size_t i = 0; i < s->used; i++)
+    s->settled = false;
+    if (other->spilled && !s->spilled)
+        spill(s);
+    for (size_t i = 0; other->spilled && i < s->used; i++)
         s->counters[i] += other->counters[i];
-    for (size_t i = 0; s->guessed && i < s->span_count; i++)
-        s->spans[i].below += other->spans[i].below;
+    merge_commons(s, other);
+    merge_kept(s, &other->kept);
     s->count += other->count;
+}
+
+static bool wants(const struct select *s, const uint64_t *ranks, size_t count)
+{
+    return s->whole || (s->wanted_count == count &&
+                        memcmp(s->wanted, ranks, count * sizeof *ranks) == 0);
+}
+
+static bool same_below(const struct select *a, const struct select *b)
+{
+    for (size_t i = 0; i < a->span_count; i++) {
+        if (a->spans[i].below != b->spans[i].below)
+            return false;
+    }
+    return true;
+}
+
+/* Is the rank among elements of a span, in all parts together? */
+static bool is_inside(struct select *const *parts, size_t count, uint64_t rank)
+{
+    const struct select *first = parts[0];
+
+    for (size_t i = 0; i < first->span_count; i++) {
+        uint64_t end = first->spans[i].below;
+
+        if (rank < end)
+            return false;
+        for (size_t k = 0; k < count; k++)
+            end += parts[k]->spans[i].inside;
+        if (rank < end)
+            return true;
+    }
+    return false;
+}
+
+size_t select_fit(struct select *const *parts, size_t count,
+                  const uint64_t *ranks, size_t rank_count, uint64_t elements)
+{
+    for (size_t k = 0; k < count; k++) {
+        const struct select *s = parts[k];
+
+        if (!same_pass(parts[0], s) || !same_below(parts[0], s) || s->guessed ||
+            !wants(s, ranks, rank_count))
+            return k;
+        if (s->count > elements)
+            return 0;
+        elements -= s->count;
+    }
+    for (size_t i = 0; i < rank_count; i++) {
+        if (!is_inside(parts, count, ranks[i]))
+            return 0;
+    }
+    return elements == 0 ? count : 0;
+}
+
+bool select_is_whole(const struct select *s)
+{
+    return s->whole;
 }
 
 uint64_t select_count(const struct select *s)
 {
     return s->count;
 }
+
+/* ---- what was found ---------------------------------------------------- */
 
 /* The keys of one counter. */
 static struct place place_at(const struct span *span, uint32_t bin,
@@ -349,18 +395,29 @@ static struct place place_in_gap(const struct select *s, size_t i,
     return (struct place){ .span = gap };
 }
 
-static struct place place_of(const struct select *s, uint64_t rank)
+static struct place place_kept(const struct select *s, const struct span *span,
+                               uint64_t rank)
 {
-    const struct span *span;
-    uint64_t below;
-    size_t next = 0;
+    const struct select_scope scope = { span->first, span->last, span->common,
+                                        span->commons };
+    struct select_ranked r = select_kept_find(&s->kept, &scope, rank);
 
-    while (next < s->span_count && s->spans[next].below <= rank)
-        next++;
-    if (next == 0)
-        return place_in_gap(s, 0, 0);
-    span = s->spans + next - 1;
-    below = span->below;
+    return (struct place){
+        .span = { .first = r.key,
+                  .last = r.key,
+                  .below = span->below + r.below },
+        .elements = r.equal,
+        .exact = true,
+    };
+}
+
+/* A rank that is in none of the counters is in the gap behind them. */
+static struct place place_counted(const struct select *s, size_t i,
+                                  uint64_t rank)
+{
+    const struct span *span = s->spans + i;
+    uint64_t below = span->below;
+
     for (uint32_t bin = 0; bin < counters_of(span); bin++) {
         struct place place = place_at(span, bin, below);
 
@@ -369,7 +426,24 @@ static struct place place_of(const struct select *s, uint64_t rank)
         if (rank < below)
             return place;
     }
-    return place_in_gap(s, next, below);
+    return place_in_gap(s, i + 1, below);
+}
+
+static struct place place_of(const struct select *s, uint64_t rank)
+{
+    const struct span *span;
+    size_t next = 0;
+
+    while (next < s->span_count && s->spans[next].below <= rank)
+        next++;
+    if (next == 0)
+        return place_in_gap(s, 0, 0);
+    if (s->spilled)
+        return place_counted(s, next - 1, rank);
+    span = s->spans + next - 1;
+    return rank - span->below < span->inside
+               ? place_kept(s, span, rank - span->below)
+               : place_in_gap(s, next, span->below + span->inside);
 }
 
 MUST_CHECK static struct status want(struct select *s, const uint64_t *ranks,
@@ -415,9 +489,16 @@ static void set_spans(struct select *s, struct span *spans, size_t count)
     s->whole = false;
 }
 
-bool select_settle(struct select *s)
+static struct select_found found_at(const struct select *s,
+                                    const struct place *place)
 {
-    struct span next[SELECT_RANKS];
+    return (struct select_found){ select_value(s->order, place->span.first),
+                                  place->span.below, place->elements };
+}
+
+/* Where the wanted ranks are; true: just there. */
+static bool find_wanted(struct select *s, struct span *spans)
+{
     bool exact = true;
 
     for (size_t i = 0; i < s->wanted_count; i++) {
@@ -425,10 +506,19 @@ bool select_settle(struct select *s)
 
         assert(s->wanted[i] < s->count);
         place = place_of(s, s->wanted[i]);
-        next[i] = place.span;
+        spans[i] = place.span;
+        s->found[i] = found_at(s, &place);
         exact = exact && place.exact;
     }
-    if (exact && !s->whole) /* of no ranks at all */
+    return exact;
+}
+
+bool select_settle(struct select *s)
+{
+    struct span next[SELECT_RANKS];
+
+    s->settled = find_wanted(s, next);
+    if (s->settled)
         return true;
     set_spans(s, next, s->wanted_count);
     begin(s, false);
@@ -438,9 +528,22 @@ bool select_settle(struct select *s)
 struct status select_narrow(struct select *s, const uint64_t *ranks,
                             size_t count)
 {
+    struct span next[SELECT_RANKS];
+
     assert(s->whole);
     TRY_PLAIN(want(s, ranks, count, s->count));
-    (void)select_settle(s);
+    (void)find_wanted(s, next);
+    set_spans(s, next, count);
+    begin(s, false);
+    return SUCCESS;
+}
+
+struct status select_finish(struct select *s, const uint64_t *ranks,
+                            size_t count, bool *ret_done)
+{
+    assert(s->whole);
+    TRY_PLAIN(want(s, ranks, count, s->count));
+    *ret_done = select_settle(s);
     return SUCCESS;
 }
 
@@ -458,6 +561,8 @@ static struct span expect(const struct select *s, uint64_t rank,
     double high = ceil(share * count + reach);
     struct span span = { .first = 0, .last = last_key(s->order) };
 
+    if (s->count > 0)
+        span.common = place_of(s, (uint64_t)(share * count)).span.first;
     if (low >= 0.0)
         span.first = place_of(s, (uint64_t)low).span.first;
     if (high < count)
@@ -500,10 +605,11 @@ struct select_found select_result(const struct select *s, size_t i)
     struct place place;
 
     assert(i < s->wanted_count);
+    if (s->settled)
+        return s->found[i];
     place = place_of(s, s->wanted[i]);
     assert(place.exact);
-    return (struct select_found){ select_value(s->order, place.span.first),
-                                  place.span.below, place.elements };
+    return found_at(s, &place);
 }
 
 uint64_t select_equal(const struct select *s, float value)
@@ -513,14 +619,19 @@ uint64_t select_equal(const struct select *s, float value)
     for (size_t i = 0; i < s->span_count; i++) {
         const struct span *span = s->spans + i;
 
-        if (key >= span->first && key <= span->last) {
-            assert(span->shift == 0);
-            return s->counters[span->at + (key - span->first)];
-        }
+        if (!has_key(span, key))
+            continue;
+        if (!s->spilled)
+            return select_kept_equal(&s->kept, key) +
+                   (key == span->common ? span->commons : 0);
+        assert(span->shift == 0);
+        return *counter_of(s, span, key);
     }
     assert(false); /* it was not found */
     return 0;
 }
+
+/* ---- as bytes ---------------------------------------------------------- */
 
 /* Counters are few or far apart: pairs of how many zeros there are before one,
  * and what it counts. The last pair leads to the end and has no second. */
@@ -541,11 +652,12 @@ MUST_CHECK static struct status save_counters(const struct select *s,
     return varint_put(bytes, zeros);
 }
 
-struct status select_save(const struct select *s, struct buf *bytes)
+struct status select_save(struct select *s, struct buf *bytes)
 {
     const uint64_t head[] = { s->order, s->whole,      s->guessed,
                               s->count, s->span_count, s->wanted_count };
 
+    spill(s);
     for (size_t i = 0; i < COUNT_OF(head); i++)
         TRY_PLAIN(varint_put(bytes, head[i]));
     for (size_t i = 0; i < s->span_count; i++) {
@@ -598,6 +710,26 @@ static bool load_spans(struct select *s, const char **at, const char *end)
                          s->spans[0].last == last_key(s->order));
 }
 
+/* How many elements lie in the spans; false: more than there are. */
+static bool add_inside(struct select *s)
+{
+    uint64_t left = s->count;
+
+    for (size_t i = 0; i < s->span_count; i++) {
+        struct span *span = s->spans + i;
+
+        for (size_t k = 0; k < counters_of(span); k++) {
+            uint64_t here = s->counters[span->at + k];
+
+            if (here > left)
+                return false;
+            left -= here;
+            span->inside += here;
+        }
+    }
+    return !s->whole || left == 0;
+}
+
 static bool load(struct select *s, const char **at, const char *end)
 {
     uint64_t head[6];
@@ -615,8 +747,9 @@ static bool load(struct select *s, const char **at, const char *end)
     if (!load_spans(s, at, end))
         return false;
     begin(s, head[2] == 1);
+    open_counters(s);
     s->count = head[3];
-    return load_counters(s, at, end);
+    return load_counters(s, at, end) && add_inside(s);
 }
 
 struct status select_load(struct select *s, const char **at, const char *end)

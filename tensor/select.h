@@ -1,9 +1,9 @@
 /* select.h -- exact order statistics of float32 rows that need not be in
- * memory at once. A pass counts elements by the high bits of their keys in
- * spans of keys; what it finds narrows the spans of the next one, until each
- * wanted rank has a key to itself. All state is counters, so the result
- * depends neither on the cut into chunks nor on who counted them: parts
- * counted elsewhere are merged by addition.
+ * memory at once. A pass keeps the elements in spans of keys, or if they are
+ * many counts them by the high bits of their keys; what it finds narrows the
+ * spans of the next one, until each wanted rank has a key to itself. The result
+ * depends neither on the cut into chunks nor on who counted them: parts counted
+ * elsewhere are merged by addition.
  *
  * Two passes, known beforehand:
  *
@@ -32,14 +32,18 @@
 #include "common/buf.h"
 #include "common/status.h"
 
-enum { SELECT_RANKS = 64 }; /* wanted at once */
+enum {
+    SELECT_RANKS = 64,     /* wanted at once */
+    SELECT_KEPT = 1 << 18, /* elements that are kept in a pass, at most */
+};
 
 enum select_order {
     SELECT_MAGNITUDE, /* by |x| */
     SELECT_VALUE,     /* by x; a negative NaN ranks below all */
 };
 
-struct select; /* opaque; 0.5 MB, later up to 2 MB or 0.5 MB for each rank */
+struct select; /* opaque; up to 1 MB, for more elements than are kept 4 MB
+                  beside, or 0.5 MB for each rank */
 
 struct select *select_new(enum select_order order);
 void select_free(struct select *s); /* NULL is fine */
@@ -50,6 +54,8 @@ void select_clear(struct select *s);
 void select_add(struct select *s, const float *x, size_t count);
 /* What `other` counted in the same pass (of the same narrowing). */
 void select_merge(struct select *s, const struct select *other);
+/* Is it the first pass, or one without a guess, over all keys? */
+bool select_is_whole(const struct select *s);
 /* Elements of the running pass. */
 uint64_t select_count(const struct select *s);
 
@@ -57,6 +63,10 @@ uint64_t select_count(const struct select *s);
  * elements that were added or SELECT_RANKS. */
 MUST_CHECK struct status select_narrow(struct select *s, const uint64_t *ranks,
                                        size_t count);
+/* The same, but results may be there, of a row that was kept; else the passes
+ * go on with select_settle(). */
+MUST_CHECK struct status select_finish(struct select *s, const uint64_t *ranks,
+                                       size_t count, bool *ret_done);
 /* Ends a pass over a sample of `elements`: the next one looks closely only
  * where the ranks are to be expected. How good the sample is decides how many
  * passes there are, not what they find. INVALID as above. */
@@ -83,11 +93,17 @@ uint64_t select_equal(const struct select *s, float value);
 /* All of the running pass as bytes, appended; TOO_BIG by the buffer's limit.
  * Loaded elsewhere it is merged, settled or followed as if it had been
  * counted there. */
-MUST_CHECK struct status select_save(const struct select *s, struct buf *bytes);
+MUST_CHECK struct status select_save(struct select *s, struct buf *bytes);
 /* Takes what select_save() gave from *at, which moves behind it. INVALID if it
  * was not that, or of another order; the selection is then cleared. */
 MUST_CHECK struct status select_load(struct select *s, const char **at,
                                      const char *end);
+
+/* Whether parts are of one pass that was not guessed, those of `ranks` wanted
+ * if any are, and can be settled: how many of them are of the pass of the
+ * first one; 0: all are, but together they do not have the elements. */
+size_t select_fit(struct select *const *parts, size_t count,
+                  const uint64_t *ranks, size_t rank_count, uint64_t elements);
 
 /* Exactly so many of the largest magnitudes: those above the threshold, and
  * of those that equal it the first `equal` by index. */

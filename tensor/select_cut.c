@@ -4,6 +4,7 @@
 
 #include "common/memory.h"
 #include "tensor/isa.h"
+#include "tensor/select_kept.h"
 #include "tensor/select_key.h"
 
 uint64_t select_cut_rank(uint64_t count, uint64_t keep)
@@ -71,49 +72,20 @@ void select_cut_apply(struct select_cut *cut, float *x, size_t count)
     }
 }
 
-/* The digit whose counter holds `rank`, and what lies below it. */
-static uint32_t find_digit(const uint64_t *counters, uint64_t rank,
-                           uint64_t *ret_below)
-{
-    uint64_t below = 0;
-    uint32_t digit = 0;
-
-    while (below + counters[digit] <= rank)
-        below += counters[digit++];
-    *ret_below = below;
-    return digit;
-}
-
-/* Radix select on a copy that shrinks from digit to digit: for rows whose
- * histograms would be larger than they are. */
+/* For rows whose histograms would be larger than they are. */
 static struct select_found find_small(const float *x, size_t count,
                                       uint64_t rank)
 {
-    enum { DIGIT = 8, DIGITS = 1 << DIGIT };
+    const struct select_scope all = { .last = SELECT_KEY_MAGNITUDE };
     AUTO(free_pointer) uint32_t *keys = xcalloc(count, sizeof *keys);
-    struct select_found found = { .below = 0 };
+    const struct select_kept kept = { keys, count, count };
+    struct select_ranked found;
 
     for (size_t i = 0; i < count; i++)
         keys[i] = select_key_magnitude(select_bits(x + i));
-    for (int shift = 32 - DIGIT; shift >= 0; shift -= DIGIT) {
-        uint64_t counters[DIGITS] = { 0 };
-        uint64_t below;
-        size_t kept = 0;
-        uint32_t digit;
-
-        for (size_t i = 0; i < count; i++)
-            counters[keys[i] >> shift & (DIGITS - 1)]++;
-        digit = find_digit(counters, rank - found.below, &below);
-        found.below += below;
-        for (size_t i = 0; i < count; i++) {
-            if ((keys[i] >> shift & (DIGITS - 1)) == digit)
-                keys[kept++] = keys[i];
-        }
-        count = kept;
-    }
-    found.value = select_value(SELECT_MAGNITUDE, keys[0]);
-    found.equal = count;
-    return found;
+    found = select_kept_find(&kept, &all, rank);
+    return (struct select_found){ select_value(SELECT_MAGNITUDE, found.key),
+                                  found.below, found.equal };
 }
 
 static struct select_found find_large(const float *x, size_t count,

@@ -1,5 +1,6 @@
 #include "jobs/merge/merge_parts.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,24 @@ static struct status load_all(struct tallies *t, const struct merge_plan *plan,
     return SUCCESS;
 }
 
+static struct status check_fit(const struct tallies *t,
+                               const struct merge_plan *plan)
+{
+    size_t fit = t->survey->fit(t->items, t->count, plan->elements);
+
+    if (fit == t->count)
+        return SUCCESS;
+    if (fit == 0)
+        return FAIL(STATUS_INVALID,
+                    "the %zu parts do not add up to the %" PRIu64
+                    " elements of this merge in one round; count them anew",
+                    t->count, plan->elements);
+    return FAIL(STATUS_INVALID,
+                "part %zu is not of the round, or not of the merge, of part "
+                "1; count all parts of the round anew",
+                fit + 1);
+}
+
 struct status merge_settle_parts(struct merge *m,
                                  const struct merge_saved *counted,
                                  size_t parts, struct buf *ret_statistics)
@@ -219,6 +238,8 @@ struct status merge_settle_parts(struct merge *m,
 
     merge_plan_step(plan, SIZE_MAX, 0, &step);
     TRY_PLAIN(load_all(&t, plan, &step, counted, parts));
-    (void)t.survey->settle(t.items, parts, &step, 1, plan->elements);
+    TRY(check_fit(&t, plan), "merge_settle");
+    (void)merge_survey_settle(t.survey, t.items, parts, &step, 1,
+                              plan->elements);
     return t.survey->save(t.items[0], ret_statistics);
 }

@@ -13,6 +13,7 @@
 
 /* Bounds first, then thresholds of the scores that follow from them. */
 enum phase { BOUNDS, SCORES, DONE };
+enum { BOUND_RANKS = 2 }; /* low and high */
 
 /* Points with one clip and one drop. */
 struct contest {
@@ -152,9 +153,9 @@ static void begin_contest(struct pcb *p, size_t k,
     for (size_t i = 0; i < p->models; i++) {
         c->top[i] = -INFINITY;
         merge_statistic_begin(&c->magnitudes[i], SELECT_MAGNITUDE, p->elements,
-                              p->hints);
+                              BOUND_RANKS, p->hints);
         merge_statistic_begin(&c->scores[i], SELECT_VALUE, p->elements,
-                              p->hints);
+                              p->points, p->hints);
         want_bounds(&c->magnitudes[i],
                     step->values.number[MERGE_CLAMP_QUANTILE][0], p->elements);
     }
@@ -262,19 +263,28 @@ static struct merge_statistic *statistic_of(struct pcb *p, size_t k, size_t i)
     return p->phase == BOUNDS ? &c->magnitudes[i] : &c->scores[i];
 }
 
-/* Ends a round for model i of a contest: true if all it counts is known. */
-static bool settle(void *const *tallies, size_t threads, size_t k, size_t i)
+/* Ends a round for model i of a contest. */
+static void settle(void *const *tallies, size_t threads, size_t k, size_t i)
 {
     struct merge_statistic **parts = xcalloc(threads, sizeof(void *));
     struct pcb *first = tallies[0];
-    bool done;
 
     for (size_t t = 0; t < threads; t++)
         parts[t] = statistic_of(tallies[t], k, i);
     merge_statistic_settle(parts, threads, first->elements);
-    done = parts[0]->done;
     free(parts);
-    return done;
+}
+
+/* Each share has models of its own. */
+static void pcb_settle_share(void *const *tallies, size_t threads,
+                             uint64_t elements, size_t share, size_t shares)
+{
+    struct pcb *first = tallies[0];
+
+    (void)elements;
+    for (size_t at = share; at < first->contest_count * first->models;
+         at += shares)
+        settle(tallies, threads, at / first->models, at % first->models);
 }
 
 /* Of the first tally, from the bounds' order statistics. */
@@ -343,7 +353,7 @@ static enum merge_round pcb_settle(void *const *tallies, size_t threads,
     (void)elements;
     for (size_t k = 0; k < first->contest_count; k++) {
         for (size_t i = 0; i < first->models; i++)
-            done = settle(tallies, threads, k, i) && done;
+            done = done && statistic_of(first, k, i)->done;
         if (phase == BOUNDS && done)
             take_bounds(first, k);
         if (phase == SCORES)
@@ -495,22 +505,79 @@ static struct status pcb_load(void *tally, const void *bytes, size_t size)
                 "%zu bytes are not the statistics of this merge", size);
 }
 
+static size_t fit_model(void *const *tallies, size_t count, size_t k, size_t i,
+                        uint64_t elements)
+{
+    struct merge_statistic **parts = xcalloc(count, sizeof(void *));
+    size_t fit;
+
+    for (size_t t = 0; t < count; t++)
+        parts[t] = statistic_of(tallies[t], k, i);
+    fit = merge_statistic_fit(parts, count, elements);
+    free(parts);
+    return fit;
+}
+
+/* Bounds as they were saved: by their bits. */
+static bool same_round(const struct pcb *a, const struct pcb *b)
+{
+    bool same = a->phase == b->phase && a->phase != DONE;
+
+    for (size_t k = 0; k < a->contest_count; k++) {
+        const struct merge_bounds *x = &a->contests[k].bounds;
+        const struct merge_bounds *y = &b->contests[k].bounds;
+
+        /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+        same = same && memcmp(x, y, sizeof *x) == 0;
+    }
+    return same;
+}
+
+static size_t pcb_fit(void *const *tallies, size_t count, uint64_t elements)
+{
+    const struct pcb *first = tallies[0];
+    size_t fit = count;
+
+    for (size_t t = 0; t < count; t++) {
+        if (!same_round(first, tallies[t]))
+            return t;
+    }
+    for (size_t at = 0;
+         fit == count && at < first->contest_count * first->models; at++)
+        fit = fit_model(tallies, count, at / first->models, at % first->models,
+                        elements);
+    return fit;
+}
+
+static bool pcb_complete(const void *tally)
+{
+    const struct pcb *p = tally;
+
+    return p->phase == DONE;
+}
+
 const struct merge_survey merge_survey_pcb = {
     .global = true,
+    .any_chunks = true,
     .tally_new = pcb_new,
     .tally_free = pcb_free,
     .begin = pcb_begin,
     .count = pcb_count,
+    .settle_share = pcb_settle_share,
     .settle = pcb_settle,
     .save = pcb_save,
     .load = pcb_load,
+    .fit = pcb_fit,
+    .complete = pcb_complete,
 };
 
 const struct merge_survey merge_survey_pcb_tensors = {
     .anywhere = true,
+    .any_chunks = true,
     .tally_new = pcb_new,
     .tally_free = pcb_free,
     .begin = pcb_begin,
     .count = pcb_count,
+    .settle_share = pcb_settle_share,
     .settle = pcb_settle,
 };

@@ -55,7 +55,12 @@ INLINE void load(const float *x, floats *ret_x)
     EACH(v) memcpy(&ret_x[v], x + v * WIDTH, sizeof ret_x[v]);
 }
 
-#define WIDEN(vector)  __builtin_convertvector((vector), doubles)
+/* As merge_vector.h has it, of vectors twice as wide. */
+#define WIDEN(x)                                                \
+    ((doubles){ (double)(x)[0], (double)(x)[1], (double)(x)[2], \
+                (double)(x)[3], (double)(x)[4], (double)(x)[5], \
+                (double)(x)[6], (double)(x)[7] })
+_Static_assert(WIDTH == 8, "WIDEN names every element");
 #define NARROW(vector) __builtin_convertvector((vector), floats)
 
 /* a where the comparison holds, else b. */

@@ -16,12 +16,13 @@ enum {
     /* Units of a tensor up to which one worker counts and writes it alone:
      * the others would spend more time at the barriers. */
     WHOLE = 32,
+    SAMPLES = 64, /* that a worker takes at a time: a chunk */
 };
 
 void merge_meet(struct merge_worker *w)
 {
     if (w->work->threads > 1)
-        (void)pthread_barrier_wait(&w->work->barrier);
+        merge_barrier_wait(&w->work->barrier);
 }
 
 /* ---- steps ------------------------------------------------------------- */
@@ -54,130 +55,7 @@ void merge_set_steps(struct merge_worker *w, size_t tensor)
     w->stepped = tensor;
 }
 
-/* ---- surveys ----------------------------------------------------------- */
-
-static bool failed(const struct merge_worker *w)
-{
-    return atomic_load(&w->work->stopped) ||
-           atomic_load(&w->work->fault) != SIZE_MAX;
-}
-
-static enum merge_round begin(struct merge_worker *w, uint64_t elements)
-{
-    return w->work->survey->begin(w->tally, w->steps, w->work->points, elements,
-                                  !w->work->runtime->no_hints);
-}
-
-/* What all workers counted; the same steps for all. Whatever was counted
- * after a failure is thrown away. */
-static enum merge_round settle(struct merge_worker *w, uint64_t elements)
-{
-    struct merge_work *work = w->work;
-    size_t bytes = work->points * sizeof *work->steps;
-
-    merge_meet(w);
-    if (w->index == 0) {
-        memcpy(work->steps, w->steps, bytes);
-        work->round =
-            failed(w)
-                ? MERGE_ROUND_DONE
-                : work->survey->settle(work->tallies, work->threads,
-                                       work->steps, work->points, elements);
-    }
-    merge_meet(w);
-    memcpy(w->steps, work->steps, bytes);
-    return work->round;
-}
-
-static void count_part(struct merge_worker *w, size_t tensor,
-                       enum merge_round round, struct merge_part part,
-                       bool fresh)
-{
-    if (round == MERGE_ROUND_SAMPLE)
-        merge_sample(w, tensor, part);
-    else
-        merge_count(w, tensor, part, fresh);
-}
-
-bool merge_begin_known(struct merge_worker *w)
-{
-    struct merge_work *work = w->work;
-    struct status s = SUCCESS;
-
-    merge_set_steps(w, SIZE_MAX);
-    (void)work->survey->begin(w->tally, w->steps, work->points,
-                              work->plan->elements, false);
-    w->stepped = SIZE_MAX;
-    if (work->known != NULL)
-        s = work->survey->load(w->tally, work->known, work->known_size);
-    if (!status_failed(&s))
-        return true;
-    if (w->index == 0)
-        work->failure = s;
-    atomic_store(&work->stopped, true);
-    return false;
-}
-
-static void survey_model(struct merge_worker *w)
-{
-    const struct merge_plan *plan = w->work->plan;
-    enum merge_round round;
-
-    if (w->work->known != NULL) {
-        (void)merge_begin_known(w);
-        return;
-    }
-    merge_set_steps(w, SIZE_MAX);
-    round = begin(w, plan->elements);
-    while (round != MERGE_ROUND_DONE) {
-        for (size_t i = 0; i < plan->layout.count; i++) {
-            struct merge_part part;
-
-            if (!plan->entries[i].merged)
-                continue;
-            part = merge_share(w, i);
-            if (part.first == part.end)
-                continue;
-            merge_set_steps(w, i);
-            count_part(w, i, round, part, w->rounds == 0);
-        }
-        w->rounds += round == MERGE_ROUND_FULL;
-        merge_set_steps(w, SIZE_MAX);
-        round = settle(w, plan->elements);
-    }
-    w->stepped = SIZE_MAX;
-}
-
-/* Returns the full rounds; 0: its elements have not been looked at. */
-static uint64_t survey_tensor(struct merge_worker *w, size_t tensor, bool alone)
-{
-    struct merge_work *work = w->work;
-    uint64_t elements = work->plan->layout.items[tensor].count;
-    struct merge_part part = { 0, elements };
-    enum merge_round round;
-    uint64_t rounds = 0;
-
-    merge_set_steps(w, tensor);
-    if (!alone)
-        part = merge_share(w, tensor);
-    round = begin(w, elements);
-    while (round != MERGE_ROUND_DONE) {
-        count_part(w, tensor, round, part, rounds == 0);
-        rounds += round == MERGE_ROUND_FULL;
-        if (!alone)
-            round = settle(w, elements);
-        else if (failed(w))
-            round = MERGE_ROUND_DONE;
-        else
-            round = work->survey->settle(&w->tally, 1, w->steps, work->points,
-                                         elements);
-    }
-    if (rounds > w->tensor_rounds)
-        w->tensor_rounds = rounds;
-    return rounds;
-}
-
-/* ---- writing ----------------------------------------------------------- */
+/* ---- shares ------------------------------------------------------------ */
 
 /* Take the next block of this stretch; false: others have taken them all. A
  * worker is here only when all blocks before have been taken. */
@@ -205,6 +83,184 @@ static uint64_t block_of(const struct merge_worker *w, size_t tensor,
     return (units < BLOCK_MOST ? units : BLOCK_MOST) * unit;
 }
 
+/* The elements of block `number` of a part. */
+static struct merge_part cut(struct merge_part part, uint64_t size,
+                             uint64_t number)
+{
+    uint64_t first = part.first + number * size;
+    uint64_t left = part.end - first;
+
+    return (struct merge_part){ first, first + (left < size ? left : size) };
+}
+
+/* ---- surveys ----------------------------------------------------------- */
+
+static bool failed(const struct merge_worker *w)
+{
+    return atomic_load(&w->work->stopped) ||
+           atomic_load(&w->work->fault) != SIZE_MAX;
+}
+
+static enum merge_round begin(struct merge_worker *w, uint64_t elements)
+{
+    return w->work->survey->begin(w->tally, w->steps, w->work->points, elements,
+                                  !w->work->runtime->no_hints);
+}
+
+/* What all workers counted; the same steps for all. Whatever was counted
+ * after a failure is thrown away. */
+static enum merge_round settle(struct merge_worker *w, uint64_t elements)
+{
+    struct merge_work *work = w->work;
+    size_t bytes = work->points * sizeof *work->steps;
+
+    merge_meet(w);
+    if (work->survey->settle_share != NULL) {
+        if (!failed(w))
+            work->survey->settle_share(work->tallies, work->threads, elements,
+                                       w->index, work->threads);
+        merge_meet(w);
+    }
+    if (w->index == 0) {
+        memcpy(work->steps, w->steps, bytes);
+        work->round =
+            failed(w)
+                ? MERGE_ROUND_DONE
+                : work->survey->settle(work->tallies, work->threads,
+                                       work->steps, work->points, elements);
+    }
+    merge_meet(w);
+    memcpy(w->steps, work->steps, bytes);
+    return work->round;
+}
+
+static void count_part(struct merge_worker *w, size_t tensor,
+                       enum merge_round round, struct merge_part part,
+                       bool fresh)
+{
+    if (round == MERGE_ROUND_SAMPLE)
+        merge_sample(w, tensor, part);
+    else
+        merge_count(w, tensor, part, fresh);
+}
+
+/* As they come: who is held up counts fewer. */
+static void count_claims(struct merge_worker *w, size_t tensor,
+                         enum merge_round round, bool fresh)
+{
+    struct merge_part all = { 0, w->work->plan->layout.items[tensor].count };
+    uint64_t size = round == MERGE_ROUND_SAMPLE
+                        ? (uint64_t)SAMPLES * MERGE_SAMPLE_OF
+                        : block_of(w, tensor, all);
+    uint64_t blocks = (all.end + size - 1) / size;
+    uint64_t block;
+
+    while (claim(w, blocks, &block)) {
+        if (w->stepped != tensor)
+            merge_set_steps(w, tensor);
+        count_part(w, tensor, round, cut(all, size, block), fresh);
+    }
+    w->blocks += blocks;
+}
+
+static void count_share(struct merge_worker *w, size_t tensor,
+                        enum merge_round round, bool fresh)
+{
+    struct merge_part part = merge_share(w, tensor);
+
+    if (w->work->survey->any_chunks) {
+        count_claims(w, tensor, round, fresh);
+        return;
+    }
+    if (part.first == part.end)
+        return;
+    if (w->stepped != tensor)
+        merge_set_steps(w, tensor);
+    count_part(w, tensor, round, part, fresh);
+}
+
+static void stop(struct merge_worker *w, struct status failure)
+{
+    if (w->index == 0)
+        w->work->failure = failure;
+    atomic_store(&w->work->stopped, true);
+}
+
+bool merge_begin_known(struct merge_worker *w)
+{
+    struct merge_work *work = w->work;
+    struct status s = SUCCESS;
+
+    merge_set_steps(w, SIZE_MAX);
+    (void)work->survey->begin(w->tally, w->steps, work->points,
+                              work->plan->elements, false);
+    w->stepped = SIZE_MAX;
+    if (work->known != NULL)
+        s = work->survey->load(w->tally, work->known, work->known_size);
+    if (!status_failed(&s))
+        return true;
+    stop(w, s);
+    return false;
+}
+
+static void survey_model(struct merge_worker *w)
+{
+    const struct merge_plan *plan = w->work->plan;
+    enum merge_round round;
+
+    if (w->work->known != NULL) {
+        if (merge_begin_known(w) && !w->work->survey->complete(w->tally))
+            stop(w, FAIL(STATUS_INVALID,
+                         "the statistics of this merge lack a round; count "
+                         "them anew"));
+        return;
+    }
+    merge_set_steps(w, SIZE_MAX);
+    round = begin(w, plan->elements);
+    while (round != MERGE_ROUND_DONE) {
+        for (size_t i = 0; i < plan->layout.count; i++) {
+            if (plan->entries[i].merged)
+                count_share(w, i, round, w->rounds == 0);
+        }
+        w->rounds += round == MERGE_ROUND_FULL;
+        merge_set_steps(w, SIZE_MAX);
+        round = settle(w, plan->elements);
+    }
+    w->stepped = SIZE_MAX;
+}
+
+/* Returns the full rounds; 0: its elements have not been looked at. */
+static uint64_t survey_tensor(struct merge_worker *w, size_t tensor, bool alone)
+{
+    struct merge_work *work = w->work;
+    uint64_t elements = work->plan->layout.items[tensor].count;
+    enum merge_round round;
+    uint64_t rounds = 0;
+
+    merge_set_steps(w, tensor);
+    round = begin(w, elements);
+    while (round != MERGE_ROUND_DONE) {
+        if (alone)
+            count_part(w, tensor, round, (struct merge_part){ 0, elements },
+                       rounds == 0);
+        else
+            count_share(w, tensor, round, rounds == 0);
+        rounds += round == MERGE_ROUND_FULL;
+        if (!alone)
+            round = settle(w, elements);
+        else if (failed(w))
+            round = MERGE_ROUND_DONE;
+        else
+            round = merge_survey_settle(work->survey, &w->tally, 1, w->steps,
+                                        work->points, elements);
+    }
+    if (rounds > w->tensor_rounds)
+        w->tensor_rounds = rounds;
+    return rounds;
+}
+
+/* ---- writing ----------------------------------------------------------- */
+
 static void write_claims(struct merge_worker *w, size_t tensor,
                          struct merge_part part, bool fresh)
 {
@@ -213,15 +269,9 @@ static void write_claims(struct merge_worker *w, size_t tensor,
     uint64_t block;
 
     while (claim(w, blocks, &block)) {
-        uint64_t first = part.first + block * size;
-        uint64_t left = part.end - first;
-
         if (w->work->plan->entries[tensor].merged && w->stepped != tensor)
             merge_set_steps(w, tensor);
-        merge_write(
-            w, tensor,
-            (struct merge_part){ first, first + (left < size ? left : size) },
-            fresh);
+        merge_write(w, tensor, cut(part, size, block), fresh);
     }
     w->blocks += blocks;
 }
@@ -286,7 +336,8 @@ static void write_tensor(struct merge_worker *w, size_t tensor)
             return;
         }
         fresh = survey_tensor(w, tensor, false) == 0;
-        counted = !survey->anywhere;
+        counted = !survey->anywhere &&
+                  (survey->in_order == NULL || survey->in_order(w->tally));
     }
     do {
         part = take(w, tensor, part.end, false);

@@ -174,8 +174,7 @@ static void walk_together(struct merge_work *work)
             break;
     }
     work->threads = count;
-    if (pthread_barrier_init(&work->barrier, NULL, (unsigned)count) != 0)
-        abort(); /* only for a count of 0 or no kernel memory */
+    merge_barrier_init(&work->barrier, count);
     (void)pthread_mutex_lock(&lock);
     open = true;
     (void)pthread_cond_broadcast(&opened);
@@ -183,7 +182,7 @@ static void walk_together(struct merge_work *work)
     work->walk(&work->workers[0]);
     for (size_t t = 1; t < count; t++)
         (void)pthread_join(threads[t], NULL);
-    (void)pthread_barrier_destroy(&work->barrier);
+    merge_barrier_release(&work->barrier);
 }
 
 /* ---- what came of it --------------------------------------------------- */

@@ -1,15 +1,14 @@
 #include "jobs/merge/merge_statistic.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/memory.h"
 #include "common/varint.h"
 
-/* A glance before the count is worth its round from here on. */
-enum { LARGE = 1 << 20 };
-
 void merge_statistic_begin(struct merge_statistic *s, enum select_order order,
-                           uint64_t elements, bool hints)
+                           uint64_t elements, size_t ranks, bool hints)
 {
     if (s->select != NULL && select_order_of(s->select) != order) {
         select_free(s->select);
@@ -18,8 +17,11 @@ void merge_statistic_begin(struct merge_statistic *s, enum select_order order,
     if (s->select == NULL)
         s->select = select_new(order);
     select_clear(s->select);
-    s->round =
-        hints && elements >= LARGE ? MERGE_COUNT_SAMPLE : MERGE_COUNT_FIRST;
+    s->early = hints;
+    /* What is kept needs no glance; nor does one help that is so short that
+     * many are near the ranks it expects. */
+    s->round = hints && elements / SELECT_KEPT >= ranks ? MERGE_COUNT_SAMPLE
+                                                        : MERGE_COUNT_FIRST;
     s->done = false;
     s->count = 0;
 }
@@ -66,6 +68,8 @@ static bool settle(struct merge_statistic *s, uint64_t elements)
 
     if (s->round == MERGE_COUNT_SAMPLE)
         status = select_guess(s->select, s->ranks, s->count, elements);
+    else if (s->round == MERGE_COUNT_FIRST && s->early)
+        status = select_finish(s->select, s->ranks, s->count, &done);
     else if (s->round == MERGE_COUNT_FIRST)
         status = select_narrow(s->select, s->ranks, s->count);
     else
@@ -140,13 +144,38 @@ bool merge_statistic_load(struct merge_statistic *s, const char **at,
     s->done = done == 1;
     if (!s->done) {
         status = select_load(s->select, at, end);
-        return !status_failed(&status);
+        return !status_failed(&status) &&
+               select_is_whole(s->select) == (round != MERGE_COUNT_NEXT);
     }
     for (size_t k = 0; k < s->count; k++) {
         if (!merge_statistic_get(at, end, &s->values[k]))
             return false;
     }
     return true;
+}
+
+size_t merge_statistic_fit(struct merge_statistic *const *parts, size_t count,
+                           uint64_t elements)
+{
+    const struct merge_statistic *first = parts[0];
+    struct select **selects = xcalloc(count, sizeof(void *));
+    size_t fit;
+
+    for (fit = 0; fit < count; fit++) {
+        const struct merge_statistic *s = parts[fit];
+        bool same; /* values as they were saved: by their bits */
+
+        /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
+        same = memcmp(s->values, first->values, sizeof s->values) == 0;
+        if (!same || s->round != first->round || s->done != first->done ||
+            s->round == MERGE_COUNT_SAMPLE)
+            break;
+        selects[fit] = s->select;
+    }
+    if (fit == count && !first->done)
+        fit = select_fit(selects, count, first->ranks, first->count, elements);
+    free(selects);
+    return fit;
 }
 
 bool merge_statistic_is_next(const char **at, const char *end,

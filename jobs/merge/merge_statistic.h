@@ -10,16 +10,18 @@
 struct merge_statistic {
     struct select *select;
     enum { MERGE_COUNT_SAMPLE, MERGE_COUNT_FIRST, MERGE_COUNT_NEXT } round;
+    bool early; /* it need not take as many rounds as others */
     bool done;
     size_t count;
     uint64_t ranks[SELECT_RANKS]; /* each once */
     float values[SELECT_RANKS];   /* of the ranks, when done */
 };
 
-/* Nothing wanted yet, of a row of so many elements. A small one, and any
- * without hints, is counted in two rounds. */
+/* Nothing wanted yet, of a row of so many elements; about how many ranks will
+ * be. Those of equal numbers have the same rounds until they are done; without
+ * hints any is counted in two. */
 void merge_statistic_begin(struct merge_statistic *s, enum select_order order,
-                           uint64_t elements, bool hints);
+                           uint64_t elements, size_t ranks, bool hints);
 void merge_statistic_release(struct merge_statistic *s);
 /* Asks for a rank; its place among the values. */
 size_t merge_statistic_want(struct merge_statistic *s, uint64_t rank);
@@ -38,6 +40,11 @@ MUST_CHECK struct status merge_statistic_save(const struct merge_statistic *s,
  * first round has ended; false if the bytes are not of such a one. */
 bool merge_statistic_load(struct merge_statistic *s, const char **at,
                           const char *end);
+
+/* Of parts that were loaded: how many are of the round of the first one; 0: all
+ * are, but not of so many elements together. */
+size_t merge_statistic_fit(struct merge_statistic *const *parts, size_t count,
+                           uint64_t elements);
 
 /* The next number of saved bytes has to be `expected`. */
 bool merge_statistic_is_next(const char **at, const char *end,

@@ -34,6 +34,13 @@ struct merge_survey {
      * `global`). Else a thread writes the chunks it counted, in order, with
      * its own tally. */
     bool anywhere;
+    /* Whether that is so this time, by any tally once all are settled; NULL:
+     * it never is. The order matters only where some of equal elements are
+     * taken, and others not. */
+    bool (*in_order)(const void *tally);
+    /* A tally may count any chunks in any order: threads take them as they
+     * come. Else those of a thread follow each other. */
+    bool any_chunks;
     void *(*tally_new)(size_t models, size_t points);
     void (*tally_free)(void *tally);
     /* Before the first round; says what that is. `elements` of the whole
@@ -42,12 +49,16 @@ struct merge_survey {
      * tallies of a run. */
     enum merge_round (*begin)(void *tally, const struct merge_step *steps,
                               size_t points, uint64_t elements, bool hints);
-    /* Called for chunks of this thread, in order. With global surveys the
+    /* Called for chunks of this thread. With global surveys the
      * steps are those of the chunk's tensor. */
     void (*count)(void *tally, const struct merge_step *steps, size_t points,
                   const struct merge_chunk *chunk);
-    /* The chunks of tallies[i] come before those of tallies[i + 1] within a
-     * tensor. Results are left in the tallies, which combine() finds in its
+    /* Before settle(): what threads can do side by side, each a share of it
+     * that no other touches; NULL: nothing. `tallies` as below. */
+    void (*settle_share)(void *const *tallies, size_t threads,
+                         uint64_t elements, size_t share, size_t shares);
+    /* Unless they are of any chunks, those of tallies[i] come before those of
+     * tallies[i + 1] within a tensor. Results are left in the tallies, which combine() finds in its
      * chunks, or in the steps (tensor scope only). */
     enum merge_round (*settle)(void *const *tallies, size_t threads,
                                struct merge_step *steps, size_t points,
@@ -59,6 +70,21 @@ struct merge_survey {
      * tensors. */
     struct status (*save)(const void *tally, struct buf *bytes);
     struct status (*load)(void *tally, const void *bytes, size_t size);
+    /* Of tallies that were loaded, whoever made them: how many are of the round
+     * of the first one, so that they can be settled; 0: all are, but do not add
+     * up to the elements. And whether one is settled for good. */
+    size_t (*fit)(void *const *tallies, size_t count, uint64_t elements);
+    bool (*complete)(const void *tally);
 };
+
+/* Settle by one thread. */
+static inline enum merge_round merge_survey_settle(
+    const struct merge_survey *survey, void *const *tallies, size_t threads,
+    struct merge_step *steps, size_t points, uint64_t elements)
+{
+    if (survey->settle_share != NULL)
+        survey->settle_share(tallies, threads, elements, 0, 1);
+    return survey->settle(tallies, threads, steps, points, elements);
+}
 
 #endif

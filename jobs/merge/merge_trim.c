@@ -35,7 +35,8 @@ struct cut {
     size_t pick; /* SIZE_MAX: all are kept */
     size_t rank; /* of the pick */
     uint32_t key;
-    uint64_t stay, here; /* of the elements of this part that equal key */
+    bool in_order;       /* some that equal the key stay, and others not ... */
+    uint64_t stay, here; /* ... of this part; else all do or none */
 };
 
 enum phase { COUNT, SIGNS, DONE };
@@ -45,9 +46,11 @@ struct trims {
     size_t models, points;
     enum phase phase;
     size_t pick_count;
-    struct pick *picks; /* [models x points] */
-    struct cut *cuts;   /* [points][models] */
-    int64_t *signs;     /* [points] */
+    struct pick *picks;    /* [models x points] */
+    struct cut *cuts;      /* [points][models] */
+    uint64_t elements;     /* of the scope */
+    uint64_t signed_count; /* elements whose signs are counted ... */
+    int64_t *signs;        /* ... [points] */
 };
 
 /* WIDTH elements of what a drop left, not scaled. */
@@ -193,8 +196,10 @@ static enum merge_round trims_begin(void *tally, const struct merge_step *steps,
     struct trims *t = tally;
 
     t->pick_count = 0;
+    t->elements = elements;
     for (size_t at = 0; at < t->models * t->points; at++)
         t->cuts[at].pick = SIZE_MAX;
+    t->signed_count = 0;
     memset(t->signs, 0, t->points * sizeof *t->signs);
     for (size_t at = 0; at < points * steps->models; at++) {
         size_t p = at / steps->models;
@@ -216,7 +221,7 @@ static enum merge_round trims_begin(void *tally, const struct merge_step *steps,
             pick->model = i;
             pick->point = p;
             merge_statistic_begin(&pick->statistic, SELECT_MAGNITUDE, elements,
-                                  hints);
+                                  points, hints);
         }
         cut->rank = merge_statistic_want(&pick->statistic, rank);
     }
@@ -230,6 +235,7 @@ static void trims_count(void *tally, const struct merge_step *steps,
     struct trims *t = tally;
 
     if (t->phase == SIGNS) {
+        t->signed_count += chunk->count;
         merge_count_signs(steps, points, chunk, t->signs);
         return;
     }
@@ -278,6 +284,7 @@ static void set_cut(void *const *tallies, size_t threads, size_t at,
     const struct merge_statistic *s = &first->picks[cut->pick].statistic;
     struct select_found found = select_result(s->select, cut->rank);
     uint64_t keep = elements - s->ranks[cut->rank];
+    uint64_t stay = select_cut_at(&found, elements, keep).equal;
     uint32_t key;
 
     memcpy(&key, &found.value, sizeof key);
@@ -285,12 +292,12 @@ static void set_cut(void *const *tallies, size_t threads, size_t at,
         struct cut *own = ((struct trims *)tallies[k])->cuts + at;
 
         own->key = key;
+        own->in_order = first->rule->largest && stay < found.equal;
         own->here = 1;
         own->stay = first->rule->above ? 0 : 1;
     }
-    if (first->rule->largest)
-        hand_out(tallies, threads, at, &found,
-                 select_cut_at(&found, elements, keep).equal);
+    if (first->rule->largest && stay < found.equal)
+        hand_out(tallies, threads, at, &found, stay);
 }
 
 static void settle_pick(void *const *tallies, size_t threads, size_t k,
@@ -304,23 +311,31 @@ static void settle_pick(void *const *tallies, size_t threads, size_t k,
     free(parts);
 }
 
-/* True: all thresholds are known. */
-static bool settle_picks(void *const *tallies, size_t threads,
-                         uint64_t elements)
+/* Each share has picks of its own. */
+static void trims_settle_share(void *const *tallies, size_t threads,
+                               uint64_t elements, size_t share, size_t shares)
 {
     struct trims *first = tallies[0];
-    bool done = true;
 
-    for (size_t k = 0; k < first->pick_count; k++) {
+    for (size_t k = share; first->phase == COUNT && k < first->pick_count;
+         k += shares) {
         if (first->picks[k].statistic.done)
             continue;
         settle_pick(tallies, threads, k, elements);
-        done = done && first->picks[k].statistic.done;
         for (size_t at = 0; at < first->models * first->points; at++) {
             if (first->picks[k].statistic.done && first->cuts[at].pick == k)
                 set_cut(tallies, threads, at, elements);
         }
     }
+}
+
+/* Are all thresholds known? */
+static bool all_done(const struct trims *t)
+{
+    bool done = true;
+
+    for (size_t k = 0; k < t->pick_count; k++)
+        done = done && t->picks[k].statistic.done;
     return done;
 }
 
@@ -329,17 +344,19 @@ static void settle_signs(void *const *tallies, size_t threads)
 {
     struct trims *first = tallies[0];
 
-    for (size_t p = 0; p < first->points; p++) {
-        for (size_t k = 1; k < threads; k++)
-            first->signs[p] += ((struct trims *)tallies[k])->signs[p];
+    for (size_t k = 1; k < threads; k++) {
+        const struct trims *t = tallies[k];
+
+        first->signed_count += t->signed_count;
+        for (size_t p = 0; p < first->points; p++)
+            first->signs[p] += t->signs[p];
     }
     for (size_t k = 1; k < threads; k++)
         memcpy(((struct trims *)tallies[k])->signs, first->signs,
                first->points * sizeof *first->signs);
 }
 
-static enum phase next_phase(void *const *tallies, size_t threads,
-                             uint64_t elements)
+static enum phase next_phase(void *const *tallies, size_t threads)
 {
     struct trims *first = tallies[0];
 
@@ -347,7 +364,7 @@ static enum phase next_phase(void *const *tallies, size_t threads,
         settle_signs(tallies, threads);
         return DONE;
     }
-    if (!settle_picks(tallies, threads, elements))
+    if (!all_done(first))
         return COUNT;
     return first->rule->signs ? SIGNS : DONE;
 }
@@ -356,10 +373,11 @@ static enum merge_round trims_settle(void *const *tallies, size_t threads,
                                      struct merge_step *steps, size_t points,
                                      uint64_t elements)
 {
-    enum phase phase = next_phase(tallies, threads, elements);
+    enum phase phase = next_phase(tallies, threads);
 
     (void)steps;
     (void)points;
+    (void)elements;
     for (size_t k = 0; k < threads; k++)
         ((struct trims *)tallies[k])->phase = phase;
     return next_round(tallies[0]);
@@ -403,6 +421,17 @@ struct merge_kept merge_trim_kept(const struct merge_step *step,
     cut->stay -= equal;
     cut->here -= equal;
     return (struct merge_kept){ cut->key, 0 };
+}
+
+static bool trims_in_order(const void *tally)
+{
+    const struct trims *t = tally;
+    bool in_order = false;
+
+    for (size_t at = 0; at < t->models * t->points; at++)
+        in_order =
+            in_order || (t->cuts[at].pick != SIZE_MAX && t->cuts[at].in_order);
+    return in_order;
 }
 
 int merge_trim_majority(const void *tally, size_t point)
@@ -479,6 +508,7 @@ static struct status trims_save(const void *tally, struct buf *bytes)
         TRY_PLAIN(merge_statistic_save(&t->picks[k].statistic, bytes));
     for (size_t at = 0; at < t->models * t->points; at++)
         TRY_PLAIN(varint_put(bytes, t->cuts[at].key));
+    TRY_PLAIN(varint_put(bytes, t->signed_count));
     for (size_t p = 0; p < t->points; p++)
         TRY_PLAIN(varint_put(bytes, (uint64_t)t->signs[p]));
     return SUCCESS;
@@ -495,8 +525,12 @@ static bool load_results(struct trims *t, const char **at, const char *end)
         t->cuts[k].here = 1;
         t->cuts[k].stay = t->rule->above ? 0 : 1;
     }
+    if (!varint_get(at, end, &t->signed_count) ||
+        t->signed_count > (t->phase == COUNT ? 0 : t->elements))
+        return false;
     for (size_t p = 0; p < t->points; p++) {
-        if (!varint_get(at, end, &value))
+        if (!varint_get(at, end, &value) ||
+            (value > t->signed_count && 0 - value > t->signed_count))
             return false;
         t->signs[p] = (int64_t)value;
     }
@@ -530,6 +564,69 @@ static struct status trims_load(void *tally, const void *bytes, size_t size)
                 "%zu bytes are not the statistics of this merge", size);
 }
 
+/* The same thresholds, as far as there are any. */
+static bool same_round(const struct trims *a, const struct trims *b)
+{
+    bool same = a->phase == b->phase && a->phase != DONE;
+
+    for (size_t at = 0; at < a->models * a->points; at++)
+        same = same && a->cuts[at].key == b->cuts[at].key;
+    return same;
+}
+
+static size_t fit_pick(void *const *tallies, size_t count, size_t k,
+                       uint64_t elements)
+{
+    struct merge_statistic **parts = xcalloc(count, sizeof(void *));
+    size_t fit;
+
+    for (size_t i = 0; i < count; i++)
+        parts[i] = &((struct trims *)tallies[i])->picks[k].statistic;
+    fit = merge_statistic_fit(parts, count, elements);
+    free(parts);
+    return fit;
+}
+
+/* Are the signs of all elements there, those of none twice? */
+static bool all_signed(void *const *tallies, size_t count, uint64_t elements)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct trims *t = tallies[i];
+
+        if (t->signed_count > elements)
+            return false;
+        elements -= t->signed_count;
+    }
+    return elements == 0;
+}
+
+static size_t trims_fit(void *const *tallies, size_t count, uint64_t elements)
+{
+    const struct trims *first = tallies[0];
+
+    for (size_t i = 0; i < count; i++) {
+        if (!same_round(first, tallies[i]))
+            return i;
+    }
+    for (size_t k = 0; k < first->pick_count; k++) {
+        size_t fit = fit_pick(tallies, count, k, elements);
+
+        if (fit < count ||
+            (first->phase == SIGNS && !first->picks[k].statistic.done))
+            return fit < count ? fit : 0;
+    }
+    if (first->phase == SIGNS && !all_signed(tallies, count, elements))
+        return 0;
+    return count;
+}
+
+static bool trims_complete(const void *tally)
+{
+    const struct trims *t = tally;
+
+    return t->phase == DONE && all_done(t);
+}
+
 #define SURVEY(name, is_global, is_anywhere)              \
     static void *name##_new(size_t models, size_t points) \
     {                                                     \
@@ -539,13 +636,18 @@ static struct status trims_load(void *tally, const void *bytes, size_t size)
     const struct merge_survey merge_survey_##name = {     \
         .global = (is_global),                            \
         .anywhere = (is_anywhere),                        \
+        .in_order = trims_in_order,                       \
+        .any_chunks = (is_anywhere),                      \
         .tally_new = name##_new,                          \
         .tally_free = trims_free,                         \
         .begin = trims_begin,                             \
         .count = trims_count,                             \
+        .settle_share = trims_settle_share,               \
         .settle = trims_settle,                           \
         .save = (is_global) ? trims_save : NULL,          \
         .load = (is_global) ? trims_load : NULL,          \
+        .fit = trims_fit,                                 \
+        .complete = trims_complete,                       \
     };
 SURVEY(largest, false, false)
 SURVEY(above, false, true)

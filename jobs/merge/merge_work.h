@@ -4,10 +4,10 @@
 #ifndef SINTER_JOBS_MERGE_WORK_H
 #define SINTER_JOBS_MERGE_WORK_H
 
+#include "jobs/merge/merge_barrier.h"
 #include "jobs/merge/merge_plan.h"
 #include "jobs/merge/merge_survey.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* A NaN or infinity; the first in order of tensor, model, element is told,
@@ -76,7 +76,7 @@ struct merge_work {
 
     struct merge_worker *workers;
     void **tallies; /* of the workers */
-    pthread_barrier_t barrier;
+    struct merge_barrier barrier;
     /* Written by worker 0 between two barriers. */
     struct merge_step *steps;
     enum merge_round round;

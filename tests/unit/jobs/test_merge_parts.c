@@ -259,6 +259,91 @@ static void test_statistics_of_another_merge_are_refused(void **state)
     buf_release(&counted);
 }
 
+enum { SHARES = 3 };
+
+/* All shares of a round that `known` leads to. */
+static void count_shares(const struct job *j, const struct buf *known,
+                         struct buf counted[SHARES],
+                         struct merge_saved saved[SHARES])
+{
+    const struct merge_saved from = { known->data, known->size };
+
+    for (uint64_t k = 0; k < SHARES; k++) {
+        buf_init(&counted[k], MERGE_COUNTED);
+        assert_ok(
+            merge_count_part(j->merge, &plain, from, k, SHARES, &counted[k]));
+        saved[k] = (struct merge_saved){ counted[k].data, counted[k].size };
+    }
+}
+
+/* One share is missing, or there twice, or of the round before, whose first
+ * one is there if `before` has bytes. The right ones are settled. */
+static void check_round(const struct job *j, struct merge_saved before,
+                        const struct merge_saved right[SHARES],
+                        struct buf *known)
+{
+    const struct merge_saved twice[] = { right[0], right[1], right[1] };
+    const struct merge_saved stale[] = { right[0], before, right[2] };
+
+    buf_clear(known);
+    assert_fails(merge_settle_parts(j->merge, right, SHARES - 1, known),
+                 STATUS_INVALID, "add up");
+    assert_fails(merge_settle_parts(j->merge, twice, SHARES, known),
+                 STATUS_INVALID, "add up");
+    if (before.size > 0)
+        assert_fails(merge_settle_parts(j->merge, stale, SHARES, known),
+                     STATUS_INVALID, "part 2 is not of the round");
+    assert_int_equal(known->size, 0);
+    assert_ok(merge_settle_parts(j->merge, right, SHARES, known));
+}
+
+/* What machines may hand in if they were told different things, or if what
+ * lies there is of last week. */
+static void test_parts_that_do_not_add_up_are_refused(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(examples); i++) {
+        struct buf counted[2][SHARES];
+        struct merge_saved saved[2][SHARES] = { { { NULL, 0 } } };
+        struct buf known;
+        struct job j;
+        size_t rounds;
+
+        job_open(*state, examples[i].method, examples[i].parameters, &j);
+        rounds = merge_parts_rounds(&j.config);
+        buf_init(&known, MERGE_COUNTED);
+        for (size_t r = 0; r < rounds; r++) {
+            size_t now = r % 2;
+
+            count_shares(&j, &known, counted[now], saved[now]);
+            check_round(&j, saved[1 - now][1], saved[now], &known);
+            for (size_t k = 0; r > 0 && k < SHARES; k++)
+                buf_release(&counted[1 - now][k]);
+        }
+        for (size_t k = 0; k < SHARES; k++)
+            buf_release(&counted[(rounds - 1) % 2][k]);
+        buf_release(&known);
+        job_close(&j);
+    }
+}
+
+static void test_statistics_that_lack_a_round_are_refused(void **state)
+{
+    struct models *m = *state;
+    void *targets[MOST + 1] = { NULL };
+    void *const *points[1] = { targets };
+    struct buf statistics;
+    struct job j;
+
+    buf_init(&statistics, MERGE_COUNTED);
+    count_round(m, examples[0].method, "", "\"density\": 0.3", 2, &statistics);
+    job_open(m, examples[0].method, "\"density\": 0.3", &j);
+    merge_know(j.merge, statistics.data, statistics.size);
+    assert_fails(merge_run(j.merge, &plain, points), STATUS_INVALID,
+                 "lack a round");
+    job_close(&j);
+    buf_release(&statistics);
+}
+
 static void test_merges_without_statistics_have_no_rounds(void **state)
 {
     struct buf counted;
@@ -282,6 +367,8 @@ int main(void)
         cmocka_unit_test(test_parts_cover_each_tensor_once),
         cmocka_unit_test(test_what_reaches_which_round),
         cmocka_unit_test(test_statistics_of_another_merge_are_refused),
+        cmocka_unit_test(test_parts_that_do_not_add_up_are_refused),
+        cmocka_unit_test(test_statistics_that_lack_a_round_are_refused),
         cmocka_unit_test(test_merges_without_statistics_have_no_rounds),
     };
 

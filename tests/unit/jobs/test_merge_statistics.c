@@ -109,7 +109,7 @@ static void *count_alone(const struct merge_survey *survey,
 
     do {
         count(survey, tally, steps, 0, COUNT);
-    } while (survey->settle(&tally, 1, steps, POINTS, COUNT) !=
+    } while (merge_survey_settle(survey, &tally, 1, steps, POINTS, COUNT) !=
              MERGE_ROUND_DONE);
     return tally;
 }
@@ -147,7 +147,7 @@ static enum merge_round reduce(const struct merge_survey *survey,
         assert_ok(survey->load(tallies[i], bytes.data, bytes.size));
         buf_release(&bytes);
     }
-    round = survey->settle(tallies, PARTS, steps, POINTS, COUNT);
+    round = merge_survey_settle(survey, tallies, PARTS, steps, POINTS, COUNT);
     buf_clear(known);
     assert_ok(survey->save(tallies[0], known));
     for (size_t i = 0; i < PARTS; i++)

@@ -371,6 +371,37 @@ static void test_one_pass_is_enough_after_a_good_guess(void **state)
     select_free(s);
 }
 
+/* More than are kept: of the whole row, and near the ranks of a sample that
+ * says nothing. */
+static void test_what_is_not_kept_is_counted(void **state)
+{
+    enum { MANY = SELECT_KEPT + SELECT_KEPT / 2 };
+    const uint64_t rank = MANY / 3;
+    float *x = xcalloc(MANY, sizeof *x);
+    float *sorted = xcalloc(MANY, sizeof *sorted);
+    struct select *s;
+    size_t passes;
+
+    (void)state;
+    for (int ties = 0; ties < 2; ties++) {
+        fill_random(x, MANY);
+        for (size_t i = 0; ties == 1 && i < MANY; i++)
+            x[i] = roundf(x[i] * 50.0F) / 50.0F;
+        memcpy(sorted, x, MANY * sizeof *x);
+        qsort(sorted, MANY, sizeof *sorted, by_magnitude);
+        for (size_t i = 0; i < MANY; i++)
+            sorted[i] = fabsf(sorted[i]);
+        s = two_passes(x, MANY, 999, &rank, 1);
+        check_found(select_result(s, 0), sorted, MANY, rank);
+        select_free(s);
+        s = guess(SELECT_MAGNITUDE, x, MANY, x, 1, &rank, 1, &passes);
+        check_found(select_result(s, 0), sorted, MANY, rank);
+        select_free(s);
+    }
+    free(x);
+    free(sorted);
+}
+
 static void test_values_are_guessed_too(void **state)
 {
     float x[MOST], sample[MOST];
@@ -452,7 +483,7 @@ static void test_parts_are_guessed_as_one_row(void **state)
 }
 
 /* Every part is counted on a machine of its own and travels as bytes. */
-static struct select *over_the_wire(const struct select *part)
+static struct select *over_the_wire(struct select *part)
 {
     struct select *s = select_new(select_order_of(part));
     struct buf bytes;
@@ -567,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_guesses_change_nothing),
         cmocka_unit_test(test_misleading_samples_cost_passes_only),
         cmocka_unit_test(test_one_pass_is_enough_after_a_good_guess),
+        cmocka_unit_test(test_what_is_not_kept_is_counted),
         cmocka_unit_test(test_values_are_guessed_too),
         cmocka_unit_test(test_parts_are_guessed_as_one_row),
         cmocka_unit_test(test_saved_parts_are_the_same_parts),
