@@ -11,11 +11,12 @@ struct config {
     const char *workers, *clients, *http;
     const char *key, *allow, *http_token_file; /* "" is none as well */
     const char *ready_file, *log, *log_format;
-    int64_t lease_ms, heartbeat_ms;
+    int64_t lease_ms, heartbeat_ms, gc_least_ms;
+    int64_t fetches; /* of one source at a time */
     enum log_level level;
     enum log_format format;
     bool plaintext, http_open;
-    bool accept_loss, die_with_parent, version, help;
+    bool accept_loss, rebuild, die_with_parent, version, help;
 };
 
 extern const struct option config_options[];

@@ -15,6 +15,7 @@
 enum {
     FAN = 2,           /* hex digits that name the directory */
     LEFTOVER_S = 3600, /* an upload that nobody wrote to for so long */
+    TOUCH_S = 60,      /* not again within so long */
 };
 
 struct depot {
@@ -98,6 +99,8 @@ struct status depot_find(const struct depot *d, const struct digest *name,
         (void)close(fd);
         return FAIL(STATUS_FAILED, "%s: %s", path, strerror(errno));
     }
+    if (time(NULL) - info.st_mtime > TOUCH_S)
+        (void)futimens(fd, NULL);
     *ret_fd = fd;
     *ret_size = (uint64_t)info.st_size;
     return SUCCESS;
@@ -197,4 +200,84 @@ void depot_abandon(struct depot_upload *u)
     (void)unlink(u->path);
     free(u->path);
     free(u);
+}
+
+static int64_t touched_ms(const struct stat *info)
+{
+    enum { MS = 1000, NS_PER_MS_ = 1000 * 1000 };
+
+    return (int64_t)info->st_mtim.tv_sec * MS +
+           info->st_mtim.tv_nsec / NS_PER_MS_;
+}
+
+/* False: no blob of ours. */
+static bool look_at(const char *directory, const char *prefix,
+                    const char *entry, struct depot_blob *ret_blob)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/%s", directory, entry);
+    AUTO(free_pointer) char *name = xasprintf("%s%s", prefix, entry);
+    struct stat info;
+
+    if (!digest_from_text(name, &ret_blob->name) || stat(path, &info) != 0 ||
+        !S_ISREG(info.st_mode))
+        return false;
+    ret_blob->size = (uint64_t)info.st_size;
+    ret_blob->touched_ms = touched_ms(&info);
+    return true;
+}
+
+struct status depot_list(const struct depot *d, unsigned fan,
+                         void (*visit)(void *self,
+                                       const struct depot_blob *blob),
+                         void *self)
+{
+    AUTO(free_pointer)
+    char *directory = xasprintf("%s/%02x", d->directory, fan);
+    AUTO(close_directory) DIR *dir = opendir(directory);
+    const struct dirent *e;
+    struct depot_blob blob;
+
+    if (dir == NULL && errno == ENOENT)
+        return SUCCESS;
+    if (dir == NULL)
+        return FAIL(file_error(errno), "depot: list %s: %s", directory,
+                    strerror(errno));
+    while ((e = readdir(dir)) != NULL)
+        if (look_at(directory, strrchr(directory, '/') + 1, e->d_name, &blob))
+            visit(self, &blob);
+    return SUCCESS;
+}
+
+struct status depot_read(const struct depot *d, const struct digest *name,
+                         size_t most, char **ret_text, size_t *ret_size)
+{
+    AUTO(free_pointer) char *path = path_of(d, name);
+
+    return file_read(path, most, ret_text, ret_size);
+}
+
+/* Out of sight first: who touches it after that finds nothing and stores it
+ * again; who did before is seen. */
+struct status depot_remove(const struct depot *d, const struct digest *name,
+                           int64_t before_ms, bool *ret_removed)
+{
+    AUTO(free_pointer) char *path = path_of(d, name);
+    AUTO(free_pointer)
+    char *aside =
+        xasprintf("%s/doomed-%s", d->incoming, strrchr(path, '/') + 1);
+    struct stat info;
+
+    *ret_removed = false;
+    if (rename(path, aside) != 0)
+        return errno == ENOENT ? SUCCESS
+                               : FAIL(file_error(errno), "depot: delete %s: %s",
+                                      path, strerror(errno));
+    if (stat(aside, &info) == 0 && touched_ms(&info) >= before_ms) {
+        if (rename(aside, path) != 0)
+            return FAIL(file_error(errno), "depot: keep %s: %s", path,
+                        strerror(errno));
+        return SUCCESS;
+    }
+    *ret_removed = unlink(aside) == 0;
+    return SUCCESS;
 }

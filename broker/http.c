@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ struct http_server {
     struct MHD_Daemon *daemon;
     const struct depot *depot;
     struct hatch *hatch;
+    pthread_mutex_t lock;      /* of `tokens` */
+    struct token_list *tokens; /* NULL: none are asked for */
     char address[ADDRESS_SIZE];
 };
 
@@ -38,10 +41,6 @@ struct http_server {
 struct request {
     struct depot_upload *upload; /* PUT */
     struct status trouble;       /* first failure of it */
-};
-
-struct header {
-    const char *name, *value;
 };
 
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned code,
@@ -342,25 +341,65 @@ static enum MHD_Result get_asset(const struct http_server *s,
 static const struct route {
     const char *path;
     bool below; /* and everything that begins so */
+    bool open;  /* to everybody: holds nothing of the farm */
     enum MHD_Result (*get)(const struct http_server *s,
                            struct MHD_Connection *c, const char *url);
 } routes[] = {
-    { depot_path, true, get_blob },     { api_path, true, get_api },
-    { "/metrics", false, get_metrics }, { "/livez", false, get_livez },
-    { "/readyz", false, get_readyz },   { "/", true, get_asset },
+    { depot_path, true, false, get_blob },
+    { api_path, true, false, get_api },
+    { "/metrics", false, false, get_metrics },
+    { "/livez", false, true, get_livez },
+    { "/readyz", false, true, get_readyz },
+    { "/", true, true, get_asset },
 };
 
-static enum MHD_Result route_get(const struct http_server *s,
-                                 struct MHD_Connection *c, const char *url)
+static const struct route *find_route(const char *url)
 {
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         const struct route *r = &routes[i];
 
         if (r->below ? strncmp(url, r->path, strlen(r->path)) == 0
                      : strcmp(url, r->path) == 0)
-            return r->get(s, c, url);
+            return r;
     }
-    return not_found(c, url);
+    return NULL;
+}
+
+static enum MHD_Result route_get(const struct http_server *s,
+                                 struct MHD_Connection *c, const char *url)
+{
+    const struct route *r = find_route(url);
+
+    return r == NULL ? not_found(c, url) : r->get(s, c, url);
+}
+
+static enum token_right right_of(struct http_server *s,
+                                 struct MHD_Connection *c)
+{
+    const char *shown =
+        MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+    enum token_right right = TOKEN_WRITE;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (s->tokens != NULL)
+        right = token_judge(s->tokens, shown);
+    (void)pthread_mutex_unlock(&s->lock);
+    return right;
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *c, enum token_right has)
+{
+    static const char words[] =
+        "{\"error\":\"denied\",\"message\":\"this takes a token (of "
+        "--http-token-file) that gives the right to it\"}";
+    struct MHD_Response *r = MHD_create_response_from_buffer(
+        sizeof words - 1, (void *)(uintptr_t)words, MHD_RESPMEM_PERSISTENT);
+
+    if (r != NULL && has == TOKEN_NONE)
+        (void)MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
+    return answer(
+        c, has == TOKEN_NONE ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN, r,
+        "application/json");
 }
 
 static enum MHD_Result refuse_method(struct MHD_Connection *c)
@@ -378,13 +417,19 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c,
                                   const char *version, const char *data,
                                   size_t *size, void **state)
 {
-    const struct http_server *s = self;
+    struct http_server *s = self;
     bool put = strcmp(method, MHD_HTTP_METHOD_PUT) == 0 &&
                strncmp(url, depot_path, strlen(depot_path)) == 0;
     struct request *q = *state;
 
     (void)version;
     if (q == NULL) {
+        const struct route *r = find_route(url);
+        enum token_right right = right_of(s, c);
+
+        if ((put || r == NULL || !r->open) &&
+            right < (put ? TOKEN_WRITE : TOKEN_READ))
+            return refuse(c, right);
         q = xnew(struct request);
         *state = q;
         if (put)
@@ -458,21 +503,27 @@ static struct MHD_Daemon *start(struct http_server *s,
 }
 
 struct status http_server_new(const char *address, const struct depot *depot,
-                              struct hatch *hatch,
+                              struct hatch *hatch, struct token_list *tokens,
                               struct http_server **ret_server)
 {
-    struct http_server *s;
     struct addrinfo *info = NULL;
     char host[ADDRESS_SIZE];
+    struct http_server *s;
+    struct status st = resolve(address, host, &info);
 
-    TRY_PLAIN(resolve(address, host, &info));
+    if (status_failed(&st)) {
+        token_list_free(tokens);
+        return st;
+    }
     s = xnew(struct http_server);
     s->depot = depot;
     s->hatch = hatch;
+    s->tokens = tokens;
+    (void)pthread_mutex_init(&s->lock, NULL);
     s->daemon = start(s, info);
     freeaddrinfo(info);
     if (s->daemon == NULL) {
-        free(s);
+        http_server_free(s);
         return FAIL(STATUS_UNAVAILABLE,
                     "cannot listen for HTTP at %s: is "
                     "the port in use?",
@@ -495,6 +546,21 @@ void http_server_free(struct http_server *server)
 {
     if (server == NULL)
         return;
-    MHD_stop_daemon(server->daemon);
+    if (server->daemon != NULL)
+        MHD_stop_daemon(server->daemon);
+    token_list_free(server->tokens);
+    (void)pthread_mutex_destroy(&server->lock);
     free(server);
+}
+
+void http_server_set_tokens(struct http_server *server,
+                            struct token_list *tokens)
+{
+    struct token_list *old;
+
+    (void)pthread_mutex_lock(&server->lock);
+    old = server->tokens;
+    server->tokens = tokens;
+    (void)pthread_mutex_unlock(&server->lock);
+    token_list_free(old);
 }

@@ -11,6 +11,7 @@
 
 #include "broker/depot.h"
 #include "broker/hatch.h"
+#include "broker/token.h"
 #include "common/status.h"
 
 #include <stdint.h>
@@ -18,11 +19,17 @@
 struct http_server; /* opaque */
 
 /* `address`: "127.0.0.1:7422", "[::]:7422", "localhost:0" (any free port).
- * Depot and hatch are borrowed until http_server_free(). */
+ * Depot and hatch are borrowed until http_server_free(). `tokens` (taken, also
+ * by a failure) are asked for by all but health and the page's own files;
+ * NULL: everybody may do all. */
 MUST_CHECK struct status http_server_new(const char *address,
                                          const struct depot *depot,
                                          struct hatch *hatch,
+                                         struct token_list *tokens,
                                          struct http_server **ret_server);
+/* From now on these; taken. Any thread. */
+void http_server_set_tokens(struct http_server *server,
+                            struct token_list *tokens);
 /* "127.0.0.1:7422" with the real port. */
 const char *http_server_address(const struct http_server *server);
 /* Ends all connections. NULL is fine. */

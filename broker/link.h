@@ -6,6 +6,7 @@
 #define SINTER_BROKER_LINK_H
 
 #include "broker/core/outbox.h"
+#include "common/curve.h"
 #include "common/status.h"
 
 #include <poll.h>
@@ -14,7 +15,8 @@
 
 struct link_message {
     struct peer from;
-    const void *data; /* until the next call */
+    enum curve_role role; /* that of its key; without keys all is allowed */
+    const void *data;     /* until the next call */
     size_t size;
 };
 
@@ -35,12 +37,18 @@ struct link {
     /* What a socket is really bound to ("tcp://127.0.0.1:7420" where the
      * port was left open). */
     const char *(*endpoint)(void *self, enum peer_side side);
+    /* From now on these are let in, and no message of others is received any
+     * more, though they be connected. Takes the ring. */
+    void (*allow)(void *self, struct curve_ring *ring);
     void (*close)(void *self);
 };
 
 struct link_settings {
     const char *endpoints[PEER_SIDES];
     size_t most_queued; /* messages for one peer */
+    /* NULL: plaintext, and whoever connects is let in. Copied. */
+    const struct curve_key *key;
+    struct curve_ring *ring; /* with a key; taken, also by a failure */
 };
 
 MUST_CHECK struct status link_zmq_open(const struct link_settings *settings,

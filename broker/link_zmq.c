@@ -13,6 +13,8 @@
 
 #include <zmq.h>
 
+#include "broker/gate.h"
+#include "broker/zap.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -29,12 +31,16 @@ enum {
     OTHERS_MOST = 8,
     ENDPOINT_SIZE = 256,
     TURN = 64, /* messages of one side before the other is looked at */
+    ZAP_ENFORCE_DOMAIN = 93, /* an option that zmq.h keeps for its drafts */
+    CURVE_THREADS = 2,       /* encryption is done in those of libzmq */
 };
 
 struct zmq_link {
     void *context;
     void *sockets[PEER_SIDES];
     char endpoints[PEER_SIDES][ENDPOINT_SIZE];
+    struct gate *gate;       /* NULL: plaintext */
+    struct curve_ring *ring; /* of the gate as well */
     zmq_msg_t message;
     int side; /* looked at next */
     int left; /* messages before the other side's turn */
@@ -75,6 +81,26 @@ MUST_CHECK static struct status set_options(void *socket, int most_queued)
     return SUCCESS;
 }
 
+/* With a domain that must be asked for, a gate that is not there lets nobody
+ * in. */
+MUST_CHECK static struct status set_key(void *socket, enum peer_side side,
+                                        const struct curve_key *key)
+{
+    static const int on = 1;
+    const char *domain = zap_domains[side];
+
+    if (key == NULL)
+        return SUCCESS;
+    if (zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &on, sizeof on) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, key->secret, CURVE_BYTES) !=
+            0 ||
+        zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) != 0 ||
+        zmq_setsockopt(socket, ZAP_ENFORCE_DOMAIN, &on, sizeof on) != 0)
+        return FAIL(STATUS_FAILED, "this libzmq takes no CURVE key: %s",
+                    zmq_strerror(zmq_errno()));
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status open_side(struct zmq_link *l,
                                           enum peer_side side,
                                           const struct link_settings *set)
@@ -86,6 +112,7 @@ MUST_CHECK static struct status open_side(struct zmq_link *l,
         return FAIL(STATUS_FAILED, "ZeroMQ gives no socket: %s",
                     zmq_strerror(zmq_errno()));
     TRY_PLAIN(set_options(l->sockets[side], (int)set->most_queued));
+    TRY_PLAIN(set_key(l->sockets[side], side, set->key));
     if (zmq_bind(l->sockets[side], set->endpoints[side]) != 0)
         return FAIL(zmq_errno() == EACCES ? STATUS_DENIED : STATUS_UNAVAILABLE,
                     "cannot listen at %s: %s", set->endpoints[side],
@@ -101,7 +128,8 @@ MUST_CHECK static struct status wait_for(void *self, int64_t timeout_ms,
                                          size_t other_count)
 {
     struct zmq_link *l = self;
-    zmq_pollitem_t items[PEER_SIDES + OTHERS_MOST] = { 0 };
+    zmq_pollitem_t items[PEER_SIDES + OTHERS_MOST + 1] = { 0 };
+    int count = PEER_SIDES + (int)other_count;
     int result;
 
     assert(other_count <= OTHERS_MOST);
@@ -113,13 +141,19 @@ MUST_CHECK static struct status wait_for(void *self, int64_t timeout_ms,
         items[PEER_SIDES + i].fd = others[i].fd;
         items[PEER_SIDES + i].events = ZMQ_POLLIN;
     }
-    result = zmq_poll(items, PEER_SIDES + (int)other_count, timeout_ms);
+    if (l->gate != NULL) {
+        items[count].socket = gate_socket(l->gate);
+        items[count++].events = ZMQ_POLLIN;
+    }
+    result = zmq_poll(items, count, timeout_ms);
     if (result < 0 && zmq_errno() != EINTR)
         return FAIL(STATUS_FAILED, "wait for messages: %s",
                     zmq_strerror(zmq_errno()));
     for (size_t i = 0; i < other_count; i++)
         others[i].revents =
             (result > 0 && items[PEER_SIDES + i].revents != 0) ? POLLIN : 0;
+    if (l->gate != NULL)
+        gate_answer(l->gate, l->ring);
     return SUCCESS;
 }
 
@@ -165,6 +199,26 @@ static bool drop_rest(struct zmq_link *l, void *socket)
     return any;
 }
 
+/* What the sender of the message may do. False: it is let in no more. */
+static bool find_role(struct zmq_link *l, int side, enum curve_role *ret_role)
+{
+    const char *user;
+    const struct curve_key *key;
+    uint8_t open[CURVE_BYTES];
+
+    *ret_role = side == PEER_WORKER ? CURVE_WORKER : CURVE_ADMIN;
+    if (l->gate == NULL)
+        return true;
+    user = zmq_msg_gets(&l->message, "User-Id");
+    if (user == NULL || !zap_user_key(user, open))
+        return false;
+    key = curve_ring_find(l->ring, open);
+    if (key == NULL || (side == PEER_WORKER) != (key->role == CURVE_WORKER))
+        return false;
+    *ret_role = key->role;
+    return true;
+}
+
 /* One message of a side. `ret_peer` 0: it was none of ours. False: there is
  * none. */
 MUST_CHECK static struct status receive_from(struct zmq_link *l, int side,
@@ -196,13 +250,15 @@ MUST_CHECK static struct status receive(void *self, struct link_message *ret,
 
     *ret_got = false;
     while (empty < PEER_SIDES) {
+        enum curve_role role;
         uint64_t peer = 0;
         bool any = false;
 
         TRY_PLAIN(receive_from(l, l->side, &peer, &any));
-        if (any && peer != 0) {
+        if (any && peer != 0 && find_role(l, l->side, &role)) {
             *ret = (struct link_message){
                 .from = { .side = (enum peer_side)l->side, .id = peer },
+                .role = role,
                 .data = zmq_msg_data(&l->message),
                 .size = zmq_msg_size(&l->message),
             };
@@ -253,6 +309,14 @@ static const char *endpoint(void *self, enum peer_side side)
     return l->endpoints[side];
 }
 
+static void allow(void *self, struct curve_ring *ring)
+{
+    struct zmq_link *l = self;
+
+    curve_ring_free(l->ring);
+    l->ring = ring;
+}
+
 static void close_link(void *self)
 {
     struct zmq_link *l = self;
@@ -260,9 +324,11 @@ static void close_link(void *self)
     for (int i = 0; i < PEER_SIDES; i++)
         if (l->sockets[i] != NULL)
             (void)zmq_close(l->sockets[i]);
+    gate_free(l->gate);
     if (l->context != NULL)
         (void)zmq_ctx_term(l->context);
     (void)zmq_msg_close(&l->message);
+    curve_ring_free(l->ring);
     free(l);
 }
 
@@ -279,16 +345,43 @@ static void raise_descriptors(void *context)
     (void)zmq_ctx_set(context, ZMQ_MAX_SOCKETS, sockets);
 }
 
+/* Before that, a handshake could overrun its stack. */
+MUST_CHECK static struct status check_version(void)
+{
+    int v[3];
+
+    zmq_version(&v[0], &v[1], &v[2]);
+    if (ZMQ_MAKE_VERSION(v[0], v[1], v[2]) < ZMQ_MAKE_VERSION(4, 3, 4))
+        return FAIL(STATUS_FAILED,
+                    "libzmq %d.%d.%d is too old to face a network: 4.3.4 or "
+                    "later is needed",
+                    v[0], v[1], v[2]);
+    return SUCCESS;
+}
+
+/* The gate first: it must be there before anybody can connect. */
+MUST_CHECK static struct status open_gate(struct zmq_link *l,
+                                          const struct link_settings *set)
+{
+    TRY_PLAIN(check_version());
+    if (set->key == NULL)
+        return SUCCESS;
+    (void)zmq_ctx_set(l->context, ZMQ_IO_THREADS, CURVE_THREADS);
+    return gate_open(l->context, &l->gate);
+}
+
 struct status link_zmq_open(const struct link_settings *settings,
                             struct link *ret_link)
 {
     struct zmq_link *l = xnew(struct zmq_link);
-    struct status st = SUCCESS;
+    struct status st;
 
     (void)zmq_msg_init(&l->message);
+    l->ring = settings->ring;
     l->left = TURN;
     l->context = zmq_ctx_new();
     raise_descriptors(l->context);
+    st = open_gate(l, settings);
     for (int i = 0; i < PEER_SIDES && !status_failed(&st); i++)
         st = open_side(l, (enum peer_side)i, settings);
     if (status_failed(&st)) {
@@ -300,6 +393,7 @@ struct status link_zmq_open(const struct link_settings *settings,
                                .receive = receive,
                                .send = send_to,
                                .endpoint = endpoint,
+                               .allow = allow,
                                .close = close_link };
     return SUCCESS;
 }

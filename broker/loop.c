@@ -1,5 +1,6 @@
 #include "broker/loop.h"
 
+#include "broker/core/rights.h"
 #include "broker/queries.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -10,13 +11,15 @@
 #include <stdlib.h>
 
 enum {
-    BATCH = 1024,          /* messages of one group commit */
-    BATCH_BYTES = 4 << 20, /* of records and replies, about */
-    APPEND_MOST = 2048,    /* records of one append */
-    COMPACT_ABOVE = 10000, /* messages kept while the store is away */
-    WAIT_MOST_MS = 1000,   /* sign of life at least so often */
-    RETRY_FIRST_MS = 100,
-    RETRY_MOST_MS = 5000,
+    BATCH = 256,             /* messages of one turn */
+    BATCH_BYTES = 512 << 10, /* of records and replies, about */
+    GROUP_LEAST = 512,       /* records that need not wait for company */
+    GROUP_BYTES = 256 << 10,
+    COMPACT_ABOVE = 10000,        /* messages kept while the store is away */
+    WAIT_MOST_MS = 1000,          /* sign of life at least so often */
+    FINISH_MOST_MS = 5000,        /* for the store, on a clean stop */
+    SNAPSHOT_MS = 30 * 1000,      /* between snapshots, if there is news ... */
+    SNAPSHOT_RECORDS = 256 << 10, /* ... or so much of it */
     WAIT_END_MOST_MS = 60 * 1000, /* of a client for the end of a sweep */
 };
 
@@ -36,12 +39,26 @@ MUST_CHECK static struct status visit(void *self, const struct store_record *r)
     return SUCCESS;
 }
 
+MUST_CHECK static struct status visit_piece(void *self, const char *name,
+                                            struct wire_bytes data)
+{
+    const struct loop *l = self;
+
+    hatch_beat(l->hatch);
+    return snapshot_load(l->sched, name, data);
+}
+
 struct status loop_recover(struct loop *l)
 {
+    const struct store_visitor visitor = { .self = l,
+                                           .piece = visit_piece,
+                                           .record = visit };
     int64_t began = clock_now();
 
     TRY(l->store.begin(l->store.self, &l->epoch), "take over the store");
-    TRY(l->store.replay(l->store.self, visit, l), "read the log");
+    TRY(l->store.replay(l->store.self, &visitor), "read the log");
+    l->snapshot.known = snapshot_known(l->sched);
+    l->snapshot.due = clock_now() + SNAPSHOT_MS * NS_PER_MS;
     outbox_init(&l->out);
     sched_start(l->sched, l->epoch, time_now(), &l->out);
     log_event(LOG_INFO, "log read",
@@ -78,6 +95,26 @@ static bool answer_query(struct loop *l, struct peer peer,
     return true;
 }
 
+/* Goes on at its own pace; false: it is no such order. */
+static bool order_gc(struct loop *l, const struct link_message *in,
+                     const struct wire_message *m)
+{
+    AUTO(json_release) json_t *arguments = NULL;
+    AUTO(json_release) json_t *body = NULL;
+    struct status st;
+
+    if (!wire_is(m->query.verb, "gc"))
+        return false;
+    st = rights_check(in->role, m);
+    if (!status_failed(&st))
+        st = json_parse(m->query.arguments.data, m->query.arguments.size,
+                        "arguments", &arguments);
+    if (!status_failed(&st))
+        st = gc_ask(l->gc, arguments, time_now(), &body);
+    outbox_answer(&l->out, in->from, m->query.request, &st, body, false);
+    return true;
+}
+
 /* What is wrong with it is the peer's trouble. */
 static void take_message(struct loop *l, const struct link_message *in)
 {
@@ -90,9 +127,14 @@ static void take_message(struct loop *l, const struct link_message *in)
 
         if (m->type == WIRE_SUBMIT)
             request = m->submit.request;
+        if (m->type == WIRE_QUERY)
+            request = m->query.request;
         if (m->type != WIRE_QUERY || in->from.side != PEER_CLIENT ||
-            !answer_query(l, in->from, &m->query))
-            st = sched_message(l->sched, in->from, m, time_now(), &l->out);
+            (!answer_query(l, in->from, &m->query) && !order_gc(l, in, m))) {
+            st = rights_check(in->role, m);
+            if (!status_failed(&st))
+                st = sched_message(l->sched, in->from, m, time_now(), &l->out);
+        }
         wire_release(&decoded);
     }
     if (status_failed(&st)) {
@@ -151,10 +193,11 @@ static void answer_hatch(struct loop *l)
 }
 
 MUST_CHECK static struct status send_message(struct loop *l,
+                                             const struct outbox *box,
                                              struct outbox_message *m)
 {
     struct status st =
-        l->link.send(l->link.self, m->peer, l->out.bytes.data + m->at, m->size);
+        l->link.send(l->link.self, m->peer, box->bytes.data + m->at, m->size);
 
     m->sent = true;
     if (st.code == STATUS_NOT_FOUND) {
@@ -170,100 +213,120 @@ MUST_CHECK static struct status send_message(struct loop *l,
     return st;
 }
 
-MUST_CHECK static struct status send_messages(struct loop *l, bool early_only)
+MUST_CHECK static struct status send_messages(struct loop *l,
+                                              struct outbox *box,
+                                              bool early_only)
 {
-    for (size_t i = 0; i < l->out.message_count; i++) {
-        struct outbox_message *m = &l->out.messages[i];
+    for (size_t i = 0; i < box->message_count; i++) {
+        struct outbox_message *m = &box->messages[i];
 
         if (!m->sent && (m->early || !early_only))
-            TRY_PLAIN(send_message(l, m));
+            TRY_PLAIN(send_message(l, box, m));
     }
     return SUCCESS;
 }
 
-/* The next records of the outbox, at most APPEND_MOST. */
-MUST_CHECK static struct status append_some(struct loop *l)
+/* A failure means that there is no point in trying again. */
+MUST_CHECK static struct status look_at_store(struct loop *l)
 {
-    struct store_record records[APPEND_MOST];
-    size_t count = l->out.record_count - l->appended;
+    AUTO(free_pointer) char *away = NULL;
 
-    if (count > APPEND_MOST)
-        count = APPEND_MOST;
-    for (size_t i = 0; i < count; i++) {
-        const struct outbox_record *r = &l->out.records[l->appended + i];
-
-        records[i] = (struct store_record){
-            .epoch = l->epoch,
-            .sequence = l->sequence + 1 + i,
-            .data = { .data = l->out.bytes.data + r->at, .size = r->size },
-        };
-    }
-    TRY_PLAIN(l->store.append(l->store.self, records, count));
-    l->sequence += count;
-    l->appended += count;
+    TRY(appender_state(l->appender, &away), "append to the log");
+    if (away != NULL || l->store_away)
+        sched_store_error(l->sched, away);
+    l->store_away = away != NULL;
     return SUCCESS;
 }
 
-static void store_is_away(struct loop *l, const struct status *st)
+/* Many records travel together while others are under way; at once if none
+ * are. */
+static bool is_group(const struct outbox *out, size_t pending)
 {
-    if (!l->store_away)
-        log_failure("store is away; nothing is acknowledged until it is back",
-                    st);
-    l->retry_ms = l->store_away ? 2 * l->retry_ms : RETRY_FIRST_MS;
-    if (l->retry_ms > RETRY_MOST_MS)
-        l->retry_ms = RETRY_MOST_MS;
-    l->retry_at = clock_now() + l->retry_ms * NS_PER_MS;
-    l->store_away = true;
-    sched_store_error(l->sched, st->message);
-}
-
-static void store_is_back(struct loop *l)
-{
-    if (!l->store_away)
-        return;
-    l->store_away = false;
-    sched_store_error(l->sched, NULL);
-    log_event(LOG_INFO, "store is back", "sequence=%" PRIu64, l->sequence);
-}
-
-/* All records durable? A failure means that there is no point in trying
- * again. */
-MUST_CHECK static struct status append_records(struct loop *l, bool *ret_all)
-{
-    *ret_all = l->appended == l->out.record_count;
-    if (l->store_away && clock_now() < l->retry_at)
-        return SUCCESS;
-    while (l->appended < l->out.record_count) {
-        struct status st = append_some(l);
-
-        if (status_failed(&st) && status_retry(st.code) == RETRY_LATER) {
-            store_is_away(l, &st);
-            return SUCCESS;
-        }
-        if (status_failed(&st))
-            return st;
-        store_is_back(l);
-    }
-    *ret_all = true;
-    return SUCCESS;
+    return out->record_count >= GROUP_LEAST || out->bytes.size >= GROUP_BYTES ||
+           pending == 0;
 }
 
 /* Nothing is said before what it rests on is durable. */
 MUST_CHECK static struct status carry_out(struct loop *l)
 {
-    bool all = false;
+    struct outbox *box;
+    size_t pending;
 
-    TRY(append_records(l, &all), "append to the log");
-    TRY_PLAIN(send_messages(l, !all));
-    if (all) {
-        outbox_clear(&l->out);
-        l->appended = 0;
-    } else if (l->out.message_count > COMPACT_ABOVE) {
-        /* A long outage must not pile up answered heartbeats. */
-        outbox_compact(&l->out, l->appended);
-        l->appended = 0;
+    TRY_PLAIN(look_at_store(l));
+    while ((box = appender_first(l->appender)) != NULL) {
+        TRY_PLAIN(send_messages(l, box, false));
+        appender_pop(l->appender);
     }
+    pending = appender_pending(l->appender);
+    if (pending == 0 && l->out.record_count == 0) {
+        TRY_PLAIN(send_messages(l, &l->out, false));
+        outbox_clear(&l->out);
+        return SUCCESS;
+    }
+    TRY_PLAIN(send_messages(l, &l->out, true));
+    if (pending < APPENDER_MOST && is_group(&l->out, pending))
+        appender_push(l->appender, &l->out);
+    else if (l->out.message_count > COMPACT_ABOVE)
+        /* A long outage must not pile up answered heartbeats. */
+        outbox_compact(&l->out, 0);
     return SUCCESS;
+}
+
+/* What is said of the last snapshot, if it has come to its end. */
+static bool is_snapshot_under_way(struct loop *l)
+{
+    enum appender_snapshot state = appender_snapshot_state(l->appender);
+
+    if (state == SNAPSHOT_WRITTEN)
+        l->snapshot.known = l->snapshot.lasting;
+    if (state == SNAPSHOT_FAILED)
+        l->snapshot.known = 0;
+    return state == SNAPSHOT_RUNNING;
+}
+
+/* Of everything, as it is now. `known`: see snapshot_take(). */
+static struct snapshot *make_snapshot(struct loop *l, size_t known)
+{
+    uint64_t records = appender_sequence(l->appender) + l->out.record_count;
+    int64_t began = clock_now();
+    struct snapshot *snapshot =
+        snapshot_take(l->sched, l->epoch, records, known);
+
+    l->snapshot.sequence = records;
+    l->snapshot.lasting = snapshot->lasting;
+    l->snapshot.due = clock_now() + SNAPSHOT_MS * NS_PER_MS;
+    log_event(LOG_DEBUG, "snapshot", "sequence=%" PRIu64 " pieces=%zu ms=%.1f",
+              records, snapshot->count,
+              (double)(clock_now() - began) / (double)NS_PER_MS);
+    return snapshot;
+}
+
+/* The store forgot what it had accepted: memory has it all. */
+static void rebuild_store(struct loop *l)
+{
+    if (l->rebuild && l->store_away && appender_is_lost(l->appender) &&
+        !is_snapshot_under_way(l))
+        appender_rebuild(l->appender, make_snapshot(l, 0));
+}
+
+/* Now and then all that the log says is written anew, so that neither the log
+ * nor the next start takes longer and longer. */
+static void take_snapshot(struct loop *l)
+{
+    uint64_t records = appender_sequence(l->appender) + l->out.record_count;
+
+    if (is_snapshot_under_way(l) || l->store_away ||
+        records == l->snapshot.sequence ||
+        (records - l->snapshot.sequence < SNAPSHOT_RECORDS &&
+         clock_now() < l->snapshot.due))
+        return;
+    appender_snapshot(l->appender, make_snapshot(l, l->snapshot.known));
+}
+
+static bool is_durable(struct loop *l)
+{
+    return !l->store_away && appender_pending(l->appender) == 0 &&
+           l->out.record_count == 0;
 }
 
 static int64_t timeout_ms(const struct loop *l)
@@ -271,29 +334,70 @@ static int64_t timeout_ms(const struct loop *l)
     int64_t deadline = sched_deadline(l->sched);
     int64_t now = clock_now();
 
-    if (l->store_away && l->retry_at < deadline)
-        deadline = l->retry_at;
-    if (deadline <= now)
+    if (deadline <= now || gc_is_busy(l->gc))
         return 0;
     if (deadline - now > WAIT_MOST_MS * NS_PER_MS)
         return WAIT_MOST_MS;
     return (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
 }
 
-struct status loop_run(struct loop *l)
+/* What was begun is made durable and said, unless the store is away. */
+MUST_CHECK static struct status finish(struct loop *l)
+{
+    int64_t until = clock_now() + FINISH_MOST_MS * NS_PER_MS;
+
+    for (;;) {
+        struct pollfd store = { .fd = appender_descriptor(l->appender),
+                                .events = POLLIN };
+
+        TRY_PLAIN(carry_out(l));
+        if (l->store_away || clock_now() > until ||
+            (appender_pending(l->appender) == 0 && l->out.record_count == 0))
+            return SUCCESS;
+        (void)poll(&store, 1, FINISH_MOST_MS);
+    }
+}
+
+MUST_CHECK static struct status serve(struct loop *l)
 {
     struct pollfd others[] = { { .fd = l->stop_descriptor },
-                               { .fd = hatch_descriptor(l->hatch) } };
+                               { .fd = hatch_descriptor(l->hatch) },
+                               { .fd = appender_descriptor(l->appender) },
+                               { .fd = l->reload_descriptor } };
+    const size_t count = COUNT_OF(others) - (l->reload == NULL);
 
     TRY_PLAIN(carry_out(l)); /* the record that this broker has begun */
     while (others[0].revents == 0) {
-        TRY_PLAIN(l->link.wait(l->link.self, timeout_ms(l), others,
-                               COUNT_OF(others)));
+        TRY_PLAIN(l->link.wait(l->link.self, timeout_ms(l), others, count));
         hatch_beat(l->hatch);
+        if (others[COUNT_OF(others) - 1].revents != 0)
+            l->reload(l->reload_self);
         TRY_PLAIN(take_messages(l));
         answer_hatch(l);
         sched_tick(l->sched, time_now(), &l->out);
+        if (gc_is_busy(l->gc))
+            gc_step(l->gc, time_now(), is_durable(l), &l->out);
         TRY_PLAIN(carry_out(l));
+        rebuild_store(l);
+        take_snapshot(l);
+        if (!l->store_away)
+            progress_show(l->progress, l->sched, &l->store, time_now());
     }
-    return SUCCESS;
+    return finish(l);
+}
+
+struct status loop_run(struct loop *l)
+{
+    struct status st = appender_new(&l->store, l->epoch, &l->appender);
+
+    l->progress = progress_new();
+    l->gc = gc_new(l->sched, l->depot, l->gc_least_ms);
+    if (!status_failed(&st))
+        st = serve(l);
+    progress_free(l->progress);
+    gc_free(l->gc);
+    l->gc = NULL;
+    appender_free(l->appender);
+    l->appender = NULL;
+    return st;
 }

@@ -1,11 +1,14 @@
-/* loop.h -- the broker as a whole: sockets, store and scheduler in one
- * thread, and the loop that turns them. */
+/* loop.h -- the broker as a whole: sockets and scheduler in one thread, the
+ * store in another, and the loop that turns them. */
 #ifndef SINTER_BROKER_LOOP_H
 #define SINTER_BROKER_LOOP_H
 
+#include "broker/appender.h"
 #include "broker/core/sched.h"
+#include "broker/gc.h"
 #include "broker/hatch.h"
 #include "broker/link.h"
+#include "broker/progress.h"
 #include "broker/store.h"
 
 /* All borrowed; opened and closed by main.c (or a test). */
@@ -14,14 +17,27 @@ struct loop {
     struct store store;
     struct link link;
     struct hatch *hatch;
-    int stop_descriptor; /* readable: end the loop */
+    const struct depot *depot;  /* for gc; NULL: there is none */
+    int64_t gc_least_ms;        /* it keeps what is younger */
+    int stop_descriptor;        /* readable: end the loop */
+    int reload_descriptor;      /* readable: call reload() */
+    void (*reload)(void *self); /* NULL: there is no such descriptor */
+    void *reload_self;
 
     uint64_t epoch;
-    uint64_t sequence; /* of the last durable record of this epoch */
-    struct outbox out;
-    size_t appended; /* records of `out` that are durable */
+    struct appender *appender; /* while it runs */
+    struct outbox out;         /* not yet pushed */
     bool store_away;
-    int64_t retry_at, retry_ms;
+    bool rebuild; /* set by main: a store that forgot is written anew */
+    struct progress *progress; /* while it runs */
+    struct gc *gc;             /* the same */
+
+    struct {
+        uint64_t sequence; /* of the last one that was taken */
+        int64_t due;       /* ns: the next one, if there is news */
+        size_t known;      /* pieces in the store that never change */
+        size_t lasting;    /* the same, when the last one is written */
+    } snapshot;
 };
 
 /* Take over the store and read its log. */

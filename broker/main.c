@@ -133,6 +133,7 @@ MUST_CHECK static struct status open_store(struct broker *b,
                                      .accept_loss = c->accept_loss };
 
     TRY_PLAIN(store_open(c->store, c->namespace, &options, &b->loop.store));
+    b->loop.rebuild = c->rebuild;
     if (b->loop.store.caution != NULL)
         log_event(LOG_WARN, "store could not be checked", "caution=\"%s\"",
                   b->loop.store.caution);
@@ -196,6 +197,7 @@ MUST_CHECK static struct status open_broker(struct broker *b,
 {
     struct sched_settings settings = { .heartbeat_ms = c->heartbeat_ms,
                                        .lease_ms = c->lease_ms,
+                                       .fetches = (uint64_t)c->fetches,
                                        .version = SINTER_VERSION };
 
     TRY_PLAIN(open_http(b, c));
@@ -203,6 +205,8 @@ MUST_CHECK static struct status open_broker(struct broker *b,
     TRY_PLAIN(open_store(b, c));
     b->loop.sched = sched_new(&settings);
     b->loop.hatch = b->hatch;
+    b->loop.depot = b->depot;
+    b->loop.gc_least_ms = c->gc_least_ms;
     TRY_PLAIN(loop_recover(&b->loop));
     return open_link(b, c);
 }

@@ -1,6 +1,7 @@
 #include "broker/queries.h"
 
 #include "broker/core/report.h"
+#include "broker/core/why.h"
 #include "common/buf.h"
 
 #include <assert.h>
@@ -122,6 +123,26 @@ MUST_CHECK static struct status answer_depot(const struct sched *s,
     return SUCCESS;
 }
 
+/* A trial if one is named, else the sweep; else the worker. */
+MUST_CHECK static struct status answer_why(const struct sched *s,
+                                           const json_t *arguments,
+                                           json_t **ret_body)
+{
+    const char *worker = json_text_or(arguments, "worker", NULL);
+    const struct sweep *sweep = NULL;
+    uint64_t number = 0;
+
+    if (worker != NULL)
+        return why_worker(s, worker, ret_body);
+    TRY_PLAIN(sweep_of(s, arguments, &sweep));
+    if (json_object_get(arguments, "trial") == NULL) {
+        *ret_body = why_sweep(s, sweep);
+        return SUCCESS;
+    }
+    TRY_PLAIN(number_of(arguments, &number));
+    return why_trial(s, sweep, number, ret_body);
+}
+
 const struct query queries[] = {
     { "status", "one sweep, in numbers", answer_status },
     { "sweeps", "all sweeps, oldest first", answer_sweeps },
@@ -132,6 +153,8 @@ const struct query queries[] = {
     { "logs", "what the jobs of a trial wrote", answer_logs },
     { "workers", "who is connected, and what each does", answer_workers },
     { "depot", "where artifacts are served", answer_depot },
+    { "why", "why a sweep, a trial or a worker waits, failed or was stopped",
+      answer_why },
     { 0 },
 };
 

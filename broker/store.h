@@ -44,7 +44,7 @@ struct store_holder {
     char address[STORE_HOLDER_MOST];
 };
 
-/* Progress for people: docs/progress.md. */
+/* Progress for people: docs/redis.md. */
 struct store_field {
     const char *name, *value;
 };
@@ -65,6 +65,7 @@ struct store {
      * same call again (same ids) appends only what is missing. Sequences of
      * an epoch start at 1 and have no gap. Records travel in groups
      * (store_group.h): many in one call are much cheaper than many calls.
+     * None at all asks whether the store is well and still ours.
      * STALE: another broker took over, stop. NO_SPACE: the disk is full.
      * LOST: the store forgot what it had accepted, and the copy in memory
      * does not reach back far enough; rebuild() or an operator can help. */
@@ -73,7 +74,7 @@ struct store {
                                        size_t count);
 
     /* Keep a piece for the next publish(); the same name again replaces it.
-     * INVALID: the name belongs to the published snapshot, take another. */
+     * INVALID: the published snapshot has other bytes of that name. */
     MUST_CHECK struct status (*put)(void *self, const char *name,
                                     struct wire_bytes data);
     /* At once: the snapshot is these pieces and stands for all records up to

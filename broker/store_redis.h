@@ -117,6 +117,8 @@ MUST_CHECK struct status redis_check_settings(struct redis_store *s);
 
 /* Connected, and the log ends where it should. */
 MUST_CHECK struct status redis_resume(struct redis_store *s);
+/* Still there, and still ours? */
+MUST_CHECK struct status redis_is_well(struct redis_store *s);
 /* Takes the group. */
 void redis_tail_add(struct redis_tail *tail, struct store_group g);
 void redis_tail_clear(struct redis_tail *tail);

@@ -154,10 +154,13 @@ struct status redis_append(void *self, const struct store_record *records,
                            size_t count)
 {
     struct redis_store *s = self;
-    uint64_t last = count == 0 ? 0 : records[count - 1].sequence;
+    uint64_t last;
 
-    assert(count == 0 || (records[0].epoch == s->epoch &&
-                          records[0].sequence <= s->acknowledged + 1));
+    if (count == 0)
+        return redis_is_well(s);
+    assert(records[0].epoch == s->epoch &&
+           records[0].sequence <= s->acknowledged + 1);
+    last = records[count - 1].sequence;
     while (s->acknowledged < last) {
         size_t known = (size_t)(s->acknowledged + 1 - records[0].sequence);
 

@@ -49,7 +49,7 @@ static const struct {
     { "WRONGPASS", STATUS_DENIED, false,
       "look at --redis-user-file and --redis-password-file" },
     { "NOPERM", STATUS_DENIED, false,
-      "the ACL user needs ~sn:* and the commands in docs/progress.md" },
+      "the ACL user needs ~sn:* and the commands in docs/redis.md" },
     { "OOM", STATUS_NO_SPACE, false,
       "its memory is full: raise maxmemory (CONFIG SET maxmemory BYTES)" },
     { "MISCONF", STATUS_NO_SPACE, false,

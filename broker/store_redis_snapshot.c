@@ -208,7 +208,10 @@ struct status redis_replay(void *self, const struct store_visitor *visitor)
 static const char put_script[] =
     FENCE "local names = redis.call('HGET', KEYS[3], 'names') "
           "if ARGV[4] == '' and names and string.find('\\n' .. names .. '\\n', "
-          "  '\\n' .. ARGV[2] .. '\\n', 1, true) then return {'SEALED'} end "
+          "  '\\n' .. ARGV[2] .. '\\n', 1, true) then "
+          "  local same = redis.call('HGET', KEYS[2], ARGV[2]) == ARGV[3] "
+          "  return {same and 'OK' or 'SEALED'} "
+          "end "
           "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) "
           "return {'OK'}";
 
@@ -250,7 +253,8 @@ MUST_CHECK static struct status check_answer(struct redis_store *s,
             return redis_fenced(s, strtoull(more, NULL, 10));
         if (strcmp(word, "SEALED") == 0)
             return FAIL(STATUS_INVALID,
-                        "piece %s belongs to the published snapshot", name);
+                        "the published snapshot has other bytes of piece %s",
+                        name);
         if (strcmp(word, "MISSING") == 0)
             return FAIL(STATUS_NOT_FOUND,
                         "Redis at %s: piece %.80s is not there (any more)",

@@ -249,3 +249,22 @@ struct status redis_resume(struct redis_store *s)
         s->checked = true;
     return st;
 }
+
+static const char well_script[] =
+    "return {redis.call('EXISTS', KEYS[1]), redis.call('GET', KEYS[2]) or ''}";
+
+struct status redis_is_well(struct redis_store *s)
+{
+    static const enum redis_key keys[] = { REDIS_LOG, REDIS_WRITER };
+    AUTO(redis_release) redisReply *reply = NULL;
+    struct redis_words w = redis_script(s, well_script, keys, COUNT_OF(keys));
+    uint64_t epoch;
+
+    TRY_PLAIN(redis_resume(s));
+    TRY_PLAIN(redis_run(s, &w, &reply));
+    if (reply->elements != 2 || reply->element[0]->integer == 0 ||
+        reply->element[1]->str == NULL)
+        return redis_gone(s);
+    epoch = strtoull(reply->element[1]->str, NULL, 10);
+    return epoch > s->epoch ? redis_fenced(s, epoch) : SUCCESS;
+}

@@ -28,6 +28,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_REPLAY] =
         "SELECT epoch, sequence, packed, data FROM entries ORDER BY id",
     [SQL_IS_LISTED] = "SELECT COUNT(*) FROM listed WHERE name = ?",
+    [SQL_IS_SAME] = "SELECT COUNT(*) FROM piece WHERE name = ? AND data = ?",
     [SQL_PUT] = "INSERT OR REPLACE INTO piece (name, data) VALUES (?, ?)",
     [SQL_POSITION] = "SELECT epoch, sequence FROM snapshot",
     [SQL_PIECES] = "SELECT listed.name, data FROM listed LEFT JOIN piece"
@@ -258,7 +259,7 @@ MUST_CHECK static struct status append(void *self,
         r.count--;
     }
     if (r.count == 0)
-        return SUCCESS;
+        return check_epoch(s, s->epoch);
     assert(r.items[0].epoch == s->epoch);
     TRY_PLAIN(sqlite_transact(s, s->epoch, append_all, &r));
     s->acknowledged = records[count - 1].sequence;

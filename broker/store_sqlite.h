@@ -17,6 +17,7 @@ enum sqlite_text {
     SQL_LAST,
     SQL_REPLAY,
     SQL_IS_LISTED,
+    SQL_IS_SAME,
     SQL_PUT,
     SQL_POSITION,
     SQL_PIECES,

@@ -105,12 +105,19 @@ MUST_CHECK static struct status put(struct sqlite_store *s, void *argument)
     const struct piece *p = argument;
     const struct sqlite_value values[] = { p->name, p->data };
     int64_t listed = 0;
+    int64_t same = 0;
 
     TRY_PLAIN(
         sqlite_step(s, sqlite_bind(s, SQL_IS_LISTED, values, 1), &listed));
-    if (listed > 0)
+    if (listed > 0) {
+        TRY_PLAIN(
+            sqlite_step(s, sqlite_bind(s, SQL_IS_SAME, values, 2), &same));
+        if (same > 0)
+            return SUCCESS;
         return FAIL(STATUS_INVALID,
-                    "piece %s belongs to the published snapshot", p->name.data);
+                    "the published snapshot has other bytes of piece %s",
+                    p->name.data);
+    }
     return sqlite_step(s, sqlite_bind(s, SQL_PUT, values, COUNT_OF(values)),
                        NULL);
 }

@@ -1,6 +1,8 @@
 #include "common/dealer.h"
 
 #include "common/clock.h"
+#include "common/curve.h"
+#include "common/endpoint.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -15,6 +17,13 @@ struct dealer {
     char *endpoint;
     void *context; /* of its own: closing waits for nobody else's messages */
     void *socket;
+    void *monitor;        /* tells what became of handshakes; NULL: none */
+    unsigned opened;      /* sockets so far: monitors have names */
+    const char *obstacle; /* of the last handshake; NULL: none */
+    bool refused;         /* that was a verdict about the key */
+    bool safe;            /* the keys are set */
+    struct curve_key own;
+    uint8_t broker[CURVE_BYTES];
     zmq_msg_t message; /* the last one received */
     int fd;            /* readable when the socket's state may have changed */
     struct pollfd *items;
@@ -51,6 +60,84 @@ MUST_CHECK static struct status zmq_failure(const char *verb,
                 verb, d->endpoint, zmq_strerror(errno));
 }
 
+MUST_CHECK static struct status set_keys(struct dealer *d)
+{
+    if (!d->safe)
+        return SUCCESS;
+    if (zmq_setsockopt(d->socket, ZMQ_CURVE_PUBLICKEY, d->own.open,
+                       CURVE_BYTES) != 0 ||
+        zmq_setsockopt(d->socket, ZMQ_CURVE_SECRETKEY, d->own.secret,
+                       CURVE_BYTES) != 0 ||
+        zmq_setsockopt(d->socket, ZMQ_CURVE_SERVERKEY, d->broker,
+                       CURVE_BYTES) != 0)
+        return zmq_failure("set the keys for", d);
+    return SUCCESS;
+}
+
+/* Only to explain; without it everything works as well. */
+static void watch_handshakes(struct dealer *d)
+{
+    enum {
+        EVENTS = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+    };
+    static const int none = 0;
+    char name[64];
+
+    (void)snprintf(name, sizeof name, "inproc://handshakes-%u", d->opened++);
+    if (zmq_socket_monitor(d->socket, name, EVENTS) != 0)
+        return;
+    d->monitor = zmq_socket(d->context, ZMQ_PAIR);
+    if (d->monitor == NULL)
+        return;
+    (void)zmq_setsockopt(d->monitor, ZMQ_LINGER, &none, sizeof none);
+    if (zmq_connect(d->monitor, name) == 0)
+        return;
+    (void)zmq_close(d->monitor);
+    d->monitor = NULL;
+}
+
+/* What an event means to people; NULL: all is well. */
+static const char *explain(uint16_t event, bool safe)
+{
+    switch (event) {
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return "the broker does not let this key in; is its .pub among those "
+               "of --allow, and for this role?";
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return safe ? "the broker there has no keys, or another than the one "
+                      "of --broker-key"
+                    : "the broker there wants keys (--key and --broker-key)";
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        return safe ? "the broker there hung up; is --broker-key its key?"
+                    : "the broker there hung up; does it want keys (--key and "
+                      "--broker-key)?";
+    default:
+        return NULL;
+    }
+}
+
+const char *dealer_obstacle(struct dealer *d, bool *ret_final)
+{
+    uint16_t event;
+    int got;
+
+    /* Two frames: the event with its value, and the address. */
+    while (d->monitor != NULL &&
+           (got = zmq_msg_recv(&d->message, d->monitor, ZMQ_DONTWAIT)) >= 0) {
+        if (got < (int)sizeof event)
+            continue;
+        memcpy(&event, zmq_msg_data(&d->message), sizeof event);
+        d->obstacle = explain(event, d->safe);
+        d->refused = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+        (void)zmq_msg_recv(&d->message, d->monitor, ZMQ_DONTWAIT);
+    }
+    if (ret_final != NULL)
+        *ret_final = d->refused;
+    return d->obstacle;
+}
+
 MUST_CHECK static struct status open_socket(struct dealer *d)
 {
     const int64_t largest = LIMIT_MESSAGE;
@@ -59,6 +146,8 @@ MUST_CHECK static struct status open_socket(struct dealer *d)
     d->socket = zmq_socket(d->context, ZMQ_DEALER);
     if (d->socket == NULL)
         return zmq_failure("make a socket for", d);
+    TRY_PLAIN(set_keys(d));
+    watch_handshakes(d);
     for (size_t i = 0; i < COUNT_OF(settings); i++)
         if (zmq_setsockopt(d->socket, settings[i].option, &settings[i].value,
                            sizeof settings[i].value) != 0)
@@ -77,16 +166,27 @@ static void close_socket(struct dealer *d)
 {
     if (d->socket != NULL)
         (void)zmq_close(d->socket);
+    if (d->monitor != NULL)
+        (void)zmq_close(d->monitor);
     d->socket = NULL;
+    d->monitor = NULL;
 }
 
-struct status dealer_open(const char *endpoint, struct dealer **ret_dealer)
+static struct dealer *new_dealer(const char *endpoint)
 {
     struct dealer *d = xnew(struct dealer);
-    struct status st;
 
     d->endpoint = xstrdup(endpoint);
     (void)zmq_msg_init(&d->message);
+    return d;
+}
+
+/* Takes `d`. */
+MUST_CHECK static struct status start(struct dealer *d,
+                                      struct dealer **ret_dealer)
+{
+    struct status st;
+
     d->context = zmq_ctx_new();
     st = d->context != NULL ? open_socket(d)
                             : zmq_failure("start ZeroMQ for", d);
@@ -98,6 +198,60 @@ struct status dealer_open(const char *endpoint, struct dealer **ret_dealer)
     return SUCCESS;
 }
 
+struct status dealer_open(const char *endpoint, struct dealer **ret_dealer)
+{
+    return start(new_dealer(endpoint), ret_dealer);
+}
+
+MUST_CHECK static struct status load_keys(struct dealer *d,
+                                          const struct dealer_safety *safety)
+{
+    struct curve_key broker;
+
+    if (safety->key == NULL && safety->broker_key == NULL)
+        return SUCCESS;
+    if (safety->key == NULL || safety->broker_key == NULL)
+        return FAIL(STATUS_INVALID,
+                    "--key and --broker-key go together: one's own secret key, "
+                    "and the broker's public one");
+    TRY(curve_load_public(safety->broker_key, &broker), "--broker-key");
+    if (broker.role != CURVE_BROKER)
+        return FAIL(STATUS_INVALID, "--broker-key %s is the key of a %s",
+                    safety->broker_key, curve_role_name(broker.role));
+    TRY(curve_load_secret(safety->key, &d->own), "--key");
+    memcpy(d->broker, broker.open, CURVE_BYTES);
+    d->safe = true;
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status check_safety(const struct dealer *d,
+                                             const struct dealer_safety *safety)
+{
+    if (d->safe || safety->plaintext || endpoint_is_private(d->endpoint))
+        return SUCCESS;
+    return FAIL(STATUS_DENIED,
+                "%s is reached over a network where others could listen and "
+                "answer: give --key and --broker-key (`sinter keygen` makes "
+                "them), or --plaintext if that network is yours alone",
+                d->endpoint);
+}
+
+struct status dealer_open_safely(const char *endpoint,
+                                 const struct dealer_safety *safety,
+                                 struct dealer **ret_dealer)
+{
+    struct dealer *d = new_dealer(endpoint);
+    struct status st = load_keys(d, safety);
+
+    if (!status_failed(&st))
+        st = check_safety(d, safety);
+    if (status_failed(&st)) {
+        dealer_close(d);
+        return st;
+    }
+    return start(d, ret_dealer);
+}
+
 void dealer_close(struct dealer *d)
 {
     if (d == NULL)
@@ -107,6 +261,7 @@ void dealer_close(struct dealer *d)
     if (d->context != NULL)
         while (zmq_ctx_term(d->context) != 0 && errno == EINTR)
             ;
+    curve_forget(&d->own);
     free(d->items);
     free(d->endpoint);
     free(d);
@@ -120,6 +275,7 @@ struct status dealer_reopen(struct dealer *d)
     if (d->socket != NULL)
         (void)zmq_setsockopt(d->socket, ZMQ_LINGER, &none, sizeof none);
     close_socket(d);
+    d->refused = false;
     return open_socket(d);
 }
 

@@ -8,6 +8,7 @@
 #include "common/status.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,23 @@ struct dealer; /* opaque */
  * peer that is not there. Reconnects by itself, 0.1 s growing to 5 s. */
 MUST_CHECK struct status dealer_open(const char *endpoint,
                                      struct dealer **ret_dealer);
+
+/* How each side knows the other: files of keys (curve.h), both or none. */
+struct dealer_safety {
+    const char *key;        /* our secret; NULL: none */
+    const char *broker_key; /* the broker's public one; NULL: none */
+    bool plaintext;         /* do without, though others could listen */
+};
+
+/* dealer_open() with CURVE. Without keys only where nobody else can listen
+ * (endpoint_is_private()), unless told otherwise: else DENIED. */
+MUST_CHECK struct status dealer_open_safely(const char *endpoint,
+                                            const struct dealer_safety *safety,
+                                            struct dealer **ret_dealer);
+/* Why the last handshake came to nothing, for people; NULL: nothing is known
+ * to be wrong. `ret_final` (may be NULL): the key was refused, and only
+ * dealer_reopen() tries again. */
+const char *dealer_obstacle(struct dealer *d, bool *ret_final);
 void dealer_close(struct dealer *d); /* NULL is fine; lingers 1 s */
 /* Drop the connection and make a new one (a broker that went silent). */
 MUST_CHECK struct status dealer_reopen(struct dealer *d);

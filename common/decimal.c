@@ -206,7 +206,7 @@ static size_t write_decimal(const struct decimal *d, char *text)
     size_t count = write_whole(d->mantissa, digits);
     int first = (int)count - 1 - d->power;
 
-    while (digits[count - 1] == '0')
+    while (count > 1 && digits[count - 1] == '0')
         count--;
     return first < FIXED_FROM ? write_scientific(digits, count, first, text)
                               : write_fixed(digits, count, first, text);

@@ -38,5 +38,7 @@ void digest_to_text(const struct digest *d, char text[DIGEST_TEXT]);
 /* False unless `text` begins with 64 hex digits and ends there. */
 bool digest_from_text(const char *text, struct digest *ret_digest);
 bool digest_equal(const struct digest *a, const struct digest *b);
+/* The same, in a time that does not tell where they differ. */
+bool digest_equal_secretly(const struct digest *a, const struct digest *b);
 
 #endif

@@ -188,3 +188,25 @@ bool file_is_at(int fd, const char *path)
     return fstat(fd, &held) == 0 && lstat(path, &named) == 0 &&
            held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
+
+static bool is_open_to_others(const struct stat *info)
+{
+    mode_t no = info->st_uid == geteuid() ? S_IRWXG | S_IRWXO
+                                          : S_IWGRP | S_IXGRP | S_IRWXO;
+
+    return (info->st_mode & no) != 0;
+}
+
+struct status file_check_secret(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return FAIL_ERRNO("stat", path);
+    if (is_open_to_others(&info))
+        return FAIL(STATUS_DENIED,
+                    "%s can be read by others and is no secret so: chmod 600 "
+                    "%s",
+                    path, path);
+    return SUCCESS;
+}

@@ -23,6 +23,10 @@ void file_each(const char *directory,
 /* fsync of a directory, so that a rename in it survives a power loss. */
 MUST_CHECK struct status file_sync_directory(const char *path);
 bool file_exists(const char *path);
+/* Is a file with a secret in it kept as one? DENIED when others than its owner
+ * could read it (one of another owner may be readable by our group, as
+ * Kubernetes mounts them). */
+MUST_CHECK struct status file_check_secret(const char *path);
 /* Is the open file still the one of that name? Whoever locks a file asks so
  * afterwards: it may have been removed between open() and the lock. */
 bool file_is_at(int fd, const char *path);

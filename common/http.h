@@ -26,6 +26,9 @@ struct http_settings {
     const char *token_file;   /* bearer token; NULL: `token`. Never printed. */
     const char *token;        /* the token itself; NULL: none */
     const char *token_prefix; /* URLs that get the token; NULL: none */
+    /* May a redirect lead there? NULL: anywhere. */
+    bool (*may_follow)(void *rules, const char *url);
+    void *rules;
     /* Every request is signed, and no redirect followed. NULL: none. */
     const struct http_signing *signing;
     int64_t connect_ms; /* 0: 5,000 */

@@ -190,6 +190,55 @@ static void read_header(struct http_reply *reply, char *line)
             header_rows[i].read(reply, value);
 }
 
+/* Where a Location line leads to from where we are; NULL: nowhere. The caller
+ * frees. */
+static char *destination(const struct http_transfer *t, const char *line,
+                         size_t size)
+{
+    AUTO(free_pointer) char *place = xstrndup(line, size);
+    char *value = strchr(place, ':') + 1;
+    CURLU *parts = curl_url();
+    const char *here = NULL;
+    char *text = NULL;
+    char *copy = NULL;
+
+    value += strspn(value, " \t");
+    value[strcspn(value, "\r\n")] = '\0';
+    (void)curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &here);
+    if (parts != NULL && here != NULL &&
+        curl_url_set(parts, CURLUPART_URL, here, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_URL, value, CURLU_URLENCODE) ==
+            CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_URL, &text, 0) == CURLUE_OK)
+        copy = xstrdup(text);
+    curl_free(text);
+    curl_url_cleanup(parts);
+    return copy;
+}
+
+/* False: the line is a Location that must not be followed. */
+static bool may_follow(struct http_transfer *t, const char *line, size_t size)
+{
+    static const char name[] = "location:";
+    const struct http_settings *set = &t->http->settings;
+    AUTO(free_pointer) char *url = NULL;
+    AUTO(free_pointer) char *shown = NULL;
+
+    if (set->may_follow == NULL || t->reply.code / 100 != 3 ||
+        size < strlen(name) || strncasecmp(line, name, strlen(name)) != 0)
+        return true;
+    url = destination(t, line, size);
+    if (url != NULL && set->may_follow(set->rules, url))
+        return true;
+    shown = url != NULL ? http_shown(url) : xstrdup("nowhere");
+    t->failure = FAIL(STATUS_INVALID,
+                      "it redirects to %s, which no --allow-url of this worker "
+                      "covers",
+                      shown);
+    t->has_failed = true;
+    return false;
+}
+
 static size_t on_header(char *data, size_t one, size_t size, void *self)
 {
     struct http_transfer *t = self;
@@ -197,6 +246,8 @@ static size_t on_header(char *data, size_t one, size_t size, void *self)
 
     (void)one;
     t->moved_at = clock_now();
+    if (!may_follow(t, data, size))
+        return 0;
     if (size >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         reset_reply(&t->reply);
     } else if (size < sizeof line) { /* a longer one is none of ours */

@@ -160,3 +160,40 @@ int64_t machine_memory(const char *root)
 
     return limit > 0 && (total == 0 || limit < total) ? limit : total;
 }
+
+/* The number behind "oom_kill " at the start of a line; -1: none. */
+static int64_t kills_in(const char *root, const char *path)
+{
+    static const char name[] = "oom_kill ";
+    AUTO(free_pointer) char *text = read_text(root, path);
+    const char *line = text;
+
+    while (line != NULL && strncmp(line, name, sizeof name - 1) != 0) {
+        line = strchr(line, '\n');
+        line = line == NULL ? NULL : line + 1;
+    }
+    return line == NULL ? -1 : number_of(line + sizeof name - 1);
+}
+
+int64_t machine_oom_kills(const char *root)
+{
+    AUTO(free_pointer) char *unified = group_of(root, "");
+    AUTO(free_pointer) char *own = group_of(root, "memory");
+    AUTO(free_pointer)
+    char *v2 = xasprintf("/sys/fs/cgroup%s/memory.events", unified);
+    AUTO(free_pointer)
+    char *v1 = xasprintf("/sys/fs/cgroup/memory%s/memory.oom_control", own);
+    /* A container sees its own group as the root, whatever /proc says. */
+    const char *const places[] = {
+        v2,
+        "/sys/fs/cgroup/memory.events",
+        v1,
+        "/sys/fs/cgroup/memory/memory.oom_control",
+        "/proc/vmstat",
+    };
+    int64_t kills = -1;
+
+    for (size_t i = 0; i < COUNT_OF(places) && kills < 0; i++)
+        kills = kills_in(root, places[i]);
+    return kills;
+}

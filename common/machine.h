@@ -9,5 +9,8 @@
 uint64_t machine_cpus(const char *root);
 /* Bytes; 0: not known. */
 int64_t machine_memory(const char *root);
+/* Processes that the kernel has killed for want of memory so far, in this
+ * control group or, where that does not say, on the machine; -1: not known. */
+int64_t machine_oom_kills(const char *root);
 
 #endif

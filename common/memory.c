@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/mman.h>
+
 static void *checked(void *memory, size_t size)
 {
     if (memory == NULL && size > 0) {
@@ -17,6 +19,20 @@ static void *checked(void *memory, size_t size)
 void *xcalloc(size_t count, size_t size)
 {
     return checked(calloc(count, size), count * size);
+}
+
+void *xcalloc_large(size_t count, size_t size)
+{
+    enum { PAGE = 2 << 20 };
+    size_t bytes = (count * size + PAGE - 1) / PAGE * PAGE;
+    void *memory;
+
+    if (count * size < PAGE)
+        return xcalloc(count, size);
+    memory = checked(aligned_alloc(PAGE, bytes), bytes);
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
+    memset(memory, 0, bytes);
+    return memory;
 }
 
 void *xrealloc(void *old, size_t size)

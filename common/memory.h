@@ -10,6 +10,9 @@
 
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);
+/* The same for large tables that are read all over: in large pages where the
+ * system has them. */
+void *xcalloc_large(size_t count, size_t size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t size);
 char *xasprintf(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -182,6 +182,8 @@ enum wire_type {
     WIRE_RECORD_RESULT = 98,
     WIRE_RECORD_FAILURE = 99,
     WIRE_RECORD_COMMAND = 100,
+    WIRE_RECORD_JOB = 101,
+    WIRE_RECORD_PART = 102,
     WIRE_TYPE_END = 128,
 };
 
@@ -360,6 +362,28 @@ struct wire_message {
             struct wire_bytes arguments; /* JSON */
             int64_t at_ms;
         } record_command;
+
+        /* Only in snapshots: a job that failed, for good or so far. */
+        struct wire_record_job {
+            struct wire_token token;
+            struct wire_bytes kind;
+            uint64_t failures, crashes;
+            uint64_t suspect, settled, terminal; /* 1: so it is */
+            int64_t memory_floor;
+            uint64_t code;
+            struct wire_bytes message;
+            struct wire_bytes log;
+            struct wire_bytes worker;
+            int64_t at_ms;
+        } record_job;
+
+        /* Only in snapshots: a long row of a sweep, or some of it. */
+        struct wire_record_part {
+            struct wire_bytes sweep;
+            struct wire_bytes what; /* broker/core/snapshot_sweep.c */
+            uint64_t from;
+            struct wire_bytes data;
+        } record_part;
     };
 };
 

@@ -299,6 +299,29 @@ static const struct wire_field record_command_fields[] = {
     FIELD(wire_record_command, arguments),
     FIELD(wire_record_command, at_ms),
 };
+
+static const struct wire_field record_job_fields[] = {
+    FIELD(wire_record_job, token),
+    FIELD(wire_record_job, kind),
+    FIELD(wire_record_job, failures),
+    FIELD(wire_record_job, crashes),
+    FIELD(wire_record_job, suspect),
+    FIELD(wire_record_job, settled),
+    FIELD(wire_record_job, terminal),
+    FIELD(wire_record_job, memory_floor),
+    FIELD(wire_record_job, code),
+    FIELD(wire_record_job, message),
+    FIELD(wire_record_job, log),
+    FIELD(wire_record_job, worker),
+    FIELD(wire_record_job, at_ms),
+};
+
+static const struct wire_field record_part_fields[] = {
+    FIELD(wire_record_part, sweep),
+    FIELD(wire_record_part, what),
+    FIELD(wire_record_part, from),
+    FIELD(wire_record_part, data),
+};
 /* clang-format on */
 
 #define ROW(text, type) RECORD(text, wire_##type, type##_fields)
@@ -333,6 +356,8 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_RECORD_RESULT] = ROW("record_result", record_result),
     [WIRE_RECORD_FAILURE] = ROW("record_failure", record_failure),
     [WIRE_RECORD_COMMAND] = ROW("record_command", record_command),
+    [WIRE_RECORD_JOB] = ROW("record_job", record_job),
+    [WIRE_RECORD_PART] = ROW("record_part", record_part),
 };
 
 const struct wire_record *wire_record_of(enum wire_type type)

@@ -1,13 +1,29 @@
-foreach(unit core config hatch http_range)
+foreach(unit resources zap token rights core config hatch http_range store_group ledger)
   sinter_test(unit/broker/test_${unit}.c LABEL unit LINK sinter_broker)
 endforeach()
-foreach(unit depot link_zmq)
+foreach(unit depot gate link_zmq)
   sinter_test(unit/broker/test_${unit}.c support/process.c LABEL unit LINK sinter_broker)
 endforeach()
-sinter_test(contract/test_store.c support/process.c LABEL contract LINK sinter_broker)
-sinter_test(sim/test_sched_stories.c sim/farm.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_families.c sim/farm.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_walk.c sim/farm.c LABEL sim TIMEOUT 240
+sinter_test(contract/test_store.c support/process.c support/store_case.c
+  LABEL contract LINK sinter_broker)
+sinter_test(contract/test_store_redis.c support/process.c support/store_case.c
+  LABEL contract LINK sinter_broker)
+sinter_test(sim/test_progress.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_stories.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_families.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_share.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_flow.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_locality.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_blame.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_commands.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_why.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_collect.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_walk.c sim/farm.c sim/replica.c LABEL sim TIMEOUT 240
   LINK sinter_broker)
 sinter_test(integration/broker/test_broker.c support/process.c support/peers.c
   LABEL integration LINK sinter_broker ARGS $<TARGET_FILE:sinter-broker>)
+sinter_test(integration/broker/test_hostile.c support/process.c support/peers.c
+  LABEL integration TIMEOUT 180 LINK sinter_broker
+  ARGS $<TARGET_FILE:sinter-broker> $<TARGET_FILE:sinter-worker>)
+sinter_fuzz(store LINK sinter_broker)
+sinter_fuzz(zap LINK sinter_broker)

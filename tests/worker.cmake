@@ -1,7 +1,7 @@
 foreach(module slot slot_log kept)
   sinter_test(unit/worker/test_${module}.c LABEL unit LINK sinter_worker)
 endforeach()
-foreach(module session session_batches session_walk)
+foreach(module session session_batches session_retract session_walk)
   sinter_test(sim/test_${module}.c LABEL sim LINK sinter_worker_core test_support)
 endforeach()
 if(TARGET sinter-worker)

@@ -11,9 +11,17 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 #include "worker/core/session.h"
+#include "worker/holdings.h"
 #include "worker/orphans.h"
 #include "worker/signals.h"
 #include "worker/slot.h"
+
+enum {
+    LOOK_MS = 500,        /* at the memory of the slots, so often */
+    LOOK_CACHE_MS = 5000, /* at what lies in the cache */
+    MEMORY_SLACK = 4,     /* a job may exceed its ask by one in so many ... */
+    MEMORY_SPARE = 256 << 20, /* ... and by this, for the program itself */
+};
 
 struct loop {
     const struct worker_config *config;
@@ -24,6 +32,8 @@ struct loop {
     struct buf out;
     char *kinds;
     int64_t now;
+    int64_t looked;   /* ns, at the memory of the slots */
+    int64_t cache_at; /* ns, when it is looked at again */
     bool exiting;
 };
 
@@ -40,6 +50,19 @@ static char *list_kinds(void)
                            job_kinds[i]->catalog.name);
     }
     return buf_take(&b);
+}
+
+/* For whoever wants to know what this worker was promised: tests/chaos. */
+static void log_committed(const struct wire_tokens *tokens)
+{
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct wire_token *t = &tokens->items[i];
+        char key[DIGEST_TEXT];
+
+        digest_to_text(&t->key, key);
+        log_event(LOG_DEBUG, "committed", "key=%s epoch=%llu attempt=%llu", key,
+                  (unsigned long long)t->epoch, (unsigned long long)t->attempt);
+    }
 }
 
 static void on_message(struct loop *l, const void *data, size_t size)
@@ -59,6 +82,8 @@ static void on_message(struct loop *l, const void *data, size_t size)
     if (m->type == WIRE_ERROR)
         log_event(LOG_WARN, "the broker refuses", "why=\"%.*s\"",
                   (int)m->error.message.size, m->error.message.data);
+    if (m->type == WIRE_COMMITTED && log_shows(LOG_DEBUG))
+        log_committed(&m->committed.tokens);
     session_on_message(l->session, l->now, m);
     wire_release(&decoded);
 }
@@ -144,12 +169,34 @@ static void send_message(struct loop *l, const struct wire_message *m)
         session_on_unsent(l->session, l->now);
 }
 
+/* What a job that asks for so much may take; the slot's merged models from
+ * earlier jobs are its too. */
+static int64_t memory_limit(const struct loop *l, int64_t asked)
+{
+    if (asked <= 0 || asked > INT64_MAX / 2)
+        return 0;
+    return asked + asked / MEMORY_SLACK + MEMORY_SPARE +
+           l->config->keep / l->config->slots;
+}
+
+/* A job that takes more than it asked for takes it from its neighbours. */
+static void look_at_memory(struct loop *l)
+{
+    if (l->now - l->looked < LOOK_MS * NS_PER_MS)
+        return;
+    l->looked = l->now;
+    for (int64_t i = 0; i < l->config->slots; i++)
+        slot_check_memory(l->slots[i]);
+}
+
 static void start_job(struct loop *l, size_t i, const struct wire_message *m)
 {
     struct status st = slot_run(l->slots[i], m);
     const struct wire_outcome o = { .code = st.code,
                                     .message = wire_text(st.message) };
 
+    slot_limit_memory(l->slots[i],
+                      memory_limit(l, m->slot_run.job.memory_bytes));
     if (status_failed(&st))
         session_on_slot_died(l->session, l->now, i, &o);
 }
@@ -160,6 +207,15 @@ static void tell_slot(struct loop *l, size_t i, const struct wire_message *m)
 
     if (status_failed(&st))
         log_failure("a slot cannot be told", &st);
+}
+
+static void tell_obstacle(const struct loop *l)
+{
+    const char *obstacle = dealer_obstacle(l->dealer, NULL);
+
+    if (obstacle != NULL)
+        log_event(LOG_WARN, "not let in", "broker=%s why=\"%s\"",
+                  l->config->broker, obstacle);
 }
 
 MUST_CHECK static struct status carry_out(struct loop *l,
@@ -175,6 +231,7 @@ MUST_CHECK static struct status carry_out(struct loop *l,
         send_message(l, a->message);
         break;
     case SESSION_REOPEN:
+        tell_obstacle(l);
         return dealer_reopen(l->dealer);
     case SESSION_START:
         start_job(l, a->slot, a->message);
@@ -199,7 +256,18 @@ static int64_t wait_ms(const struct loop *l)
 {
     int64_t left = session_deadline(l->session) - clock_now();
 
+    if (session_count(l->session).running > 0 && left > LOOK_MS * NS_PER_MS)
+        return LOOK_MS;
     return left <= 0 ? 0 : left / NS_PER_MS + 1;
+}
+
+/* Other workers may share the cache. */
+static void look_at_cache(struct loop *l)
+{
+    if (l->now < l->cache_at)
+        return;
+    l->cache_at = l->now + LOOK_CACHE_MS * NS_PER_MS;
+    holdings_look(l->config->cache, l->session, l->now);
 }
 
 MUST_CHECK static struct status turn(struct loop *l)
@@ -219,6 +287,8 @@ MUST_CHECK static struct status turn(struct loop *l)
         on_message(l, data, size);
     on_signals(l);
     on_slots(l);
+    look_at_memory(l);
+    look_at_cache(l);
     while (session_next(l->session, l->now, &action))
         TRY_PLAIN(carry_out(l, &action));
     return SUCCESS;
@@ -243,6 +313,15 @@ static struct session *new_session(const struct loop *l)
     return session_new(&s, clock_now());
 }
 
+MUST_CHECK static struct status open_dealer(struct loop *l)
+{
+    const struct dealer_safety safety = { .key = l->config->key,
+                                          .broker_key = l->config->broker_key,
+                                          .plaintext = l->config->plaintext };
+
+    return dealer_open_safely(l->config->broker, &safety, &l->dealer);
+}
+
 struct status loop_run(const struct worker_config *config, char *const *argv)
 {
     size_t count = (size_t)config->slots;
@@ -261,7 +340,7 @@ struct status loop_run(const struct worker_config *config, char *const *argv)
     l.fds[0].fd = -1;
     st = signals_open(&l.fds[0].fd);
     if (!status_failed(&st))
-        st = dealer_open(config->broker, &l.dealer);
+        st = open_dealer(&l);
     while (!status_failed(&st) && !l.exiting)
         st = turn(&l);
     for (size_t i = 0; i < count; i++)

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "common/limits.h"
+#include "common/machine.h"
 #include "common/memory.h"
 #include "worker/frame.h"
 #include "worker/slot_log.h"
+#include "worker/usage.h"
 
 enum {
     CHILD_FD = 3,
@@ -32,6 +34,9 @@ struct slot {
     struct slot_log log;
     bool busy;                         /* has a job */
     bool killed;                       /* by us */
+    int64_t memory_limit;              /* of its job; 0: none */
+    int64_t memory_over;               /* what it took when it was killed */
+    int64_t oom_kills;                 /* of the machine, when it started */
     char kind[LIMIT_NAME];             /* of its job, for people */
     char why[256];                     /* it spoke nonsense; "" */
     char message[STATUS_MESSAGE_SIZE]; /* of the event given last */
@@ -73,6 +78,7 @@ static void clear_process(struct slot *s)
 {
     s->pid = 0;
     s->killed = false;
+    s->memory_over = 0;
     close_fd(&s->socket);
     close_fd(&s->pipe);
     frame_reader_release(&s->reader);
@@ -154,6 +160,7 @@ static int spawn(struct slot *s, int socket, int output)
     sigset_t all;
     int error;
 
+    s->oom_kills = machine_oom_kills("");
     (void)sigemptyset(&none);
     (void)sigfillset(&all);
     (void)posix_spawn_file_actions_init(&files);
@@ -245,6 +252,7 @@ struct status slot_run(struct slot *s, const struct wire_message *run)
     (void)snprintf(s->kind, sizeof s->kind, "%.*s", (int)kind.size,
                    kind.size == 0 ? "" : kind.data);
     s->why[0] = '\0';
+    s->memory_limit = 0;
     s->busy = true;
     flush(s);
     return SUCCESS;
@@ -271,6 +279,24 @@ void slot_kill(struct slot *s)
         return;
     s->killed = true;
     (void)kill(-s->pid, SIGKILL);
+}
+
+void slot_limit_memory(struct slot *s, int64_t bytes)
+{
+    s->memory_limit = bytes;
+}
+
+void slot_check_memory(struct slot *s)
+{
+    int64_t used;
+
+    if (s->pid == 0 || !s->busy || s->memory_limit == 0 || s->killed)
+        return;
+    used = usage_memory(s->pid);
+    if (used <= s->memory_limit)
+        return;
+    s->memory_over = used;
+    slot_kill(s);
 }
 
 pid_t slot_pid(const struct slot *s)
@@ -353,30 +379,68 @@ static bool give_message(struct slot *s, struct slot_event *ret)
     return true;
 }
 
+enum { MEBIBYTE_SHIFT = 20 };
+
+/* Did the kernel kill it for want of memory? Where nobody counts such kills,
+ * one that we did not send is taken for one. */
+static bool was_starved(const struct slot *s, int number)
+{
+    int64_t kills;
+
+    if (number != SIGKILL || s->killed)
+        return false;
+    kills = machine_oom_kills("");
+    return kills < 0 || kills > s->oom_kills;
+}
+
+static void explain_memory(struct slot *s)
+{
+    if (s->memory_over > 0)
+        (void)snprintf(s->message, sizeof s->message,
+                       "%s took %lld MiB, more than the %lld MiB it may: it "
+                       "asks for too little memory",
+                       s->kind, (long long)(s->memory_over >> MEBIBYTE_SHIFT),
+                       (long long)(s->memory_limit >> MEBIBYTE_SHIFT));
+    else
+        (void)snprintf(s->message, sizeof s->message,
+                       "slot was killed in %s (signal 9) by the kernel for "
+                       "want of memory: give the worker more memory or fewer "
+                       "slots",
+                       s->kind);
+}
+
 /* What became of the process, as people read it. */
-static enum status_code explain(struct slot *s, int status)
+static void explain(struct slot *s, int status, int number)
 {
     size_t size = sizeof s->message;
-    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
-    if (s->why[0] != '\0') {
+    if (s->why[0] != '\0')
         (void)snprintf(s->message, size, "slot broke off in %s: %s", s->kind,
                        s->why);
-    } else if (number == SIGKILL && !s->killed) {
-        (void)snprintf(s->message, size,
-                       "slot was killed in %s (signal 9), most likely by the "
-                       "kernel for want of memory: give the worker more "
-                       "memory or fewer slots",
-                       s->kind);
-        return STATUS_NO_MEMORY;
-    } else if (number != 0) {
+    else if (number != 0)
         (void)snprintf(s->message, size, "slot died of signal %d (%s) in %s",
                        number, strsignal(number), s->kind);
-    } else {
+    else
         (void)snprintf(s->message, size, "slot exited with status %d in %s",
                        WEXITSTATUS(status), s->kind);
-    }
-    return STATUS_LOST;
+}
+
+/* wire_outcome.crashed */
+enum { DIED = 1, STARVED = 3 };
+
+static void judge_death(struct slot *s, int status, struct wire_outcome *o)
+{
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    bool starved =
+        s->memory_over > 0 || (s->why[0] == '\0' && was_starved(s, number));
+
+    o->code = starved ? STATUS_NO_MEMORY : STATUS_LOST;
+    o->crashed = starved ? STARVED : DIED;
+    if (starved)
+        explain_memory(s);
+    else
+        explain(s, status, number);
+    o->message = wire_text(s->message);
 }
 
 static bool give_death(struct slot *s, struct slot_event *ret)
@@ -387,11 +451,11 @@ static bool give_death(struct slot *s, struct slot_event *ret)
     bury(s, &status, &usage);
     slot_log_end(&s->log);
     ret->type = SLOT_DIED;
-    ret->outcome.code = explain(s, status);
-    ret->outcome.message = wire_text(s->message);
+    judge_death(s, status, &ret->outcome);
     ret->outcome.log = slot_log_tail(&s->log);
     ret->outcome.peak_bytes = (int64_t)usage.ru_maxrss * 1024;
-    ret->outcome.crashed = 1;
+    if (s->memory_over > ret->outcome.peak_bytes)
+        ret->outcome.peak_bytes = s->memory_over;
     s->busy = false;
     clear_process(s);
     return true;

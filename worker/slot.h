@@ -34,6 +34,11 @@ void slot_stop(const struct slot *s);
 void slot_kill(struct slot *s);
 /* 0: none now. */
 pid_t slot_pid(const struct slot *s);
+/* Its job may take so much memory, mapped files aside; 0: any. Until the next
+ * job. */
+void slot_limit_memory(struct slot *s, int64_t bytes);
+/* Look whether it does: if it takes more, it is killed. Now and then. */
+void slot_check_memory(struct slot *s);
 
 enum { SLOT_FDS = 2 };
 /* What to poll; fd -1 where there is nothing. */

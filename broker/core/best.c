@@ -1,19 +1,19 @@
 #include "broker/core/best.h"
 
+#include "broker/core/jobs.h"
 #include "common/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static json_t *results_of(const struct trial *trial)
+static json_t *results_of(const struct sched *s, const struct trial *trial)
 {
     json_t *results = json_object();
 
     for (size_t i = 0; i < trial->need_count; i++) {
         const struct need *need = &trial->needs[i];
-        json_t *result = need->job->result == NULL
-                             ? NULL
-                             : json_loads(need->job->result, 0, NULL);
+        struct wire_bytes text = jobs_result_text(s, need->job);
+        json_t *result = json_loadb(text.data, text.size, 0, NULL);
 
         if (result != NULL)
             (void)json_object_set_new(
@@ -23,9 +23,10 @@ static json_t *results_of(const struct trial *trial)
 }
 
 /* The objective of a trial that ends; NAN: it has none. */
-static double score_of(const struct trial *trial, const char *metric)
+static double score_of(const struct sched *s, const struct trial *trial,
+                       const char *metric)
 {
-    AUTO(json_release) json_t *results = results_of(trial);
+    AUTO(json_release) json_t *results = results_of(s, trial);
     AUTO(json_release) json_t *metrics = NULL;
     struct status st =
         compiled_metrics(trial->sweep->compiled, results, &metrics);
@@ -120,7 +121,7 @@ static void consider_point(struct sweep *sweep, uint64_t fresh, double value,
         lead(sweep, &point);
 }
 
-void best_consider(const struct trial *trial)
+void best_consider(const struct sched *s, const struct trial *trial)
 {
     struct sweep *sweep = trial->sweep;
     struct objective objective = compiled_objective(sweep->compiled);
@@ -129,7 +130,7 @@ void best_consider(const struct trial *trial)
 
     if (objective.metric == NULL)
         return;
-    value = score_of(trial, objective.metric);
+    value = score_of(s, trial, objective.metric);
     if (compiled_replicates(sweep->compiled) > 1) {
         consider_point(sweep, trial->index, value, objective.maximize);
         return;
@@ -137,4 +138,14 @@ void best_consider(const struct trial *trial)
     point.score = estimate_of(&value, 1);
     if (isfinite(value) && goes_before(&point, sweep, objective.maximize))
         lead(sweep, &point);
+}
+
+void best_grow(struct sweep *sweep, uint64_t before)
+{
+    if (sweep->scores == NULL)
+        return;
+    sweep->scores =
+        xrealloc(sweep->scores, sweep->trial_count * sizeof *sweep->scores);
+    for (uint64_t i = before; i < sweep->trial_count; i++)
+        sweep->scores[i] = 0.0;
 }

@@ -7,6 +7,8 @@
 
 /* The trial has all its results: does its point lead now, or no longer? Of
  * equals the first, whatever order they came in. */
-void best_consider(const struct trial *trial);
+void best_consider(const struct sched *s, const struct trial *trial);
+/* The sweep has more trials than it had `before`. */
+void best_grow(struct sweep *sweep, uint64_t before);
 
 #endif

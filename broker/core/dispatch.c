@@ -2,126 +2,259 @@
 
 #include "broker/core/family.h"
 #include "broker/core/fleet.h"
+#include "broker/core/groups.h"
+#include "broker/core/handout.h"
 #include "broker/core/jobs.h"
-#include "broker/core/verdict.h"
+#include "broker/core/resources.h"
+#include "broker/core/retract.h"
+#include "broker/core/suspects.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 enum {
     AHEAD_MS = 50,    /* work queued at a busy slot, if known to be short */
     AHEAD_MOST = 128, /* jobs queued per slot */
     HELD_MOST = LIMIT_BATCH / 2, /* jobs of one worker: its HELLO lists all */
     LONG_MS = 1000,              /* never queued at a busy slot */
-    ASSIGN_MOST = 64,            /* jobs in one message */
-    ASSIGN_BYTES = 256 << 10,
-    UNIT_MS = 10 * 60 * 1000, /* expected work of a unit: so long a worker
+    UNIT_MS = 10 * 60 * 1000,    /* expected work of a unit: so long a worker
                                  that joins may find nothing to do */
 };
 
-static bool knows_kind(const struct session *session, const char *kind)
+static struct session *session_of(struct ring *place)
 {
-    if (session->kind_count == 0)
-        return true;
-    for (size_t i = 0; i < session->kind_count; i++)
-        if (session->kind_list[i] == kind)
-            return true;
-    return false;
+    return (struct session *)(void *)((char *)place -
+                                      offsetof(struct session, place));
 }
 
-/* Could the worker run such a job if it had nothing else to do? */
-static bool can_serve(const struct session *session, const struct group *g)
+void dispatch_wake(struct session *session)
 {
-    return knows_kind(session, g->kind) &&
-           (session->memory_bytes == 0 ||
-            g->memory_bytes <= session->memory_bytes);
+    ring_add(&session->sched->hungry, &session->place);
 }
 
-static bool has_memory(const struct session *session, const struct group *g)
+static void wake_all(struct sched *s)
 {
-    return session->memory_bytes == 0 || session->units == 0 ||
-           session->memory_used + g->memory_bytes <= session->memory_bytes;
+    for (size_t i = 0; i < map_count(s->sessions); i++)
+        dispatch_wake(map_at(s->sessions, i, NULL, NULL));
 }
 
-/* Jobs the worker may hold at once if some are sent ahead. A job that takes
- * long, or nobody knows how long, waits here for the first free slot rather
- * than at a busy one; of very short ones enough are sent ahead to cover the
- * way there and back. */
-static uint64_t credit(const struct session *session, const struct group *g)
+/* ---- how long jobs take, and how many a worker may hold ---------------- */
+
+/* Of jobs that are known to be short, as many as are expected to take
+ * AHEAD_MS are sent ahead to a busy slot, to cover the way there and back.
+ * How far that is believed doubles with what has ended. */
+static uint64_t ahead_of(const struct group *g)
 {
     double ahead;
-    uint64_t held;
 
-    if (g->run_ms < 0.0 || g->run_ms >= LONG_MS)
-        return session->slots;
-    ahead = AHEAD_MS / (g->run_ms + (double)AHEAD_MS / AHEAD_MOST);
-    held = session->slots * (1 + (ahead < 1.0 ? 1 : (uint64_t)ahead));
+    if (g->pace->run_ms < 0.0 || g->pace->run_ms >= LONG_MS)
+        return 0;
+    ahead = AHEAD_MS / (g->pace->run_ms + (double)AHEAD_MS / AHEAD_MOST);
+    if (ahead > g->pace->ended)
+        ahead = g->pace->ended;
+    return ahead < 1.0 ? 1 : (uint64_t)ahead;
+}
+
+void dispatch_ended(struct sched *s, struct job *job, int64_t wall_ms,
+                    bool well)
+{
+    share_settle(s, job, wall_ms);
+    if (job->session != NULL)
+        locality_left(job->session, job->place, well);
+}
+
+void dispatch_learn(struct sched *s, struct group *g, int64_t wall_ms)
+{
+    static const double weight = 0.2; /* of the last run in the mean */
+    enum { LONGER = 4 };
+    uint64_t before = ahead_of(g);
+    double took = (double)(wall_ms < 0 ? 0 : wall_ms);
+
+    if (g->pace->run_ms >= 0.0 && took > LONGER * (g->pace->run_ms + 1.0))
+        g->pace->ended = 1;
+    else if (g->pace->ended < AHEAD_MOST)
+        g->pace->ended++;
+    g->pace->run_ms = g->pace->run_ms < 0.0
+                          ? took
+                          : g->pace->run_ms + weight * (took - g->pace->run_ms);
+    if (before == 0 && ahead_of(g) > 0 && g->ready.count > 0)
+        wake_all(s); /* those that are full may take more */
+}
+
+/* Jobs the worker may hold at once if some are sent ahead. */
+static uint64_t credit(const struct session *session, const struct group *g)
+{
+    uint64_t side_by_side = session->slots / resources_slots(session, g->cpus);
+    uint64_t held = side_by_side * (1 + ahead_of(g));
+
     return held < HELD_MOST ? held : HELD_MOST;
 }
 
-/* The group of the earliest trial, or none while the worker has no room for
- * that one: to send shorter jobs of later trials ahead instead would let them
- * overtake it for ever. */
-static struct group *best_group(const struct sweep *sweep,
-                                const struct session *session, bool ahead)
+/* ---- which job -------------------------------------------------------- */
+
+bool dispatch_can_serve(const struct session *session, const struct group *g)
 {
-    struct group *best = NULL;
-    uint64_t room;
-
-    for (size_t i = 0; i < sweep->group_count; i++) {
-        struct group *g = sweep->groups[i];
-        const struct job *first = heap_first(&g->ready);
-
-        if (first == NULL || !can_serve(session, g) || !has_memory(session, g))
-            continue;
-        if (best == NULL || first->rank < heap_first(&best->ready)->rank)
-            best = g;
-    }
-    if (best == NULL)
-        return NULL;
-    if (!ahead)
-        return session->units < session->slots ? best : NULL;
-    room = credit(session, best);
-    return session->running < room ? best : NULL;
+    return resources_has(session, g);
 }
 
-static bool may_run_more(const struct sweep *sweep)
+bool dispatch_may_run_more(const struct sweep *sweep)
 {
-    return sweep->ready > 0 &&
+    return sweep->ready > 0 && !sweep->paused &&
            (sweep->limits.parallel == 0 ||
             sweep->jobs[JOB_RUNNING] < sweep->limits.parallel);
 }
 
-/* Highest priority; of equals the one that was served longest ago. */
-static struct group *choose(const struct sched *s,
-                            const struct session *session, bool ahead)
+static bool has_slots(const struct session *session, const struct group *g)
+{
+    return session->load + resources_slots(session, g->cpus) <= session->slots;
+}
+
+static bool fits_now(const struct session *session, const struct group *g)
+{
+    return has_slots(session, g) && resources_fit(session, g);
+}
+
+/* Jobs that need more room than the worker has left would wait for ever if
+ * smaller ones went on taking it: one worker at a time takes nothing else
+ * until they fit. */
+static void keep_room(struct session *session, struct group *g)
+{
+    g->keeper = session;
+    session->kept_for = g;
+}
+
+void dispatch_release_keeper(struct session *session)
+{
+    if (session->kept_for != NULL)
+        session->kept_for->keeper = NULL;
+    session->kept_for = NULL;
+}
+
+/* One that does not fit is left to the worker that makes room for it. */
+static bool is_for(struct session *session, struct group *g)
+{
+    return resources_serve(session, g) &&
+           (g->keeper == NULL || fits_now(session, g));
+}
+
+static bool is_earlier(const struct group *a, const struct group *b)
+{
+    const struct job *x = heap_first(&a->ready);
+    const struct job *y = heap_first(&b->ready);
+
+    return x->rank != y->rank ? x->rank < y->rank : x->tie < y->tie;
+}
+
+/* The group whose bytes the worker has, or has most of; of equals that of the
+ * earliest trial. */
+static struct group *best_of(struct sweep *sweep, struct session *session)
 {
     struct group *best = NULL;
+    uint64_t best_missing = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < s->live_count; i++) {
-        const struct sweep *sweep = s->live[i];
-        struct group *g;
+    while (i < sweep->open) {
+        struct group *g = groups_open_at(sweep, i);
+        uint64_t missing;
 
-        if (!may_run_more(sweep) ||
-            (best != NULL &&
-             (sweep->limits.priority < best->sweep->limits.priority ||
-              (sweep->limits.priority == best->sweep->limits.priority &&
-               sweep->turn >= best->sweep->turn))))
+        i += g != NULL;
+        if (g == NULL || !is_for(session, g))
             continue;
-        g = best_group(sweep, session, ahead);
-        if (g != NULL)
-            best = g;
+        missing = locality_missing(session, g->place);
+        if (best != NULL &&
+            (missing > best_missing ||
+             (missing == best_missing && !is_earlier(g, best))))
+            continue;
+        if (missing > 0 && !locality_may_give(session->sched, session, g))
+            continue;
+        best = g;
+        best_missing = missing;
     }
     return best;
 }
 
+struct choice {
+    struct session *session;
+    struct group *group;
+};
+
+static bool suits(void *self, struct sweep *sweep)
+{
+    struct choice *c = self;
+    struct group *g = best_of(sweep, c->session);
+
+    if (g != NULL)
+        c->group = g;
+    return g != NULL;
+}
+
+/* What it keeps room for, once that fits. */
+static bool is_kept_for(struct session *session)
+{
+    const struct group *g = session->kept_for;
+
+    if (g == NULL)
+        return false;
+    if (g->ready.count > 0 && dispatch_may_run_more(g->sweep))
+        return true;
+    dispatch_release_keeper(session);
+    return false;
+}
+
+/* For a free slot. */
+static struct group *choose(struct sched *s, struct session *session)
+{
+    struct choice c = { .session = session };
+
+    if (is_kept_for(session)) {
+        struct group *g = session->kept_for;
+
+        return fits_now(session, g) ? g : NULL;
+    }
+    if (share_next(s, suits, &c) == NULL)
+        return NULL;
+    if (fits_now(session, c.group))
+        return c.group;
+    keep_room(session, c.group);
+    return NULL;
+}
+
+/* For a worker without a free slot: what is next, or nothing if the worker
+ * has no credit for that. To send shorter jobs of others ahead instead would
+ * let them overtake it for ever. */
+static struct group *choose_ahead(struct sched *s, struct session *session)
+{
+    struct choice c = { .session = session };
+
+    if (is_kept_for(session) || share_next(s, suits, &c) == NULL)
+        return NULL;
+    return resources_fit(session, c.group) &&
+                   session->running < credit(session, c.group)
+               ? c.group
+               : NULL;
+}
+
+/* It may be given jobs, if not now then soon. */
+static bool is_open(const struct session *session)
+{
+    return session->connected && !session->suspect && !session->draining &&
+           !session->cordoned;
+}
+
 static bool may_take(const struct session *session)
 {
-    return session->connected && !session->suspect && !session->draining;
+    return is_open(session) && session->solo == NULL && !session->reserved;
 }
+
+bool dispatch_is_idle(const struct session *session)
+{
+    return may_take(session) && session->kept_for == NULL &&
+           session->load < session->slots;
+}
+
+/* ---- how many together ------------------------------------------------- */
 
 /* Slots of the farm that could begin such a job now; at least one. Counted
  * once a round; what is given meanwhile is taken off whoever got it. */
@@ -134,10 +267,10 @@ static uint64_t idle_slots(const struct sched *s, struct group *g)
         g->idle_given = s->given;
         g->idle = 0;
         for (size_t i = 0; i < map_count(s->sessions); i++) {
-            const struct session *w = map_at(s->sessions, i, NULL, NULL);
+            struct session *w = map_at(s->sessions, i, NULL, NULL);
 
-            if (may_take(w) && can_serve(w, g) && w->units < w->slots)
-                g->idle += w->slots - w->units;
+            if (dispatch_is_idle(w) && resources_serve(w, g))
+                g->idle += (w->slots - w->load) / resources_slots(w, g->cpus);
         }
     }
     given = s->given - g->idle_given;
@@ -149,13 +282,20 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t unit_limit(const struct sweep *sweep)
+{
+    if (sweep->limits.parallel == 0)
+        return FAMILY_MOST;
+    return least(FAMILY_MOST,
+                 sweep->limits.parallel - sweep->jobs[JOB_RUNNING]);
+}
+
 /* How many of the family go together: its share of the idle slots, and no
  * more work than a worker should hold. */
 static uint64_t unit_size(const struct sched *s, const struct session *session,
                           struct group *g, bool ahead)
 {
     const struct job *first = heap_first(&g->ready);
-    const struct sweep *sweep = g->sweep;
     uint64_t most = ahead ? credit(session, g) : HELD_MOST;
     uint64_t size;
 
@@ -167,44 +307,27 @@ static uint64_t unit_size(const struct sched *s, const struct session *session,
 
         size = least(size, (first->kin->ready + slots - 1) / slots);
     }
-    if (g->run_ms > 0.0)
-        size = least(size, 1 + (uint64_t)(UNIT_MS / g->run_ms));
-    if (sweep->limits.parallel > 0)
-        size = least(size, sweep->limits.parallel - sweep->jobs[JOB_RUNNING]);
-    return least(size, FAMILY_MOST);
+    if (g->pace->run_ms > 0.0)
+        size = least(size, 1 + (uint64_t)(UNIT_MS / g->pace->run_ms));
+    return least(size, unit_limit(g->sweep));
 }
 
 /* A job of the family, maybe of another kind, that can go with the first. */
-static bool fits_unit(const struct session *session, const struct job *first,
+static bool fits_unit(struct session *session, const struct job *first,
                       const struct job *job)
 {
-    return can_serve(session, job->group) &&
-           job->memory_bytes <= first->memory_bytes;
+    return resources_serve(session, job->group) &&
+           job->memory_bytes <= first->memory_bytes && job->cpus <= first->cpus;
 }
 
 static void assign(struct sched *s, struct session *session, struct job *job,
                    struct unit *unit)
 {
     jobs_assign(s, job, session, unit, s->epoch, job->attempt + 1);
-    if (session->batch_count == session->batch_room) {
-        session->batch_room =
-            session->batch_room == 0 ? 16 : 2 * session->batch_room;
-        session->batch = xrealloc(session->batch,
-                                  session->batch_room * sizeof(struct job *));
-    }
-    session->batch[session->batch_count++] = job;
+    share_charge(s, job, job->slots);
+    locality_given(s, session, job->place);
+    handout_add(session, job);
     s->stats.assigned++;
-}
-
-/* Sweeps take turns by jobs, so that one with large families gets no more
- * than another; one that had nothing to run has saved up no claims. */
-static void charge(struct sched *s, struct sweep *sweep, size_t jobs)
-{
-    if (sweep->turn < s->turns)
-        sweep->turn = s->turns;
-    s->turns = sweep->turn;
-    sweep->turn += jobs;
-    s->given++;
 }
 
 static void give(struct sched *s, struct session *session, struct group *g,
@@ -213,158 +336,107 @@ static void give(struct sched *s, struct session *session, struct group *g,
     struct job *first = heap_first(&g->ready);
     struct job *jobs[FAMILY_MOST];
     size_t count = family_take(first, unit_size(s, session, g, ahead),
-                               fits_unit, session, jobs);
-    struct unit *unit = count > 1 ? unit_new(s, first->memory_bytes) : NULL;
+                               unit_limit(g->sweep), fits_unit, session, jobs);
+    struct unit *unit = count > 1 ? unit_new(s, session, first) : NULL;
 
+    if (session->kept_for == g)
+        dispatch_release_keeper(session);
+    g->passed_at = 0;
+    share_serve(s, g->sweep);
     for (size_t i = 0; i < count; i++)
         assign(s, session, jobs[i], unit);
-    charge(s, g->sweep, count);
+    s->given++;
 }
 
-/* Did anybody take a job? */
-static bool lap(struct sched *s, bool ahead)
+void dispatch_give_alone(struct sched *s, struct session *session,
+                         struct job *job)
 {
-    size_t count = map_count(s->sessions);
-    bool any = false;
+    dispatch_release_keeper(session);
+    share_serve(s, job->group->sweep);
+    assign(s, session, job, NULL);
+    session->solo = job;
+    s->given++;
+}
 
-    for (size_t i = 0; i < count && s->job_count[JOB_READY] > 0; i++) {
-        struct session *session =
-            map_at(s->sessions, (s->rotor + i) % count, NULL, NULL);
-        struct group *g = may_take(session) ? choose(s, session, ahead) : NULL;
+/* ---- a round ----------------------------------------------------------- */
+
+/* Free slots: one job a worker in turn. Those without a free slot go to
+ * `busy`; those that nothing suits wait for news. */
+static void serve_free(struct sched *s, struct ring *busy)
+{
+    struct ring aside = { NULL, NULL };
+    struct ring *place = NULL;
+
+    while (s->job_count[JOB_READY] > 0 &&
+           (place = ring_take(&s->hungry)) != NULL) {
+        struct session *session = session_of(place);
+        struct group *g;
+
+        if (!may_take(session)) {
+            dispatch_release_keeper(session);
+            if (is_open(session))
+                ring_add(&aside, place);
+            continue;
+        }
+        if (session->load >= session->slots) {
+            ring_add(busy, place);
+            continue;
+        }
+        g = choose(s, session);
+        if (g != NULL)
+            give(s, session, g, false);
+        if (g != NULL)
+            ring_add(&s->hungry, place);
+        else
+            ring_add(session->kept_for == NULL ? &s->parked : &aside, place);
+    }
+    ring_splice(&s->hungry, &aside);
+}
+
+/* Busy workers: short jobs ahead. One that is full comes back when something
+ * of it has ended. */
+static void serve_ahead(struct sched *s, struct ring *busy)
+{
+    struct ring *place = NULL;
+
+    while (s->job_count[JOB_READY] > 0 && (place = ring_take(busy)) != NULL) {
+        struct session *session = session_of(place);
+        struct group *g = choose_ahead(s, session);
 
         if (g == NULL)
             continue;
-        give(s, session, g, ahead);
-        any = true;
+        give(s, session, g, true);
+        ring_add(busy, place);
     }
-    return any;
+    ring_splice(&s->hungry, busy);
 }
 
-static size_t size_of(const struct job *job)
+static void give_jobs(struct sched *s)
 {
-    enum { FRAME = 256 };
-    size_t size = FRAME + strlen(job->params);
+    struct ring busy = { NULL, NULL };
 
-    for (size_t i = 0; i < job->input_count; i++)
-        size += FRAME + strlen(job->inputs[i]->result);
-    return size;
-}
-
-/* The label is the caller's to free, as are the inputs' items. */
-static struct wire_assignment assignment_of(const struct job *job)
-{
-    struct wire_assignment a = {
-        .token = jobs_token(job),
-        .kind = wire_text(job->kind),
-        .params = wire_text(job->params),
-        .label = wire_text(jobs_label(job)),
-        .stall_ms = job->stall_ms,
-        .limit_ms = job->limit_ms,
-        .memory_bytes = job->memory_bytes,
-        .batch = job->unit == NULL ? 0 : job->unit->number,
-    };
-
-    a.inputs.items = xcalloc(job->input_count + 1, sizeof *a.inputs.items);
-    a.inputs.count = job->input_count;
-    for (size_t i = 0; i < job->input_count; i++) {
-        a.inputs.items[i].key = job->inputs[i]->key;
-        a.inputs.items[i].result = wire_text(job->inputs[i]->result);
-    }
-    return a;
-}
-
-static void release_assignment(struct wire_assignment *a)
-{
-    free((char *)(uintptr_t)a->label.data);
-    free(a->inputs.items);
-}
-
-MUST_CHECK static struct status send_jobs(struct sched *s,
-                                          const struct session *session,
-                                          struct job *const *jobs, size_t count)
-{
-    struct wire_assignment items[ASSIGN_MOST];
-    struct wire_message m = { .type = WIRE_ASSIGN };
-    struct status st;
-
-    assert(count <= ASSIGN_MOST);
-    for (size_t i = 0; i < count; i++)
-        items[i] = assignment_of(jobs[i]);
-    m.assign.jobs.items = items;
-    m.assign.jobs.count = count;
-    st = outbox_send(s->out, session->peer, &m, false);
-    for (size_t i = 0; i < count; i++)
-        release_assignment(&items[i]);
-    return st;
-}
-
-/* As many of the batch, from `at`, as go into one message. */
-static size_t message_length(const struct session *session, size_t at)
-{
-    size_t bytes = 0;
-    size_t count = 0;
-
-    while (at + count < session->batch_count && count < ASSIGN_MOST) {
-        bytes += size_of(session->batch[at + count]);
-        if (bytes > ASSIGN_BYTES && count > 0)
-            break;
-        count++;
-    }
-    return count;
-}
-
-static void send_batch(struct sched *s, struct session *session)
-{
-    size_t count;
-
-    for (size_t at = 0; at < session->batch_count; at += count) {
-        struct status st;
-
-        count = message_length(session, at);
-        st = send_jobs(s, session, session->batch + at, count);
-        /* Only a single job with huge inputs can be too big. */
-        if (status_failed(&st))
-            verdict_impossible(s, session->batch[at], &st);
-    }
-    session->batch_count = 0;
+    s->rounds++;
+    s->given = 0;
+    share_refresh(s);
+    suspects_run(s);
+    if (s->news != s->news_seen)
+        ring_splice(&s->hungry, &s->parked);
+    s->news_seen = s->news;
+    serve_free(s, &busy);
+    serve_ahead(s, &busy);
 }
 
 void dispatch_run(struct sched *s)
 {
-    if (s->recovery_ends != 0 || s->job_count[JOB_READY] == 0)
-        return;
-    s->rounds++;
-    s->given = 0;
-    while (lap(s, false))
-        continue;
-    while (lap(s, true))
-        continue;
-    s->rotor++;
-    for (size_t i = 0; i < map_count(s->sessions); i++)
-        send_batch(s, map_at(s->sessions, i, NULL, NULL));
-}
-
-static char *group_obstacle(const struct sched *s, const struct group *g)
-{
-    bool known = false;
-    int64_t most = 0;
-
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        const struct session *session = map_at(s->sessions, i, NULL, NULL);
-
-        if (can_serve(session, g))
-            return NULL;
-        if (!knows_kind(session, g->kind))
-            continue;
-        known = true;
-        most = session->memory_bytes > most ? session->memory_bytes : most;
+    if (s->t.now >= s->look_again) {
+        s->look_again = INT64_MAX;
+        s->news++;
     }
-    if (!known)
-        return xasprintf("no connected worker can run %s", g->kind);
-    return xasprintf("a %s job asks for %lld MiB of memory, the largest "
-                     "worker has %lld MiB",
-                     g->kind, (long long)(g->memory_bytes >> 20),
-                     (long long)(most >> 20));
+    if (s->recovery_ends != 0)
+        return;
+    if (s->job_count[JOB_READY] > 0)
+        give_jobs(s);
+    retract_run(s);
 }
 
 char *dispatch_obstacle(const struct sched *s, const struct sweep *sweep)
@@ -381,7 +453,7 @@ char *dispatch_obstacle(const struct sched *s, const struct sweep *sweep)
 
         if (g->ready.count == 0)
             continue;
-        obstacle = group_obstacle(s, g);
+        obstacle = resources_obstacle(s, g);
         if (obstacle != NULL)
             return obstacle;
     }

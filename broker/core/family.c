@@ -1,9 +1,13 @@
 #include "broker/core/family.h"
 
+#include "broker/core/dispatch.h"
+#include "broker/core/resources.h"
 #include "common/memory.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+enum { US_PER_MS = 1000 };
 
 static struct family *family_of(struct sweep *sweep, uint64_t number)
 {
@@ -84,46 +88,80 @@ bool family_has_more(const struct job *first)
     return first->kin != NULL && first->kin->ready > 1;
 }
 
-size_t family_take(struct job *first, size_t most,
-                   bool (*fits)(const struct session *session,
+size_t family_take(struct job *first, size_t most, size_t limit,
+                   bool (*fits)(struct session *session,
                                 const struct job *first, const struct job *job),
-                   const struct session *session,
-                   struct job *ret_jobs[FAMILY_MOST])
+                   struct session *session, struct job *ret_jobs[FAMILY_MOST])
 {
     size_t count = 0;
 
-    assert(most <= FAMILY_MOST);
+    assert(limit <= FAMILY_MOST);
     ret_jobs[count++] = first;
     if (first->kin == NULL)
         return count;
-    for (struct job *job = first->kin->first; job != NULL && count < most;
-         job = job->kin_next)
+    for (struct job *job = first->kin->first; job != NULL && count < limit;
+         job = job->kin_next) {
+        if (count >= most && job->rank != ret_jobs[count - 1]->rank)
+            break; /* those of one trial read one model: not torn apart */
         if (job != first && fits(session, first, job))
             ret_jobs[count++] = job;
+    }
     return count;
 }
 
 /* ---- units ------------------------------------------------------------ */
 
-struct unit *unit_new(struct sched *s, int64_t memory_bytes)
+struct unit *unit_new(struct sched *s, const struct session *session,
+                      const struct job *widest)
 {
     struct unit *unit = xnew(struct unit);
 
     unit->number = ++s->units;
-    unit->memory_bytes = memory_bytes;
+    unit->memory_bytes = widest->memory_bytes;
+    unit->slots = resources_slots(session, widest->cpus);
     return unit;
+}
+
+uint64_t unit_queued(const struct session *session)
+{
+    uint64_t begun =
+        session->units < session->slots ? session->units : session->slots;
+
+    return session->running - begun;
+}
+
+static void take_room(struct session *session, uint64_t slots, int64_t memory)
+{
+    session->units++;
+    session->load += slots;
+    session->memory_used += memory;
+}
+
+static void give_room(struct session *session, uint64_t slots, int64_t memory)
+{
+    session->units--;
+    session->load -= slots;
+    session->memory_used -= memory;
 }
 
 void unit_enter(struct session *session, struct job *job, struct unit *unit)
 {
+    uint64_t slots = resources_slots(session, job->cpus);
+
+    session->sched->queued -= unit_queued(session);
+    session->running++;
     job->unit = unit;
-    if (unit == NULL) {
-        session->units++;
-        session->memory_used += job->memory_bytes;
-    } else if (unit->left++ == 0) {
-        session->units++;
-        session->memory_used += unit->memory_bytes;
-    }
+    job->slots = slots;
+    job->expected = 0;
+    if (job->group != NULL)
+        job->expected = (int64_t)(share_expected_ms(job->group) * US_PER_MS) *
+                        (int64_t)slots;
+    session->expected += job->expected;
+    if (unit == NULL)
+        take_room(session, slots, job->memory_bytes);
+    else if (unit->left++ == 0)
+        take_room(session, unit->slots, unit->memory_bytes);
+    session->sched->queued += unit_queued(session);
 }
 
 void unit_forget(struct job *job)
@@ -137,13 +175,19 @@ void unit_leave(struct session *session, struct job *job)
 {
     struct unit *unit = job->unit;
 
+    session->sched->queued -= unit_queued(session);
+    session->running--;
+    session->expected -= job->expected;
+    locality_left(session, job->place, false);
     job->unit = NULL;
+    session->retracting -= job->retracting;
+    job->retracting = false;
     if (unit == NULL) {
-        session->units--;
-        session->memory_used -= job->memory_bytes;
+        give_room(session, job->slots, job->memory_bytes);
     } else if (--unit->left == 0) {
-        session->units--;
-        session->memory_used -= unit->memory_bytes;
+        give_room(session, unit->slots, unit->memory_bytes);
         free(unit);
     }
+    session->sched->queued += unit_queued(session);
+    dispatch_wake(session);
 }

@@ -1,12 +1,19 @@
 #include "broker/core/fleet.h"
 
+#include "broker/core/dispatch.h"
+#include "broker/core/family.h"
+#include "broker/core/handout.h"
 #include "broker/core/history.h"
 #include "broker/core/jobs.h"
+#include "broker/core/resources.h"
+#include "broker/core/retract.h"
+#include "broker/core/suspects.h"
 #include "broker/core/verdict.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +46,10 @@ struct session *fleet_find(const struct sched *s, struct peer peer)
 
 static void free_session(struct session *session)
 {
+    ring_remove(&session->place);
+    ring_remove(&session->speaks);
+    resources_forget(session);
+    free(session->retract.items);
     free(session->name);
     free(session->labels);
     free(session->kinds);
@@ -59,10 +70,20 @@ void fleet_free_all(struct sched *s)
         free(map_at(s->known, i, NULL, NULL));
     map_free(s->sessions);
     map_free(s->known);
+    map_free(s->fenced);
+}
+
+void fleet_speak(struct session *session)
+{
+    if (session->speaks.next == NULL)
+        ring_add(&session->sched->speaking, &session->speaks);
 }
 
 void fleet_seen(struct sched *s, struct session *session)
 {
+    if (session->suspect)
+        dispatch_wake(session);
+    fleet_speak(session);
     session->seen_at = s->t.now;
     session->seen_wall_ms = s->t.wall_ms;
     session->lease_ends = s->t.now + s->settings.lease_ms * NS_PER_MS;
@@ -142,27 +163,36 @@ static void end_recovery(struct sched *s)
 static void remove_session(struct sched *s, struct session *session)
 {
     assert(session->first == NULL);
+    dispatch_release_keeper(session);
+    locality_leave(s, session);
     record_worker(s, session->name, session->incarnation, false);
     (void)map_remove(s->sessions, &session->peer.id, sizeof session->peer.id);
     free_session(session);
 }
 
-/* Its jobs go to others. The oldest of each of the oldest `slots` units were
- * running and count as crashed if there is somebody to blame; the rest had
- * only been queued. */
+/* Was the job in a slot? The oldest of each of the oldest `slots` units were;
+ * `found` counts them. */
+static bool was_running(const struct session *session, const struct job *job,
+                        uint64_t found)
+{
+    return found < session->slots && (job->unit == NULL || !job->unit->blamed);
+}
+
+/* Its jobs go to others. If there is somebody to blame, those that were in
+ * slots are judged; the rest had only been queued. */
 static void release_jobs(struct sched *s, struct session *session, bool blame)
 {
-    uint64_t blamed = 0;
+    bool alone = session->running == 1;
+    uint64_t found = 0;
 
     while (session->first != NULL) {
         struct job *job = session->first;
 
-        if (blame && blamed < session->slots &&
-            (job->unit == NULL || !job->unit->blamed)) {
-            blamed++;
+        if (blame && was_running(session, job, found)) {
+            found++;
             if (job->unit != NULL)
                 job->unit->blamed = true;
-            verdict_lost(s, job);
+            verdict_lost(s, job, alone);
             continue;
         }
         jobs_take_away(job);
@@ -170,10 +200,13 @@ static void release_jobs(struct sched *s, struct session *session, bool blame)
     }
 }
 
-static void lose(struct sched *s, struct session *session)
+/* A worker that leaves on purpose, or with many others, or that a broker
+ * that has just begun does not find, is nobody's fault. */
+static void lose(struct sched *s, struct session *session, bool outage)
 {
     s->stats.lost++;
-    release_jobs(s, session, true);
+    release_jobs(s, session,
+                 !outage && !session->draining && s->recovery_ends == 0);
     remove_session(s, session);
 }
 
@@ -189,23 +222,86 @@ struct status fleet_bye(struct sched *s, struct peer peer,
         return SUCCESS;
     fleet_seen(s, session);
     session->draining = true;
-    for (size_t i = 0; i < m->unstarted.count; i++) {
-        const struct wire_token *t = &m->unstarted.items[i];
-        struct job *job = jobs_find(s, &t->key);
-
-        if (job == NULL || job->session != session || job->epoch != t->epoch ||
-            job->attempt != t->attempt)
-            continue;
-        jobs_take_away(job);
-        jobs_requeue(s, job, 0);
-    }
-    session->changed_at = s->t.now;
+    retract_take(s, session, &m->unstarted);
     if (session->first != NULL || session->committed.count > 0 ||
         session->stale.count > 0)
         return SUCCESS;
     heard_of(s, session->name);
     remove_session(s, session);
     return SUCCESS;
+}
+
+struct status fleet_retracted(struct sched *s, struct peer peer,
+                              const struct wire_token_list *m)
+{
+    struct session *session = fleet_find(s, peer);
+
+    if (session == NULL) {
+        /* What it gave back it will not list. */
+        fleet_ask_hello(s, peer, 0);
+        return SUCCESS;
+    }
+    fleet_seen(s, session);
+    retract_take(s, session, &m->tokens);
+    return SUCCESS;
+}
+
+struct status fleet_cache(struct sched *s, struct peer peer,
+                          const struct wire_cache *m)
+{
+    struct session *session = fleet_find(s, peer);
+
+    if (session == NULL)
+        return SUCCESS; /* HELLO will say it all */
+    fleet_seen(s, session);
+    locality_told(s, session, &m->added, &m->removed, false);
+    return SUCCESS;
+}
+
+/* ---- drain and cordon --------------------------------------------------- */
+
+static void fence(struct sched *s, const char *name, bool on)
+{
+    static char mark;
+
+    if (s->fenced == NULL)
+        s->fenced = map_new();
+    if (on)
+        (void)map_put_text(s->fenced, name, &mark);
+    else
+        (void)map_remove_text(s->fenced, name);
+}
+
+bool fleet_is_cordoned(const struct sched *s, const char *name)
+{
+    return s->fenced != NULL && map_get_text(s->fenced, name) != NULL;
+}
+
+void fleet_cordon(struct sched *s, const char *name, bool on)
+{
+    fence(s, name, on);
+    for (size_t i = 0; i < map_count(s->sessions); i++) {
+        struct session *session = map_at(s->sessions, i, NULL, NULL);
+
+        if (strcmp(session->name, name) != 0)
+            continue;
+        session->cordoned = on;
+        if (on)
+            dispatch_release_keeper(session);
+        else
+            dispatch_wake(session);
+    }
+}
+
+void fleet_drain(struct sched *s, const char *name)
+{
+    fleet_cordon(s, name, true);
+    for (size_t i = 0; i < map_count(s->sessions); i++) {
+        struct session *session = map_at(s->sessions, i, NULL, NULL);
+
+        if (strcmp(session->name, name) == 0)
+            retract_all(session);
+    }
 }
 
 MUST_CHECK static struct status check_hello(const struct sched *s,
@@ -257,10 +353,15 @@ static void describe_session(struct sched *s, struct session *session,
     session->labels = sched_clean(m->labels);
     session->kinds = sched_clean(m->kinds);
     session->version = sched_clean(m->version);
+    s->queued -= unit_queued(session);
     session->slots = m->slots;
+    s->queued += unit_queued(session);
     session->cpus = m->cpus;
     session->memory_bytes = m->memory_bytes;
+    if (m->memory_bytes > s->memory_most)
+        s->memory_most = m->memory_bytes;
     read_kinds(s, session);
+    resources_forget(session);
 }
 
 /* A process of that name was started anew: the old one is most likely dead,
@@ -305,6 +406,8 @@ static struct session *open_session(struct sched *s, struct peer peer,
     }
     if (session == NULL) {
         session = xnew(struct session);
+        session->sched = s;
+        locality_enter(s, session);
         session->name = sched_clean(m->worker);
         session->incarnation = m->incarnation;
         record_worker(s, session->name, session->incarnation, true);
@@ -315,7 +418,9 @@ static struct session *open_session(struct sched *s, struct peer peer,
     session->number = ++s->sessions_ever;
     session->connected = true;
     session->draining = false;
+    session->cordoned = fleet_is_cordoned(s, session->name);
     session->differs = 0;
+    dispatch_wake(session);
     session->changed_at = s->t.now;
     describe_session(s, session, m);
     (void)map_put(s->sessions, &peer.id, sizeof peer.id, session);
@@ -420,6 +525,8 @@ struct status fleet_hello(struct sched *s, struct peer peer,
     same_peer = session->peer.id == peer.id;
     session->peer = peer;
     fleet_seen(s, session);
+    locality_told(s, session, &m->cache, &(struct wire_evicted_list){ 0 },
+                  true);
     doubt_namesakes(s, session);
     heard_of(s, session->name);
     s->mark++;
@@ -484,25 +591,59 @@ void fleet_cancel(struct sched *s, struct job *job)
     struct session *session = job->session;
 
     token_list_add(&session->cancel, jobs_token(job));
+    fleet_speak(session);
     session->changed_at = s->t.now;
     jobs_take_away(job);
 }
 
-void fleet_scan(struct sched *s)
+/* Nobody could be heard while the broker itself stood still. */
+static void forgive_silence(struct sched *s)
 {
-    if (s->recovery_ends != 0 && s->t.now >= s->recovery_ends)
-        end_recovery(s);
-    if (s->t.now < s->next_scan)
-        return;
-    s->next_scan = s->t.now + heartbeats(s, 1) / SCANS;
+    int64_t ends = s->t.now + heartbeats(s, SUSPECT_AFTER);
+
+    for (size_t i = 0; i < map_count(s->sessions); i++) {
+        struct session *session = map_at(s->sessions, i, NULL, NULL);
+
+        if (session->lease_ends < ends)
+            session->lease_ends = ends;
+    }
+}
+
+static void end_leases(struct sched *s)
+{
+    bool outage = suspects_outage(s);
+
     for (size_t i = map_count(s->sessions); i > 0; i--) {
         struct session *session = map_at(s->sessions, i - 1, NULL, NULL);
 
         if (s->t.now >= session->lease_ends)
-            lose(s, session);
+            lose(s, session, outage);
+    }
+}
+
+void fleet_scan(struct sched *s)
+{
+    bool any = false;
+
+    if (s->recovery_ends != 0 && s->t.now >= s->recovery_ends)
+        end_recovery(s);
+    if (s->t.now < s->next_scan)
+        return;
+    if (s->next_scan != 0 && s->t.now - s->next_scan > heartbeats(s, IN_FLIGHT))
+        forgive_silence(s);
+    s->next_scan = s->t.now + heartbeats(s, 1) / SCANS;
+    for (size_t i = map_count(s->sessions); i > 0; i--) {
+        struct session *session = map_at(s->sessions, i - 1, NULL, NULL);
+        bool ends = s->t.now >= session->lease_ends;
+
+        if (ends)
+            suspects_note_gone(s, session);
         else if (s->t.now - session->seen_at > heartbeats(s, SUSPECT_AFTER))
             session->suspect = true;
+        any = any || ends;
     }
+    if (any)
+        end_leases(s);
 }
 
 static void flush_list(struct sched *s, const struct session *session,
@@ -513,7 +654,7 @@ static void flush_list(struct sched *s, const struct session *session,
         struct wire_message m = { .type = type };
         struct status st;
 
-        /* The three messages share one layout. */
+        /* These messages share one layout. */
         m.committed.tokens.items = list->items + at;
         m.committed.tokens.count = left < LIMIT_BATCH ? left : LIMIT_BATCH;
         st = outbox_send(s->out, session->peer, &m, false);
@@ -522,13 +663,24 @@ static void flush_list(struct sched *s, const struct session *session,
     list->count = 0;
 }
 
+static struct session *speaker_of(struct ring *speaks)
+{
+    return (struct session *)(void *)((char *)speaks -
+                                      offsetof(struct session, speaks));
+}
+
 void fleet_flush(struct sched *s)
 {
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        struct session *session = map_at(s->sessions, i, NULL, NULL);
+    struct ring *speaks = s->speaking.next;
+
+    for (; speaks != NULL && speaks != &s->speaking; speaks = speaks->next)
+        handout_send(s, speaker_of(speaks));
+    while ((speaks = ring_take(&s->speaking)) != NULL) {
+        struct session *session = speaker_of(speaks);
 
         flush_list(s, session, WIRE_COMMITTED, &session->committed);
         flush_list(s, session, WIRE_STALE, &session->stale);
         flush_list(s, session, WIRE_CANCEL, &session->cancel);
+        flush_list(s, session, WIRE_RETRACT, &session->retract);
     }
 }

@@ -14,6 +14,18 @@ MUST_CHECK struct status fleet_heartbeat(struct sched *s, struct peer peer,
                                          const struct wire_heartbeat *m);
 MUST_CHECK struct status fleet_bye(struct sched *s, struct peer peer,
                                    const struct wire_bye *m);
+/* It gives back jobs it was asked for (retract.h). */
+MUST_CHECK struct status fleet_retracted(struct sched *s, struct peer peer,
+                                         const struct wire_token_list *m);
+MUST_CHECK struct status fleet_cache(struct sched *s, struct peer peer,
+                                     const struct wire_cache *m);
+/* Workers of that name get nothing new until they are uncordoned, whoever
+ * comes or comes again under it; drain: and are asked for what they have not
+ * begun. For the commands; nothing is put on record here. */
+void fleet_cordon(struct sched *s, const char *name, bool on);
+void fleet_drain(struct sched *s, const char *name);
+bool fleet_is_cordoned(const struct sched *s, const char *name);
+
 /* It lives: any message renews its leases. */
 void fleet_seen(struct sched *s, struct session *session);
 /* Ask a worker we do not know to introduce itself. */
@@ -23,6 +35,8 @@ void fleet_ask_hello(struct sched *s, struct peer peer, uint64_t sequence);
  * puts it where it belongs. */
 void fleet_cancel(struct sched *s, struct job *job);
 
+/* There may be something to be said to it at the end of the tick. */
+void fleet_speak(struct session *session);
 /* At the tick: silence, and what is to be said to each worker. */
 void fleet_scan(struct sched *s);
 void fleet_flush(struct sched *s);

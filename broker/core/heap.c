@@ -82,3 +82,8 @@ void heap_remove(struct heap *h, struct job *job)
     rise(h, at);
     sink(h, last->heap_at);
 }
+
+bool heap_has(const struct heap *h, const struct job *job)
+{
+    return job->heap_at < h->count && h->items[job->heap_at] == job;
+}

@@ -3,6 +3,7 @@
 #ifndef SINTER_BROKER_CORE_HEAP_H
 #define SINTER_BROKER_CORE_HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct job;
@@ -16,5 +17,6 @@ void heap_release(struct heap *h);
 void heap_add(struct heap *h, struct job *job);
 struct job *heap_first(const struct heap *h); /* NULL: empty */
 void heap_remove(struct heap *h, struct job *job);
+bool heap_has(const struct heap *h, const struct job *job);
 
 #endif

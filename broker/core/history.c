@@ -1,5 +1,7 @@
 #include "broker/core/history.h"
 
+#include "broker/core/collect.h"
+#include "broker/core/command.h"
 #include "broker/core/fleet.h"
 #include "broker/core/jobs.h"
 #include "broker/core/sweeps.h"
@@ -85,13 +87,12 @@ static json_t *stages_json(const struct sweep *sweep)
     return array;
 }
 
-static json_t *end_arguments(const struct sweep *sweep)
+json_t *history_summary(const struct sweep *sweep)
 {
-    AUTO(free_pointer) char *runs = write_runs(sweep);
     json_t *a = json_pack(
-        "{s:s, s:s, s:s*, s:I, s:s*, s:o, s:I, s:I, s:o}", "sweep", sweep->id,
+        "{s:s, s:s, s:s*, s:I, s:o, s:I, s:I, s:o}", "sweep", sweep->id,
         "state", sweep_state_names[sweep->state], "reason", sweep->reason,
-        "ended_ms", (json_int_t)sweep->ended_ms, "trials", runs, "jobs",
+        "ended_ms", (json_int_t)sweep->ended_ms, "jobs",
         counts_json(sweep->jobs), "known", (json_int_t)sweep->known, "computed",
         (json_int_t)sweep->computed, "stages", stages_json(sweep));
 
@@ -108,8 +109,11 @@ static json_t *end_arguments(const struct sweep *sweep)
 
 void history_record_end(struct sched *s, const struct sweep *sweep)
 {
-    AUTO(json_release) json_t *arguments = end_arguments(sweep);
+    AUTO(json_release) json_t *arguments = history_summary(sweep);
+    AUTO(free_pointer) char *runs = write_runs(sweep);
 
+    if (runs != NULL)
+        (void)json_object_set_new(arguments, "trials", json_string(runs));
     history_record(s, "end", arguments);
 }
 
@@ -175,26 +179,13 @@ static enum sweep_state find_state(const char *name)
     return SWEEP_RUNNING;
 }
 
-MUST_CHECK static struct status apply_end(struct sched *s,
-                                          const json_t *arguments,
-                                          int64_t at_ms)
+void history_restore(struct sched *s, struct sweep *sweep,
+                     const json_t *arguments)
 {
     const char *reason = json_text_or(arguments, "reason", NULL);
-    const char *runs = json_text_or(arguments, "trials", NULL);
     const json_t *best = json_object_get(arguments, "best");
-    struct sweep *sweep = NULL;
 
-    (void)at_ms;
-    TRY_PLAIN(sweeps_find(s, json_text_or(arguments, "sweep", ""), &sweep));
     sweep->state = find_state(json_text_or(arguments, "state", ""));
-    if (sweep->state == SWEEP_RUNNING)
-        return bad_record(sweep, "state");
-    if (runs == NULL) {
-        /* Too many runs for a record: found again, trial by trial. */
-        sweep->state = SWEEP_RUNNING;
-        return SUCCESS;
-    }
-    TRY_PLAIN(read_runs(sweep, runs));
     free(sweep->reason);
     sweep->reason = reason == NULL ? NULL : xstrdup(reason);
     sweep->ended_ms = json_int_or(arguments, "ended_ms", 0);
@@ -209,7 +200,52 @@ MUST_CHECK static struct status apply_end(struct sched *s,
         .error = json_real_or(best, "error", 0.0),
         .count = (size_t)json_int_or(best, "replicates", 1),
     };
+}
+
+MUST_CHECK static struct status apply_end(struct sched *s,
+                                          const json_t *arguments,
+                                          int64_t at_ms)
+{
+    const char *state = json_text_or(arguments, "state", "");
+    const char *runs = json_text_or(arguments, "trials", NULL);
+    struct sweep *sweep = NULL;
+
+    (void)at_ms;
+    TRY_PLAIN(sweeps_find(s, json_text_or(arguments, "sweep", ""), &sweep));
+    if (find_state(state) == SWEEP_RUNNING)
+        return bad_record(sweep, "state");
+    if (runs == NULL)
+        return SUCCESS; /* too many for a record: found again, one by one */
+    TRY_PLAIN(read_runs(sweep, runs));
+    history_restore(s, sweep, arguments);
     sweeps_retire(s, sweep);
+    return SUCCESS;
+}
+
+void history_forgive(struct sched *s, struct job *job)
+{
+    char key[DIGEST_TEXT];
+    json_t *a;
+
+    digest_to_text(&job->key, key);
+    a = json_pack("{s:s}", "key", key);
+    history_record(s, "forgive", a);
+    json_decref(a);
+    jobs_forgive(s, job);
+}
+
+MUST_CHECK static struct status apply_forgive(struct sched *s,
+                                              const json_t *arguments,
+                                              int64_t at_ms)
+{
+    struct digest key;
+    struct job *job = NULL;
+
+    (void)at_ms;
+    if (digest_from_text(json_text_or(arguments, "key", ""), &key))
+        job = jobs_find(s, &key);
+    if (job != NULL)
+        jobs_forgive(s, job);
     return SUCCESS;
 }
 
@@ -334,19 +370,22 @@ struct status history_retry(struct sched *s, const json_t *arguments,
     return SUCCESS;
 }
 
-static const struct command {
+static const struct record {
     const char *verb;
     struct status (*apply)(struct sched *s, const json_t *arguments,
                            int64_t at_ms);
 } commands[] = {
     { "end", apply_end },
+    { "forgive", apply_forgive },
     { "retry", apply_retry },
     { "worker", fleet_apply },
+    { "forget", collect_apply },
 };
 
 struct status history_apply(struct sched *s,
                             const struct wire_record_command *r)
 {
+    const struct command *known = command_find(r->verb);
     AUTO(json_release) json_t *arguments = NULL;
 
     TRY_PLAIN(json_parse(r->arguments.data, r->arguments.size,
@@ -354,6 +393,8 @@ struct status history_apply(struct sched *s,
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         if (wire_is(r->verb, commands[i].verb))
             return commands[i].apply(s, arguments, r->at_ms);
+    if (known != NULL)
+        return known->apply(s, arguments, r->at_ms);
     return FAIL(STATUS_CORRUPT,
                 "the log has a command \"%.*s\" that this "
                 "program does not know: was it written by a newer one?",

@@ -17,6 +17,14 @@ MUST_CHECK struct status history_retry(struct sched *s, const json_t *arguments,
 MUST_CHECK struct status history_apply(struct sched *s,
                                        const struct wire_record_command *r);
 
+/* What people ask of a sweep, but for the states of its trials; as it was. */
+json_t *history_summary(const struct sweep *sweep);
+void history_restore(struct sched *s, struct sweep *sweep,
+                     const json_t *arguments);
+
+/* A failed job gets another chance, on record. */
+void history_forgive(struct sched *s, struct job *job);
+
 /* A command onto the log. */
 void history_record(struct sched *s, const char *verb, const json_t *arguments);
 

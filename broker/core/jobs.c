@@ -1,6 +1,8 @@
 #include "broker/core/jobs.h"
 
+#include "broker/core/dispatch.h"
 #include "broker/core/family.h"
+#include "broker/core/groups.h"
 #include "broker/core/sweeps.h"
 #include "common/memory.h"
 
@@ -10,7 +12,12 @@
 
 struct job *jobs_find(const struct sched *s, const struct digest *key)
 {
-    return map_get(s->jobs, key->bytes, DIGEST_SIZE);
+    return table_find(s->jobs, key);
+}
+
+void jobs_expect(const struct sched *s, const struct digest *key)
+{
+    keys_prefetch(&s->jobs->keys, key);
 }
 
 struct job *jobs_touch(struct sched *s, const struct digest *key)
@@ -19,16 +26,26 @@ struct job *jobs_touch(struct sched *s, const struct digest *key)
 
     if (job != NULL)
         return job;
-    job = xnew(struct job);
-    job->key = *key;
     s->job_count[JOB_IDLE]++;
-    (void)map_put(s->jobs, key->bytes, DIGEST_SIZE, job);
-    return job;
+    return table_add(s->jobs, key);
+}
+
+void jobs_hold(struct job *job)
+{
+    job->holders++;
+}
+
+void jobs_let_go(struct sched *s, struct job *job)
+{
+    if (--job->holders == 0)
+        table_leave(s->jobs, job);
 }
 
 /* What is needed only to run. */
-static void forget_params(struct job *job)
+static void forget_params(struct sched *s, struct job *job)
 {
+    for (size_t i = 0; i < job->input_count; i++)
+        jobs_let_go(s, job->inputs[i]);
     free(job->params);
     free(job->inputs);
     job->params = NULL;
@@ -36,28 +53,64 @@ static void forget_params(struct job *job)
     job->input_count = 0;
 }
 
-static void free_job(struct job *job)
+static void release_job(struct job *job)
 {
-    while (job->uses != NULL) {
-        struct use *next = job->uses->job_next;
-
-        free(job->uses);
-        job->uses = next;
-    }
     unit_forget(job);
-    forget_params(job);
+    free(job->params);
+    free(job->inputs);
     free(job->dependents);
-    free(job->result);
     free(job->message);
     free(job->log);
-    free(job);
+}
+
+/* Nobody points to it, and it is known from the ledger, or there is nothing
+ * to know: no run of it can come back. */
+static bool may_drop(const struct job *job)
+{
+    if (job->holders > 0 || job->uses != NULL)
+        return false;
+    return job->state == JOB_DONE ||
+           (job->state == JOB_IDLE && job->epoch == 0 && job->pending == 0 &&
+            job->message == NULL);
+}
+
+void jobs_sweep(struct sched *s)
+{
+    struct job *job;
+
+    while ((job = table_next_leaving(s->jobs)) != NULL) {
+        if (!may_drop(job))
+            continue;
+        if (job->state == JOB_IDLE)
+            s->job_count[JOB_IDLE]--;
+        forget_params(s, job); /* may put its inputs behind it */
+        release_job(job);
+        table_drop(s->jobs, job);
+    }
 }
 
 void jobs_free_all(struct sched *s)
 {
-    for (size_t i = 0; i < map_count(s->jobs); i++)
-        free_job(map_at(s->jobs, i, NULL, NULL));
-    map_free(s->jobs);
+    for (uint32_t i = 0; i < s->jobs->live_count; i++) {
+        struct job *job = s->jobs->live[i];
+
+        while (job != NULL && job->uses != NULL) {
+            struct use *next = job->uses->job_next;
+
+            pool_give(&s->jobs->uses, job->uses);
+            job->uses = next;
+        }
+        if (job != NULL)
+            release_job(job);
+        pool_give(&s->jobs->jobs, job);
+    }
+    table_free(s->jobs);
+}
+
+struct wire_bytes jobs_result_text(const struct sched *s, const struct job *job)
+{
+    return job->row == 0 ? wire_text("")
+                         : ledger_result(s->jobs->ledger, job->row - 1);
 }
 
 /* The only place where a job's state changes: all sums follow from here. */
@@ -76,8 +129,17 @@ static void set_state(struct sched *s, struct job *job, enum job_state state)
     job->state = state;
 }
 
-/* The live sweep in whose name the job is queued: highest priority, then the
- * oldest. NULL: nobody needs it. */
+/* Not paused, highest priority, then the oldest. */
+static bool comes_before(const struct sweep *a, const struct sweep *b)
+{
+    if (a->paused != b->paused)
+        return b->paused;
+    if (a->limits.priority != b->limits.priority)
+        return a->limits.priority > b->limits.priority;
+    return a->order < b->order;
+}
+
+/* The live sweep in whose name the job is queued. NULL: nobody needs it. */
 static struct use *sponsor_of(const struct job *job)
 {
     struct use *best = NULL;
@@ -85,52 +147,37 @@ static struct use *sponsor_of(const struct job *job)
     for (struct use *u = job->uses; u != NULL; u = u->job_next) {
         if (u->wanted == 0)
             continue;
-        if (best == NULL ||
-            u->sweep->limits.priority > best->sweep->limits.priority ||
-            (u->sweep->limits.priority == best->sweep->limits.priority &&
-             u->sweep->order < best->sweep->order))
+        if (best == NULL || comes_before(u->sweep, best->sweep))
             best = u;
     }
     return best;
 }
 
-static struct group *group_of(struct sweep *sweep, const char *kind,
-                              int64_t memory_bytes)
-{
-    struct group *g;
-
-    for (size_t i = 0; i < sweep->group_count; i++) {
-        g = sweep->groups[i];
-        if (g->kind == kind && g->memory_bytes == memory_bytes)
-            return g;
-    }
-    g = xnew(struct group);
-    *g = (struct group){ .sweep = sweep,
-                         .kind = kind,
-                         .memory_bytes = memory_bytes,
-                         .run_ms = -1.0 };
-    sweep->groups = xrealloc(sweep->groups,
-                             (sweep->group_count + 1) * sizeof(struct group *));
-    sweep->groups[sweep->group_count++] = g;
-    return g;
-}
-
 static void enqueue(struct sched *s, struct job *job, const struct use *use)
 {
     assert(job->kind != NULL && job->params != NULL);
-    job->group = group_of(use->sweep, job->kind, job->memory_bytes);
+    job->group = groups_find(use->sweep, job);
     job->rank = (int64_t)use->trial;
     job->tie = s->ties++;
+    if (job->suspect) {
+        heap_add(&s->suspects, job);
+        return;
+    }
+    use->sweep->ready++;
+    groups_fill(s, job->group);
     heap_add(&job->group->ready, job);
     family_join(job);
-    use->sweep->ready++;
 }
 
-static void dequeue(struct job *job)
+static void dequeue(struct sched *s, struct job *job)
 {
+    if (heap_has(&s->suspects, job)) {
+        heap_remove(&s->suspects, job);
+        return;
+    }
+    job->group->sweep->ready--;
     heap_remove(&job->group->ready, job);
     family_leave(job);
-    job->group->sweep->ready--;
 }
 
 /* Put a job that is in no queue and at no worker where it belongs. */
@@ -154,7 +201,7 @@ static void place(struct sched *s, struct job *job)
 static void displace(struct sched *s, struct job *job)
 {
     if (job->state == JOB_READY)
-        dequeue(job);
+        dequeue(s, job);
     else if (job->state == JOB_BACKOFF)
         heap_remove(&s->backoff, job);
 }
@@ -172,6 +219,16 @@ static void add_dependent(struct job *input, struct job *job)
     input->dependents[input->dependent_count++] = job;
 }
 
+/* What it asks for, or more if that was known to be too little. */
+static void set_memory(struct job *job, int64_t asked)
+{
+    int64_t before = job->memory_bytes;
+
+    job->memory_bytes = asked > job->memory_floor ? asked : job->memory_floor;
+    if (job->session != NULL)
+        job->session->memory_used += job->memory_bytes - before;
+}
+
 void jobs_describe(struct sched *s, struct job *job,
                    const struct stage_job *stage)
 {
@@ -180,12 +237,15 @@ void jobs_describe(struct sched *s, struct job *job,
     if (job->params != NULL || job->state == JOB_DONE)
         return;
     job->params = xstrdup(stage->params);
+    job->place = locality_place(s, job->params, strlen(job->params));
     job->family = stage->family;
     /* One that was taken over undescribed was taken over alone. */
     assert(job->unit == NULL);
-    if (job->session != NULL)
-        job->session->memory_used += stage->memory_bytes - job->memory_bytes;
-    job->memory_bytes = stage->memory_bytes;
+    set_memory(job, stage->memory_bytes);
+    job->cpus = stage->cpus;
+    job->labels = stage->labels == NULL
+                      ? NULL
+                      : sched_intern(s, stage->labels, strlen(stage->labels));
     job->stall_ms = stage->stall_ms;
     job->limit_ms = stage->limit_ms;
     job->input_count = stage->input_count;
@@ -195,6 +255,7 @@ void jobs_describe(struct sched *s, struct job *job,
         struct job *input = jobs_touch(s, &stage->inputs[i]);
 
         job->inputs[i] = input;
+        jobs_hold(input);
         if (input->state == JOB_DONE)
             continue;
         job->pending++;
@@ -208,16 +269,72 @@ void jobs_forgive(struct sched *s, struct job *job)
         return;
     job->failures = 0;
     job->crashes = 0;
+    job->suspect = false;
+    job->memory_floor = 0;
     set_state(s, job, JOB_IDLE);
     for (struct use *u = job->uses; u != NULL; u = u->job_next)
         sweeps_reopen_failed(s, u->sweep);
 }
 
-struct use *jobs_use(struct job *job, struct sweep *sweep, uint32_t stage,
-                     uint64_t trial)
+/* Does the mark of a row belong to a sweep that is live? */
+static bool is_opening_live(const struct sched *s, uint32_t opening)
+{
+    for (size_t i = 0; i < s->live_count; i++)
+        if (s->live[i]->opening == opening)
+            return true;
+    return false;
+}
+
+bool jobs_is_counted(const struct sched *s, const struct sweep *sweep,
+                     uint32_t row)
+{
+    return *ledger_mark(s->jobs->ledger, row) == sweep->opening ||
+           (row / 8 < sweep->also_bytes &&
+            (sweep->also[row / 8] >> row % 8 & 1) != 0);
+}
+
+void jobs_count_row(struct sched *s, struct sweep *sweep, uint32_t row)
+{
+    uint32_t *mark = ledger_mark(s->jobs->ledger, row);
+
+    if (*mark == 0 || !is_opening_live(s, *mark))
+        *mark = sweep->opening;
+    if (*mark == sweep->opening)
+        return;
+    if (row / 8 >= sweep->also_bytes) {
+        size_t bytes = 2 * (row / 8 + 32);
+
+        sweep->also = xrealloc(sweep->also, bytes);
+        memset(sweep->also + sweep->also_bytes, 0, bytes - sweep->also_bytes);
+        sweep->also_bytes = bytes;
+    }
+    sweep->also[row / 8] |= (uint8_t)(1 << row % 8);
+}
+
+/* One that was done before this sweep came to it. */
+static void count_done(struct sched *s, const struct job *job,
+                       struct sweep *sweep, uint32_t stage)
+{
+    if (jobs_is_counted(s, sweep, job->row - 1))
+        return;
+    jobs_count_row(s, sweep, job->row - 1);
+    sweep->jobs[JOB_DONE]++;
+    sweep->stages[stage].jobs[JOB_DONE]++;
+    if (job->order < sweep->order)
+        sweep->known++;
+    else
+        sweep->computed++;
+}
+
+struct use *jobs_use(struct sched *s, struct job *job, struct sweep *sweep,
+                     uint32_t stage, uint64_t trial)
 {
     struct use *u = job->uses;
 
+    if (job->state == JOB_DONE) {
+        count_done(s, job, sweep, stage);
+        return NULL;
+    }
     while (u != NULL && u->sweep != sweep)
         u = u->job_next;
     if (u != NULL) {
@@ -225,25 +342,23 @@ struct use *jobs_use(struct job *job, struct sweep *sweep, uint32_t stage,
             u->trial = trial;
         return u;
     }
-    u = xnew(struct use);
+    u = pool_take(&s->jobs->uses);
     *u = (struct use){ .job = job,
                        .sweep = sweep,
                        .stage = stage,
                        .trial = trial,
                        .job_next = job->uses,
                        .sweep_next = sweep->uses };
+    if (sweep->uses != NULL)
+        sweep->uses->sweep_prev = u;
     job->uses = u;
     sweep->uses = u;
     sweep->jobs[job->state]++;
     sweep->stages[stage].jobs[job->state]++;
-    if (job->state == JOB_DONE && job->order < sweep->order)
-        sweep->known++;
-    else if (job->state == JOB_DONE)
-        sweep->computed++;
     return u;
 }
 
-void jobs_drop_use(struct use *use)
+void jobs_drop_use(struct sched *s, struct use *use)
 {
     struct use **at = &use->job->uses;
 
@@ -251,7 +366,15 @@ void jobs_drop_use(struct use *use)
     while (*at != use)
         at = &(*at)->job_next;
     *at = use->job_next;
-    free(use);
+    if (use->sweep_prev == NULL)
+        use->sweep->uses = use->sweep_next;
+    else
+        use->sweep_prev->sweep_next = use->sweep_next;
+    if (use->sweep_next != NULL)
+        use->sweep_next->sweep_prev = use->sweep_prev;
+    if (use->job->uses == NULL && use->job->holders == 0)
+        table_leave(s->jobs, use->job);
+    pool_give(&s->jobs->uses, use);
 }
 
 void jobs_need(struct sched *s, struct need *need)
@@ -274,8 +397,29 @@ void jobs_need(struct sched *s, struct need *need)
     if (job->state == JOB_IDLE) {
         place(s, job);
     } else if (job->state == JOB_READY && sponsor_of(job) == use) {
-        dequeue(job);
+        dequeue(s, job);
         enqueue(s, job, use);
+    }
+}
+
+void jobs_stand(struct sched *s, const struct sweep *sweep)
+{
+    s->news++; /* what was held back may go now */
+    for (const struct use *u = sweep->uses; u != NULL; u = u->sweep_next) {
+        if (u->job->state != JOB_READY)
+            continue;
+        dequeue(s, u->job);
+        enqueue(s, u->job, sponsor_of(u->job));
+    }
+}
+
+void jobs_forget_groups(struct sched *s, const struct sweep *sweep)
+{
+    for (uint32_t i = 0; i < s->jobs->live_count; i++) {
+        struct job *job = s->jobs->live[i];
+
+        if (job != NULL && job->group != NULL && job->group->sweep == sweep)
+            job->group = NULL;
     }
 }
 
@@ -297,10 +441,11 @@ static void unlink_need(struct need *need)
 void jobs_unneed(struct sched *s, struct need *need)
 {
     struct job *job = need->job;
-    bool last = need->use->wanted == 1;
+    bool last;
 
     if (!need->open)
         return;
+    last = need->use->wanted == 1;
     unlink_need(need);
     if (!last || job->state == JOB_RUNNING || job->state == JOB_FAILED ||
         job->state == JOB_IDLE)
@@ -335,8 +480,8 @@ void jobs_assign(struct sched *s, struct job *job, struct session *session,
     else
         session->last->next = job;
     session->last = job;
+    session->solo = NULL; /* whoever gives it alone says so */
     token = jobs_token(job);
-    session->running++;
     session->running_sum ^= wire_token_hash(&token);
     unit_enter(session, job, unit);
     session->changed_at = s->t.now;
@@ -360,7 +505,8 @@ void jobs_take_away(struct job *job)
     job->prev = NULL;
     job->next = NULL;
     job->session = NULL;
-    session->running--;
+    if (session->solo == job)
+        session->solo = NULL;
     session->running_sum ^= wire_token_hash(&token);
     unit_leave(session, job);
 }
@@ -417,24 +563,12 @@ static void release_dependents(struct sched *s, struct job *job)
         d->pending = count_pending(d);
         if (d->pending == 0 && d->state == JOB_WAITING)
             place(s, d);
+        else if (d->holders == 0)
+            table_leave(s->jobs, d);
     }
     free(job->dependents);
     job->dependents = NULL;
     job->dependent_count = 0;
-}
-
-/* Moving mean of what jobs of its group take. */
-static void learn_run_time(struct job *job, int64_t wall_ms)
-{
-    static const double weight = 0.2;
-    struct group *g = job->group;
-
-    if (g == NULL)
-        return;
-    if (g->run_ms < 0.0)
-        g->run_ms = (double)wall_ms;
-    else
-        g->run_ms += weight * ((double)wall_ms - g->run_ms);
 }
 
 static void become_done(struct sched *s, struct job *job)
@@ -442,10 +576,12 @@ static void become_done(struct sched *s, struct job *job)
     jobs_take_away(job);
     displace(s, job);
     set_state(s, job, JOB_DONE);
-    for (const struct use *u = job->uses; u != NULL; u = u->job_next)
+    for (const struct use *u = job->uses; u != NULL; u = u->job_next) {
         u->sweep->computed++;
+        jobs_count_row(s, u->sweep, job->row - 1);
+    }
     release_dependents(s, job);
-    forget_params(job);
+    forget_params(s, job);
     while (job->needs != NULL) {
         struct trial *trial = job->needs->trial;
 
@@ -453,44 +589,119 @@ static void become_done(struct sched *s, struct job *job)
         if (trial->pending == 0)
             sweeps_trial_done(s, trial);
     }
+    while (job->uses != NULL)
+        jobs_drop_use(s, job->uses);
+    if (job->holders == 0)
+        table_leave(s->jobs, job);
+}
+
+/* `known`: the same name, maybe, interned already. */
+static const char *name_of(struct sched *s, const char *known,
+                           struct wire_bytes name)
+{
+    if (name.size == 0 || name.data == known)
+        return known;
+    return sched_intern(s, name.data, name.size);
+}
+
+static struct ledger_row row_of(struct sched *s, const struct job *job,
+                                const struct wire_record_result *r)
+{
+    return (struct ledger_row){
+        .key = r->token.key,
+        .epoch = r->token.epoch,
+        .attempt = r->token.attempt,
+        .order = s->order,
+        .kind = name_of(s, job == NULL ? NULL : job->kind, r->kind),
+        .worker = name_of(s, job == NULL ? NULL : job->worker, r->worker),
+        .result = r->result,
+        .log = r->log,
+        .wall_ms = r->wall_ms,
+        .at_ms = r->at_ms,
+        .peak_bytes = r->peak_bytes,
+        .bytes_read = r->bytes_read,
+        .bytes_fetched = r->bytes_fetched,
+        .model = r->model,
+    };
+}
+
+/* The result of a job that is no struct: a record of the log. */
+static void note_result(struct sched *s, const struct wire_record_result *r)
+{
+    struct ledger_row row = row_of(s, NULL, r);
+
+    table_add_row(s->jobs, &row);
+    s->job_count[JOB_DONE]++;
+}
+
+void jobs_take_result(struct sched *s, struct job *job,
+                      const struct wire_record_result *r)
+{
+    struct ledger_row row;
+
+    if (job->group != NULL)
+        dispatch_learn(s, job->group, r->wall_ms);
+    jobs_take_away(job); /* while its token is still the one it ran under */
+    replace(&job->log, r->log);
+    row = row_of(s, job, r);
+    row.log = wire_text(job->log);
+    job->row = ledger_add(s->jobs->ledger, &row) + 1;
+    job->epoch = row.epoch;
+    job->attempt = row.attempt;
+    job->settled = true;
+    job->order = row.order;
+    job->kind = row.kind;
+    job->worker = row.worker;
+    job->wall_ms = row.wall_ms;
+    job->at_ms = row.at_ms;
+    job->peak_bytes = row.peak_bytes;
+    job->bytes_read = row.bytes_read;
+    job->bytes_fetched = row.bytes_fetched;
+    job->model = row.model;
+    job->code = STATUS_SUCCESS;
+    free(job->message);
+    job->message = NULL;
+    become_done(s, job);
 }
 
 void jobs_result(struct sched *s, const struct wire_record_result *r)
 {
-    struct job *job = jobs_touch(s, &r->token.key);
+    uint32_t known = keys_get(&s->jobs->keys, &r->token.key);
+    struct job *job;
 
-    if (job->state == JOB_DONE)
-        return; /* the first result is the result */
-    learn_run_time(job, r->wall_ms);
-    jobs_take_away(job); /* while its token is still the one it ran under */
-    job->epoch = r->token.epoch;
-    job->attempt = r->token.attempt;
-    job->settled = true;
-    job->order = s->order;
-    job->wall_ms = r->wall_ms;
-    job->peak_bytes = r->peak_bytes;
-    job->bytes_read = r->bytes_read;
-    job->bytes_fetched = r->bytes_fetched;
-    job->model = r->model;
-    job->at_ms = r->at_ms;
-    job->code = STATUS_SUCCESS;
-    if (job->kind == NULL && r->kind.size > 0)
-        job->kind = sched_intern(s, r->kind.data, r->kind.size);
-    job->worker = sched_intern(s, r->worker.data, r->worker.size);
-    replace(&job->result, r->result);
-    replace(&job->log, r->log);
-    free(job->message);
-    job->message = NULL;
-    become_done(s, job);
+    if (known == 0) {
+        note_result(s, r);
+        return;
+    }
+    job = jobs_find(s, &r->token.key);
+    if (job->state != JOB_DONE) /* the first result is the result */
+        jobs_take_result(s, job, r);
 }
 
 static void become_failed(struct sched *s, struct job *job)
 {
     displace(s, job);
     set_state(s, job, JOB_FAILED);
-    forget_params(job);
+    forget_params(s, job);
     while (job->needs != NULL)
         sweeps_trial_failed(s, job->needs->trial);
+}
+
+/* The one place where failures and crashes are counted. Only a death that
+ * nobody else can have caused is a crash of the job. */
+static void count_failure(struct job *job, const struct wire_record_failure *r)
+{
+    bool vanished = r->crashed == CRASH_LEASE || r->crashed == CRASH_BESIDE;
+
+    job->settled = !vanished || r->terminal != 0;
+    job->suspect = vanished;
+    if (r->crashed == CRASH_SLOT || r->crashed == CRASH_LEASE)
+        job->crashes++;
+    else if (r->crashed != CRASH_BESIDE)
+        job->failures++;
+    if (r->memory_floor > job->memory_floor)
+        job->memory_floor = r->memory_floor;
+    set_memory(job, job->memory_bytes);
 }
 
 void jobs_failure(struct sched *s, const struct wire_record_failure *r)
@@ -502,11 +713,7 @@ void jobs_failure(struct sched *s, const struct wire_record_failure *r)
     jobs_take_away(job);
     job->epoch = r->token.epoch;
     job->attempt = r->token.attempt;
-    job->settled = r->crashed != CRASH_LEASE || r->terminal != 0;
-    if (r->crashed != NO_CRASH)
-        job->crashes++;
-    else
-        job->failures++;
+    count_failure(job, r);
     job->at_ms = r->at_ms;
     job->code = r->code;
     job->worker = sched_intern(s, r->worker.data, r->worker.size);
@@ -525,13 +732,42 @@ struct wire_token jobs_token(const struct job *job)
                                 .attempt = job->attempt };
 }
 
-char *jobs_label(const struct job *job)
+/* Returns where the text ends; what does not fit is cut. */
+static char *put_text(char *at, const char *end, const char *text)
+{
+    while (at < end && *text != '\0')
+        *at++ = *text++;
+    *at = '\0';
+    return at;
+}
+
+static char *put_number(char *at, const char *end, uint64_t number)
+{
+    char digits[24];
+    size_t from = sizeof digits - 1;
+
+    digits[from] = '\0';
+    do {
+        digits[--from] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return put_text(at, end, digits + from);
+}
+
+char *jobs_label(const struct job *job, char text[JOBS_LABEL])
 {
     const struct use *u = sponsor_of(job);
+    const char *end = text + JOBS_LABEL - 1;
+    char *at = text;
 
-    if (u == NULL)
-        return xstrdup(job->kind == NULL ? "?" : job->kind);
-    return xasprintf("%s #%llu %s", compiled_name(u->sweep->compiled),
-                     (unsigned long long)u->trial + 1,
-                     u->sweep->stages[u->stage].name);
+    if (u == NULL) {
+        (void)put_text(at, end, job->kind == NULL ? "?" : job->kind);
+        return text;
+    }
+    at = put_text(at, end, compiled_name(u->sweep->compiled));
+    at = put_text(at, end, " #");
+    at = put_number(at, end, u->trial + 1);
+    at = put_text(at, end, " ");
+    (void)put_text(at, end, u->sweep->stages[u->stage].name);
+    return text;
 }

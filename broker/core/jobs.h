@@ -5,6 +5,8 @@
 #include "broker/core/state.h"
 
 struct job *jobs_find(const struct sched *s, const struct digest *key);
+/* It will be looked for soon. */
+void jobs_expect(const struct sched *s, const struct digest *key);
 /* The job of that key, made if need be. */
 struct job *jobs_touch(struct sched *s, const struct digest *key);
 void jobs_free_all(struct sched *s);
@@ -17,12 +19,32 @@ void jobs_describe(struct sched *s, struct job *job,
 void jobs_forgive(struct sched *s, struct job *job);
 
 /* Sweep counts the job from now on; `trial` is the one that brought it. */
-struct use *jobs_use(struct job *job, struct sweep *sweep, uint32_t stage,
-                     uint64_t trial);
-void jobs_drop_use(struct use *use); /* frees it */
+struct use *jobs_use(struct sched *s, struct job *job, struct sweep *sweep,
+                     uint32_t stage, uint64_t trial);
+void jobs_drop_use(struct sched *s, struct use *use); /* frees it */
+
+/* Somebody keeps a pointer to the job, or no longer. A job without any may be
+ * gone after jobs_sweep(), which the end of a tick calls. */
+void jobs_hold(struct job *job);
+void jobs_let_go(struct sched *s, struct job *job);
+void jobs_sweep(struct sched *s);
+
+/* What it found; empty unless it is done. Borrowed, for good. */
+struct wire_bytes jobs_result_text(const struct sched *s,
+                                   const struct job *job);
+
+/* A live sweep counts the result of a row of the ledger among its own. */
+bool jobs_is_counted(const struct sched *s, const struct sweep *sweep,
+                     uint32_t row);
+void jobs_count_row(struct sched *s, struct sweep *sweep, uint32_t row);
 
 /* `need` has trial, job and use: the job is queued unless it is done. */
 void jobs_need(struct sched *s, struct need *need);
+/* The sweep was paused, resumed or has another priority: its ready jobs are
+ * queued in the name of whoever comes first now. */
+void jobs_stand(struct sched *s, const struct sweep *sweep);
+/* The sweep will be freed: no job remembers a queue of it. */
+void jobs_forget_groups(struct sched *s, const struct sweep *sweep);
 /* The trial is over. A job that nobody needs leaves its queue, or goes on
  * running. Nothing happens to a need that was met. */
 void jobs_unneed(struct sched *s, struct need *need);
@@ -40,10 +62,14 @@ void jobs_wake(struct sched *s);
 
 /* Apply a record, live or replayed. */
 void jobs_result(struct sched *s, const struct wire_record_result *r);
+/* The same for a job at hand that is not done. */
+void jobs_take_result(struct sched *s, struct job *job,
+                      const struct wire_record_result *r);
 void jobs_failure(struct sched *s, const struct wire_record_failure *r);
 
 struct wire_token jobs_token(const struct job *job);
-/* "quickstart #12 copy". The caller frees. */
-char *jobs_label(const struct job *job);
+/* "quickstart #12 copy"; returns `text`. */
+enum { JOBS_LABEL = 192 };
+char *jobs_label(const struct job *job, char text[JOBS_LABEL]);
 
 #endif

@@ -194,7 +194,12 @@ json_t *report_status(const struct sched *s, const struct sweep *sweep)
     set(status, "id", json_string(sweep->id));
     set(status, "name", json_string(compiled_name(sweep->compiled)));
     set(status, "state", json_string(sweep_state_names[sweep->state]));
+    set(status, "paused", json_boolean(sweep->paused));
     set(status, "reason", text_or_null(sweep->reason));
+    set(status, "priority", json_integer(sweep->limits.priority));
+    set(status, "weight", json_real(sweeps_weight(sweep)));
+    set_count(status, "budget", sweeps_budget(sweep));
+    set(status, "time_ms", json_integer(sweep->limits.time_ms));
     add_trials(sweep, status);
     set(status, "jobs", jobs_json(sweep));
     set(status, "stages", stages_json(sweep));
@@ -212,6 +217,33 @@ json_t *report_status(const struct sched *s, const struct sweep *sweep)
         json_boolean(
             json_bool_or(compiled_document(sweep->compiled), "hidden", false)));
     return status;
+}
+
+size_t report_count(const struct sched *s)
+{
+    return s->sweep_count;
+}
+
+struct report_progress report_progress(const struct sched *s, size_t number)
+{
+    const struct sweep *sweep = s->sweeps[number];
+
+    return (struct report_progress){
+        .id = sweep->id,
+        .name = compiled_name(sweep->compiled),
+        .state = sweep->paused && sweep->state == SWEEP_RUNNING
+                     ? "paused"
+                     : sweep_state_names[sweep->state],
+        .total = trials_of(sweep),
+        .done = sweep->tally[TRIAL_DONE],
+        .failed = sweep->tally[TRIAL_FAILED],
+        .cancelled = sweep->tally[TRIAL_CANCELLED],
+        .running = report_running(sweep),
+        .has_best = sweep->has_best,
+        .best = sweep->best.mean,
+        .best_trial = sweep->best_trial + 1,
+        .rate = rate_of(s, sweep),
+    };
 }
 
 json_t *report_sweeps(const struct sched *s)
@@ -234,6 +266,8 @@ static const char *worker_state(const struct session *w)
         return "draining";
     if (w->suspect || !w->connected)
         return "suspect";
+    if (w->cordoned)
+        return "cordoned";
     return w->units >= w->slots ? "busy" : "ready";
 }
 
@@ -242,9 +276,10 @@ static json_t *labels_of(const struct session *w)
     json_t *array = json_array();
 
     for (const struct job *job = w->first; job != NULL; job = job->next) {
-        AUTO(free_pointer) char *label = jobs_label(job);
+        char label[JOBS_LABEL];
 
-        (void)json_array_append_new(array, json_string(label));
+        (void)json_array_append_new(array,
+                                    json_string(jobs_label(job, label)));
     }
     return array;
 }

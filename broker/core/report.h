@@ -32,6 +32,21 @@ MUST_CHECK struct status report_logs(const struct sched *s,
                                      const struct sweep *sweep, uint64_t number,
                                      const char *stage, json_t **ret_logs);
 
+/* A sweep in a few numbers, for who follows many of them; texts are borrowed
+ * as long as the sweep lives. */
+struct report_progress {
+    const char *id, *name, *state; /* "paused", or as in the status */
+    uint64_t total, done, failed, cancelled, running; /* trials */
+    bool has_best;
+    double best;
+    uint64_t best_trial; /* as people count, from 1 */
+    double rate;         /* trials a second */
+};
+
+/* Sweeps are numbered from 0, in order of submission. */
+size_t report_count(const struct sched *s);
+struct report_progress report_progress(const struct sched *s, size_t number);
+
 /* For the status: why the first failed trial failed; JSON null if none. */
 json_t *report_first_failure(const struct sched *s, const struct sweep *sweep);
 /* Active trials with a job at a worker. */

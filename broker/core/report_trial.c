@@ -1,6 +1,7 @@
 #include "broker/core/jobs.h"
 #include "broker/core/report.h"
 #include "broker/core/state.h"
+#include "common/limits.h"
 #include "common/memory.h"
 
 #include <inttypes.h>
@@ -72,11 +73,11 @@ static const char *state_of(const struct view *v)
     return "waiting";
 }
 
-static json_t *result_json(const struct job *job)
+static json_t *result_json(const struct sched *s, const struct job *job)
 {
-    json_t *json = job == NULL || job->result == NULL
-                       ? NULL
-                       : json_loads(job->result, 0, NULL);
+    struct wire_bytes text =
+        job == NULL ? wire_text("") : jobs_result_text(s, job);
+    json_t *json = json_loadb(text.data, text.size, 0, NULL);
 
     return json == NULL ? json_null() : json;
 }
@@ -96,7 +97,7 @@ static json_t *metrics_of(const struct view *v)
 
         if (job != NULL && job->state == JOB_DONE)
             (void)json_object_set_new(results, v->stages.items[i].stage,
-                                      result_json(job));
+                                      result_json(v->s, job));
     }
     st = compiled_metrics(v->sweep->compiled, results, &metrics);
     return status_failed(&st) ? json_object() : metrics;
@@ -252,24 +253,84 @@ static const char *model_name(uint64_t model)
     return model < COUNT_OF(names) ? names[model] : NULL;
 }
 
-static json_t *job_json(const struct stage_job *stage, const struct job *found)
+/* How a job of the trial stands, for people. */
+struct standing {
+    const char *state, *message; /* `message` NULL: nothing to say */
+    char text[STATUS_MESSAGE_SIZE + LIMIT_NAME];
+};
+
+/* The stage of the trial that has the key; stages.count: none. */
+static size_t stage_with(const struct view *v, const struct digest *key)
+{
+    size_t i = 0;
+
+    while (i < v->stages.count && !digest_equal(&v->stages.items[i].key, key))
+        i++;
+    return i;
+}
+
+/* The failed job that stage `i` needs, directly or through others, none of
+ * which can run; stages.count: none. Inputs come before who needs them. */
+static size_t failed_input(const struct view *v, size_t i)
+{
+    const struct stage_job *stage = &v->stages.items[i];
+
+    for (size_t k = 0; k < stage->input_count; k++) {
+        size_t at = stage_with(v, &stage->inputs[k]);
+        const struct job *job = at < i ? job_of(v, at) : NULL;
+
+        if (at >= i)
+            continue;
+        if (job != NULL && job->state == JOB_FAILED)
+            return at;
+        at = failed_input(v, at);
+        if (at < v->stages.count)
+            return at;
+    }
+    return v->stages.count;
+}
+
+static void stand(const struct view *v, size_t i, struct standing *ret)
+{
+    const struct job *job = job_of(v, i);
+    size_t culprit = failed_input(v, i);
+
+    ret->state = job_state_names[job == NULL ? JOB_WAITING : job->state];
+    ret->message = job == NULL ? NULL : job->message;
+    if (culprit == v->stages.count ||
+        (job != NULL && (job->state == JOB_DONE || job->state == JOB_FAILED)))
+        return;
+    (void)snprintf(ret->text, sizeof ret->text, "its input %s failed: %s",
+                   v->stages.items[culprit].stage, job_of(v, culprit)->message);
+    ret->state = "aborted";
+    ret->message = ret->text;
+}
+
+static json_t *job_json(const struct view *v, size_t i)
 {
     static const struct job none = { .state = JOB_WAITING };
+    const struct sched *s = v->s;
+    const struct stage_job *stage = &v->stages.items[i];
+    const struct job *found = job_of(v, i);
     const struct job *job = found == NULL ? &none : found;
+    struct standing standing;
     char key[DIGEST_TEXT];
 
+    stand(v, i, &standing);
     digest_to_text(&stage->key, key);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:s?, s:I, s:I, s:I, s:I, s:s?, s:s?, "
-        "s:o, s:I, s:I}",
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:I, s:s?, s:I, s:I, s:I, "
+        "s:I, s:s?, s:s?, s:o, s:I, s:I}",
         "stage", stage->stage, "kind", stage->kind, "key", key, "state",
-        job_state_names[job->state], "attempts", (json_int_t)job->attempt,
-        "crashes", (json_int_t)job->crashes, "worker", job->worker, "wall_ms",
+        standing.state, "attempts", (json_int_t)job->attempt, "failures",
+        (json_int_t)job->failures, "crashes", (json_int_t)job->crashes,
+        "suspect", (int)job->suspect, "memory_floor",
+        (json_int_t)job->memory_floor, "worker", job->worker, "wall_ms",
         (json_int_t)job->wall_ms, "peak_bytes", (json_int_t)job->peak_bytes,
         "bytes_read", (json_int_t)job->bytes_read, "bytes_fetched",
         (json_int_t)job->bytes_fetched, "model", model_name(job->model),
-        "message", job->message, "result", result_json(job), "progress_done",
-        (json_int_t)job->progress_done, "progress_total",
+        "message", standing.message, "result", result_json(s, job),
+        "progress_done", (json_int_t)job->progress_done, "progress_total",
         (json_int_t)job->progress_total);
 }
 
@@ -300,8 +361,7 @@ struct status report_trial(const struct sched *s, const struct sweep *sweep,
     }
     v = view_of(s, sweep, index, true);
     for (size_t i = 0; i < v.stages.count; i++)
-        (void)json_array_append_new(
-            jobs, job_json(&v.stages.items[i], job_of(&v, i)));
+        (void)json_array_append_new(jobs, job_json(&v, i));
     st = compiled_model(sweep->compiled, v.values, &model);
     trial = trial_json(&v);
     (void)json_object_set_new(trial, "jobs", jobs);
@@ -312,17 +372,18 @@ struct status report_trial(const struct sched *s, const struct sweep *sweep,
     return SUCCESS;
 }
 
-static json_t *log_json(const struct stage_job *stage, const struct job *job)
+static json_t *log_json(const struct view *v, size_t i)
 {
+    const struct stage_job *stage = &v->stages.items[i];
+    const struct job *job = job_of(v, i);
+    struct standing standing;
     char key[DIGEST_TEXT];
-    bool there = job != NULL;
 
+    stand(v, i, &standing);
     digest_to_text(&stage->key, key);
     return json_pack("{s:s, s:s, s:s, s:s?, s:s}", "stage", stage->stage, "key",
-                     key, "state",
-                     there ? job_state_names[job->state] : "waiting", "message",
-                     there ? job->message : NULL, "log",
-                     there && job->log != NULL ? job->log : "");
+                     key, "state", standing.state, "message", standing.message,
+                     "log", job != NULL && job->log != NULL ? job->log : "");
 }
 
 struct status report_logs(const struct sched *s, const struct sweep *sweep,
@@ -337,8 +398,7 @@ struct status report_logs(const struct sched *s, const struct sweep *sweep,
     jobs = json_array();
     for (size_t i = 0; i < v.stages.count; i++)
         if (stage == NULL || strcmp(stage, v.stages.items[i].stage) == 0)
-            (void)json_array_append_new(
-                jobs, log_json(&v.stages.items[i], job_of(&v, i)));
+            (void)json_array_append_new(jobs, log_json(&v, i));
     view_release(&v);
     if (stage != NULL && json_array_size(jobs) == 0) {
         json_decref(jobs);

@@ -1,10 +1,13 @@
 #include "broker/core/sched.h"
 
+#include "broker/core/command.h"
 #include "broker/core/dispatch.h"
 #include "broker/core/fleet.h"
 #include "broker/core/history.h"
 #include "broker/core/jobs.h"
 #include "broker/core/report.h"
+#include "broker/core/resources.h"
+#include "broker/core/retract.h"
 #include "broker/core/state.h"
 #include "broker/core/sweeps.h"
 #include "broker/core/verdict.h"
@@ -24,10 +27,13 @@ struct sched *sched_new(const struct sched_settings *settings)
     struct sched *s = xnew(struct sched);
 
     s->settings = *settings;
+    s->look_again = INT64_MAX;
+    s->fetches = settings->fetches > 0 ? settings->fetches : LOCALITY_FETCHES;
     s->depot = xstrdup(settings->depot);
     s->version = xstrdup(settings->version);
     s->names = map_new();
-    s->jobs = map_new();
+    s->jobs = table_new(s);
+    buf_init(&s->loading, SIZE_MAX / 2);
     s->sweeps_by_id = map_new();
     s->sessions = map_new();
     s->known = map_new();
@@ -39,13 +45,20 @@ void sched_free(struct sched *s)
     if (s == NULL)
         return;
     fleet_free_all(s);
-    jobs_free_all(s);
     sweeps_free_all(s);
+    jobs_free_all(s);
     for (size_t i = 0; i < map_count(s->names); i++)
         free(map_at(s->names, i, NULL, NULL));
     map_free(s->names);
+    share_release(&s->share);
+    resources_free_all(s);
+    locality_free_all(s);
     heap_release(&s->backoff);
+    heap_release(&s->suspects);
+    free(s->gone);
+    free(s->forgotten);
     free(s->waiters);
+    buf_release(&s->loading);
     free(s->store_error);
     free(s->depot);
     free(s->version);
@@ -121,6 +134,7 @@ struct status sched_replay(struct sched *s, const void *data, size_t size)
     TRY(wire_decode(data, size, &decoded), "record %llu of the log",
         (unsigned long long)s->order + 1);
     st = apply(s, &decoded.message);
+    jobs_sweep(s);
     wire_release(&decoded);
     return st;
 }
@@ -177,6 +191,18 @@ MUST_CHECK static struct status on_bye(struct sched *s, struct peer peer,
     return fleet_bye(s, peer, &m->bye);
 }
 
+MUST_CHECK static struct status on_retracted(struct sched *s, struct peer peer,
+                                             const struct wire_message *m)
+{
+    return fleet_retracted(s, peer, &m->retracted);
+}
+
+MUST_CHECK static struct status on_cache(struct sched *s, struct peer peer,
+                                         const struct wire_message *m)
+{
+    return fleet_cache(s, peer, &m->cache);
+}
+
 /* What a running job wrote so far. */
 MUST_CHECK static struct status on_log(struct sched *s, struct peer peer,
                                        const struct wire_message *m)
@@ -231,6 +257,7 @@ MUST_CHECK static struct status command(struct sched *s,
                                         const struct wire_query *m,
                                         json_t **ret_body)
 {
+    const struct command *known = command_find(m->verb);
     AUTO(json_release) json_t *arguments = NULL;
 
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
@@ -239,6 +266,11 @@ MUST_CHECK static struct status command(struct sched *s,
         TRY_PLAIN(json_parse(m->arguments.data, m->arguments.size, "arguments",
                              &arguments));
         return verbs[i].run(s, arguments, ret_body);
+    }
+    if (known != NULL) {
+        TRY_PLAIN(json_parse(m->arguments.data, m->arguments.size, "arguments",
+                             &arguments));
+        return command_run(s, known, arguments, ret_body);
     }
     return FAIL(STATUS_INVALID, "there is no command \"%.*s\"",
                 m->verb.size > LIMIT_NAME ? LIMIT_NAME : (int)m->verb.size,
@@ -266,6 +298,8 @@ static const struct handler {
     { WIRE_HELLO, PEER_WORKER, on_hello },
     { WIRE_BYE, PEER_WORKER, on_bye },
     { WIRE_LOG, PEER_WORKER, on_log },
+    { WIRE_RETRACTED, PEER_WORKER, on_retracted },
+    { WIRE_CACHE, PEER_WORKER, on_cache },
     { WIRE_SUBMIT, PEER_CLIENT, on_submit },
     { WIRE_QUERY, PEER_CLIENT, on_query },
 };
@@ -348,6 +382,7 @@ void sched_tick(struct sched *s, struct sched_time t, struct outbox *out)
     dispatch_run(s);
     fleet_flush(s);
     answer_waiters(s);
+    jobs_sweep(s);
     s->out = NULL;
 }
 
@@ -369,6 +404,8 @@ int64_t sched_deadline(const struct sched *s)
         at = sooner(at, s->next_scan);
     if (s->recovery_ends != 0)
         at = sooner(at, s->recovery_ends);
+    at = sooner(at, retract_deadline(s));
+    at = sooner(at, s->look_again);
     for (size_t i = 0; i < s->live_count; i++)
         at = sooner(at, s->live[i]->ends_at);
     for (size_t i = 0; i < s->waiter_count; i++)
@@ -389,7 +426,8 @@ struct sched_stats sched_stats(const struct sched *s)
     stats.epoch = s->epoch;
     stats.sweeps = s->sweep_count;
     stats.sweeps_live = s->live_count;
-    stats.jobs = map_count(s->jobs);
+    for (int i = 0; i < JOB_STATES; i++)
+        stats.jobs += s->job_count[i];
     stats.jobs_ready = s->job_count[JOB_READY];
     stats.jobs_running = s->job_count[JOB_RUNNING];
     stats.jobs_done = s->job_count[JOB_DONE];

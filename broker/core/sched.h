@@ -18,6 +18,8 @@ struct sched; /* opaque; state.h for the files of core/ */
 struct sched_settings {
     int64_t heartbeat_ms; /* workers speak at least so often */
     int64_t lease_ms;     /* a silent worker loses its jobs after */
+    uint64_t fetches;     /* workers that fetch one source from where it is
+                             published at a time; 0: 8 */
     const char *depot;    /* base URL, told to workers */
     const char *version;  /* of the program, for the record */
 };

@@ -11,13 +11,17 @@
 #define SINTER_BROKER_CORE_STATE_H
 
 #include "broker/core/heap.h"
+#include "broker/core/locality.h"
+#include "broker/core/ring.h"
 #include "broker/core/sched.h"
+#include "broker/core/share.h"
+#include "broker/core/table.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/estimate.h"
 #include "common/json.h"
 #include "common/map.h"
-#include "sweep/compiled.h"
+#include "sweep/expansion.h"
 
 enum job_state {
     JOB_IDLE,    /* no trial needs it (any more, or yet) */
@@ -30,9 +34,15 @@ enum job_state {
     JOB_STATES,
 };
 
-/* wire_record_failure.crashed. A run whose lease ran out has no verdict: its
+/* wire_record_failure.crashed. A run whose worker vanished has no verdict: its
  * result may still come, and counts if nobody else was given the job. */
-enum { NO_CRASH = 0, CRASH_SLOT = 1, CRASH_LEASE = 2 };
+enum {
+    NO_CRASH = 0,
+    CRASH_SLOT = 1,   /* the slot died */
+    CRASH_LEASE = 2,  /* the worker vanished; it held nothing else */
+    CRASH_MEMORY = 3, /* killed for want of memory */
+    CRASH_BESIDE = 4, /* the worker vanished, others ran beside it: no blame */
+};
 
 enum trial_state {
     TRIAL_WAITING, /* not looked at yet */
@@ -52,16 +62,30 @@ enum sweep_state {
     SWEEP_STATES,
 };
 
-/* Jobs of one sweep that ask the same of a worker. */
+/* How long jobs take that ask the same. */
+struct pace {
+    double run_ms;  /* moving mean; < 0: none ran yet */
+    uint32_t ended; /* runs it is made of, up to what a slot is sent */
+};
+
+/* Jobs of one sweep that ask the same of a worker and read the same. */
 struct group {
     struct sweep *sweep;
-    const char *kind;     /* interned */
-    int64_t memory_bytes; /* 0: unknown */
-    struct heap ready;    /* by number of the first trial that wants it */
-    double run_ms;        /* moving mean of run times; < 0: none ran yet */
-    uint64_t idle;        /* slots that could run it, at `idle_round` ... */
-    uint64_t idle_round;  /* ... of sched.rounds, when ... */
-    uint64_t idle_given;  /* ... so many units had been given in it */
+    const char *kind;       /* interned */
+    const char *labels;     /* interned: "disk=ssd,zone=a"; NULL: any worker */
+    int64_t cpus;           /* 0: one slot */
+    int64_t memory_bytes;   /* 0: unknown */
+    uint32_t shape;         /* of what it asks for (resources.c); 0: not set */
+    struct heap ready;      /* by number of the first trial that wants it */
+    struct place *place;    /* remote sources it reads (locality.h); or NULL */
+    int64_t passed_at;      /* ns: since then a worker waits for one that has
+                             these; 0: none does */
+    struct pace *pace;      /* of the sweep's groups that ask the same */
+    size_t at;              /* in sweep->groups */
+    struct session *keeper; /* makes room for its first job; NULL: none does */
+    uint64_t idle;          /* slots that could run it, at `idle_round` ... */
+    uint64_t idle_round;    /* ... of sched.rounds, when ... */
+    uint64_t idle_given;    /* ... so many units had been given in it */
 };
 
 /* Ready jobs of a sweep that one pass over inputs can serve (family.h). */
@@ -77,6 +101,7 @@ struct unit {
     uint64_t number;      /* of the scheduler, on the wire: "batch" */
     size_t left;          /* of its jobs, at the worker */
     int64_t memory_bytes; /* of the largest */
+    uint64_t slots;       /* of its worker's, as the widest takes */
     bool blamed;          /* for the loss of its worker */
 };
 
@@ -84,7 +109,7 @@ struct use {
     struct job *job;
     struct sweep *sweep;
     struct use *job_next;
-    struct use *sweep_next;
+    struct use *sweep_prev, *sweep_next;
     uint32_t stage;  /* in sweep->stages */
     uint32_t wanted; /* active trials that need the job */
     uint64_t trial;  /* lowest that wanted it */
@@ -92,32 +117,45 @@ struct use {
 
 struct need {
     struct trial *trial;
-    struct job *job;
-    struct use *use;
+    struct job *job;          /* holds it */
+    struct use *use;          /* NULL: the job was done already */
     uint32_t stage;           /* in sweep->stages */
     bool open;                /* the job is not done: in its list */
     struct need *prev, *next; /* of the job */
 };
+
+enum { TRIAL_NEEDS = 2 }; /* that fit in a block of the pool */
 
 struct trial {
     struct sweep *sweep;
     uint64_t index;
     struct trial *prev, *next; /* of the sweep */
     size_t pending;            /* needs that are open */
-    size_t need_count;
+    size_t need_count, need_room;
     struct need needs[];
 };
 
 struct job {
     struct digest key;
+    uint32_t at;      /* in table.live */
+    uint32_t row;     /* DONE: of the ledger, and 1 */
+    uint32_t holders; /* needs and jobs that point here: it must stay */
+    bool leaving;     /* in the list of table.leaving */
+    struct job *leaving_next;
     enum job_state state;
     bool settled;            /* the newest token has its verdict on record */
     uint64_t epoch, attempt; /* newest token given out; 0, 0: none */
     uint32_t failures, crashes;
-    uint64_t order; /* number of the record that ended it */
+    bool suspect; /* was at a worker that vanished: runs alone (suspects.h) */
+    int64_t memory_floor; /* bytes it needs at least, since it was killed for
+                             want of memory; 0: never was */
+    uint64_t order;       /* number of the record that ended it */
 
-    const char *kind; /* interned; NULL: known by a token or result only */
-    char *params;     /* NULL unless it may still run */
+    const char *kind;    /* interned; NULL: known by a token or result only */
+    char *params;        /* NULL unless it may still run */
+    struct place *place; /* remote sources it reads; NULL: none */
+    const char *labels;  /* interned; NULL: any worker */
+    int64_t cpus;        /* 0: one slot */
     int64_t memory_bytes, stall_ms, limit_ms;
     struct job **inputs;
     size_t input_count;
@@ -132,6 +170,11 @@ struct job {
     struct job *prev, *next; /* of the session, oldest assignment first */
     struct unit *unit;       /* while RUNNING; NULL: given alone */
     int64_t assigned_at;     /* ns */
+    uint64_t slots;          /* of its worker's, if given alone */
+    int64_t expected;        /* us of worker time, while RUNNING */
+    int64_t charged;         /* the same, to its sweep; until it has ended */
+    uint64_t charged_slots;  /* 0: nothing is to be put right */
+    bool retracting;         /* while RUNNING: its worker was asked for it */
     uint64_t progress_done, progress_total;
     uint64_t mark; /* sched.mark of the last HELLO that listed it */
 
@@ -143,7 +186,6 @@ struct job {
     int64_t rank;
     uint64_t tie;
 
-    char *result;       /* JSON text; DONE */
     char *message;      /* why not; NULL: no trouble so far */
     char *log;          /* last lines; NULL: none */
     const char *worker; /* interned: who ran it last; NULL: nobody */
@@ -165,10 +207,17 @@ struct sweep {
     char id[24];
     char *idempotency;
     struct compiled *compiled;
+    struct expansion *expansion; /* while it is live; NULL: not yet needed */
     struct sweep_limits limits;
     enum sweep_state state;
+    bool paused;       /* while RUNNING: nothing of it is given out */
+    int64_t paused_ms; /* since when, 1970 */
     char *reason;      /* of its end; NULL: none */
     uint64_t order;    /* number of its record */
+    uint32_t opening;  /* of sched.openings: marks the rows it has counted */
+    uint8_t *also;     /* rows it has counted under another's mark, a bit each;
+                          NULL: none */
+    size_t also_bytes;
     uint64_t forgiven; /* failures on record before this do not count */
     int64_t submitted_ms, ended_ms;
     int64_t started_ms; /* submitted or retried: where limits.time begins */
@@ -181,17 +230,24 @@ struct sweep {
     uint64_t tally[TRIAL_STATES];
     struct trial *active;
 
-    struct group **groups;
-    size_t group_count;
-    size_t ready;         /* jobs in its groups */
-    struct map *families; /* number -> struct family; NULL: none so far */
-    uint64_t turn;        /* jobs it was given, as of sched.turns */
+    struct group **groups; /* first those that may have ready jobs */
+    size_t group_count, open;
+    struct group *last_group; /* that was looked for; NULL: none */
+    struct map *group_map;    /* what it asks for and reads -> group */
+    struct map *paces;        /* what it asks for -> struct pace */
+    size_t ready;             /* jobs in the queues of its groups */
+    struct map *families;     /* number -> struct family; NULL: none so far */
+    struct order_entry turn;  /* in its band (share.h); us */
+    size_t band;
+    double weight; /* of its share; 0: 1 */
 
     struct use *uses;
     uint64_t jobs[JOB_STATES]; /* of its uses; frozen when it ends */
     uint64_t known, computed;
     struct stage *stages;
     size_t stage_count;
+    uint32_t *stage_at; /* by stage_job.index: number in `stages`, and 1; 0:
+                           not there yet. NULL: none so far */
 
     bool has_best;
     uint64_t best_trial;  /* best replicate of the best point */
@@ -217,16 +273,36 @@ struct session {
     int64_t memory_used;    /* asked for by its jobs */
     const char **kind_list; /* interned */
     size_t kind_count;      /* 0: any */
+    struct sched *sched;
+    struct ring place;  /* in one of the lists of dispatch.c */
+    struct ring speaks; /* has been spoken with in this tick */
+    size_t holder;      /* its number for locality.c */
+    uint8_t *serves;    /* by shape: resources.c */
+    size_t serves_count;
+    bool cordoned; /* gets nothing new */
     bool connected, suspect, draining;
+    struct job *solo; /* a suspect that it runs alone; NULL: none */
+    bool reserved;    /* gets nothing until it is idle, then a suspect */
     int64_t seen_at, seen_wall_ms, lease_ends, changed_at;
     unsigned differs; /* heartbeats in a row whose view was not ours */
     struct job *first, *last;
     size_t running;
-    size_t units; /* they were given in */
+    size_t units;           /* they were given in */
+    uint64_t load;          /* slots that these take, some only later */
+    uint64_t retracting;    /* jobs it was asked for */
+    int64_t expected;       /* of its jobs, us of worker time */
+    struct group *kept_for; /* gets nothing else until that fits; or NULL */
     uint64_t running_sum;
-    struct token_list committed, stale, cancel; /* to be sent at the tick */
-    struct job **batch;                         /* to be assigned at the tick */
+    struct token_list committed, stale, cancel, retract; /* to be sent at
+                                                            the tick */
+    struct job **batch; /* to be assigned at the tick */
     size_t batch_count, batch_room;
+};
+
+/* A worker whose lease ran out. */
+struct gone {
+    const char *name; /* interned */
+    int64_t at;       /* ns */
 };
 
 /* A client that wants to hear of the end of a sweep. */
@@ -244,18 +320,35 @@ struct sched {
     uint64_t order; /* records so far */
     uint64_t ties;
     uint64_t mark;
-    uint64_t turns;  /* of the sweep that was served last */
-    uint64_t units;  /* ever */
-    uint64_t rounds; /* of dispatch_run() */
-    uint64_t given;  /* units, in this round */
+    struct share share;
+    struct map *shapes;   /* what jobs ask for -> its number; may be NULL */
+    struct ring hungry;   /* sessions that may have room for a job */
+    struct ring parked;   /* idle ones that nothing in the queues suited */
+    struct ring speaking; /* sessions that may have to be told something */
+    uint64_t queued;      /* jobs at workers that no slot can have begun */
+    int64_t next_retract; /* ns: no worker is asked for jobs before */
+    uint64_t news;        /* raised when idle workers may find work again */
+    uint64_t news_seen;   /* by the last dispatch_run() */
+    struct locality *locality; /* NULL: nobody has asked yet */
+    uint64_t fetches;          /* workers that fetch one source at a time */
+    int64_t look_again; /* ns: then a worker has waited for a better one */
+    struct map *fenced; /* names of workers that are cordoned or drained */
+    uint64_t units;     /* ever */
+    uint64_t rounds;    /* of dispatch_run() */
+    uint64_t given;     /* units, in this round */
     uint64_t sessions_ever;
     struct sched_time t;
     struct outbox *out; /* of the running call; NULL while replaying */
 
     struct map *names; /* text -> the interned text */
-    struct map *jobs;  /* key -> struct job */
+    struct table *jobs;
+    uint32_t openings; /* sweeps submitted or opened again, ever */
+    struct expansion_scratch *scratch;
+    struct buf loading;  /* a piece of a snapshot that is continued */
+    size_t pieces_known; /* pieces with full segments that were loaded */
     uint64_t job_count[JOB_STATES];
     struct heap backoff;
+    struct heap suspects; /* READY ones; in no queue of a group */
 
     struct sweep **sweeps; /* in order of submission */
     size_t sweep_count, sweep_room;
@@ -264,9 +357,15 @@ struct sched {
     size_t live_count;
     bool expand_more;
 
-    struct map *sessions;  /* peer id -> struct session */
-    struct map *known;     /* name -> incarnation of workers, by the log */
-    size_t rotor;          /* where the next round of dispatch begins */
+    struct map *sessions; /* peer id -> struct session */
+    int64_t memory_most;  /* of a worker that ever was here */
+    struct map *known;    /* name -> incarnation of workers, by the log */
+    size_t rotor;         /* where the next round of dispatch begins */
+    struct collect *collect; /* the one that marks; NULL: none */
+    uint32_t *forgotten;     /* rows of the ledger that are results no more */
+    size_t forgotten_count, forgotten_room;
+    struct gone *gone;    /* workers that vanished of late */
+    size_t gone_count, gone_room;
     int64_t next_scan;     /* of leases */
     int64_t recovery_ends; /* no assignments before; 0: over */
 

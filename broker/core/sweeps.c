@@ -1,8 +1,10 @@
 #include "broker/core/sweeps.h"
 
 #include "broker/core/best.h"
+#include "broker/core/collect.h"
 #include "broker/core/family.h"
 #include "broker/core/fleet.h"
+#include "broker/core/groups.h"
 #include "broker/core/history.h"
 #include "broker/core/jobs.h"
 #include "common/limits.h"
@@ -19,31 +21,38 @@ enum {
     ACTIVE_LEAST = 1024,
     ACTIVE_MOST = 64 * 1024,
     READY_LEAST = 512,
-    EXPAND_SLICE = 256, /* trials a tick: some 10 ms */
+    EXPAND_SLICE = 2048, /* trials a tick: some ms */
 };
 
 /* Memory of the states, one byte each, is taken at the submit. */
 static const uint64_t most_trials = UINT64_C(100000000);
 
-static void free_sweep(struct sweep *sweep)
+static void free_trial(struct sched *s, struct trial *trial)
+{
+    if (trial->need_room <= TRIAL_NEEDS)
+        pool_give(&s->jobs->trials, trial);
+    else
+        free(trial);
+}
+
+static void free_sweep(struct sched *s, struct sweep *sweep)
 {
     while (sweep->active != NULL) {
         struct trial *next = sweep->active->next;
 
-        free(sweep->active);
+        free_trial(s, sweep->active);
         sweep->active = next;
     }
-    for (size_t i = 0; i < sweep->group_count; i++) {
-        heap_release(&sweep->groups[i]->ready);
-        free(sweep->groups[i]);
-    }
-    free(sweep->groups);
+    groups_free_all(sweep);
     family_free_all(sweep);
     free(sweep->stages);
     free(sweep->trials);
+    free(sweep->also);
+    free(sweep->stage_at);
     free(sweep->scores);
     free(sweep->reason);
     free(sweep->idempotency);
+    expansion_free(sweep->expansion);
     compiled_free(sweep->compiled);
     free(sweep);
 }
@@ -51,7 +60,8 @@ static void free_sweep(struct sweep *sweep)
 void sweeps_free_all(struct sched *s)
 {
     for (size_t i = 0; i < s->sweep_count; i++)
-        free_sweep(s->sweeps[i]);
+        free_sweep(s, s->sweeps[i]);
+    expansion_scratch_free(s->scratch);
     map_free(s->sweeps_by_id);
     free(s->sweeps);
     free(s->live);
@@ -72,12 +82,19 @@ static void remove_live(struct sched *s, struct sweep *sweep)
 {
     size_t to = 0;
 
+    share_leave(s, sweep);
     for (size_t i = 0; i < s->live_count; i++)
         if (s->live[i] != sweep)
             s->live[to++] = s->live[i];
     s->live_count = to;
+    sweep->paused = false;
     free(sweep->scores); /* found again if the sweep is opened again */
     sweep->scores = NULL;
+    free(sweep->also);
+    sweep->also = NULL;
+    sweep->also_bytes = 0;
+    expansion_free(sweep->expansion);
+    sweep->expansion = NULL;
 }
 
 void sweeps_start_clock(struct sched *s, struct sweep *sweep)
@@ -86,20 +103,55 @@ void sweeps_start_clock(struct sched *s, struct sweep *sweep)
         sweep->limits.time_ms - (s->t.wall_ms - sweep->started_ms);
 
     sweep->ends_at = INT64_MAX;
-    if (sweep->limits.time_ms > 0)
+    if (sweep->limits.time_ms > 0 && !sweep->paused)
         sweep->ends_at = s->t.now + (left_ms < 0 ? 0 : left_ms) * NS_PER_MS;
+}
+
+struct status sweeps_check_count(uint64_t trials)
+{
+    if (trials > most_trials)
+        return FAIL(STATUS_TOO_BIG,
+                    "%llu trials, at most %llu are taken: use "
+                    "`strategy: random` or smaller ranges",
+                    (unsigned long long)trials,
+                    (unsigned long long)most_trials);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status check_size(const struct compiled *c)
 {
-    if (compiled_trial_count(c) > most_trials)
-        return FAIL(STATUS_TOO_BIG,
-                    "sweep %s has %llu trials, at most %llu are taken: use "
-                    "`strategy: random` or smaller ranges",
-                    compiled_name(c),
-                    (unsigned long long)compiled_trial_count(c),
-                    (unsigned long long)most_trials);
+    TRY(sweeps_check_count(compiled_trial_count(c)), "sweep %s",
+        compiled_name(c));
     return SUCCESS;
+}
+
+uint64_t sweeps_budget(const struct sweep *sweep)
+{
+    return sweep->limits.trials < sweep->trial_count ? sweep->limits.trials
+                                                     : sweep->trial_count;
+}
+
+double sweeps_weight(const struct sweep *sweep)
+{
+    if (sweep->weight > 0.0)
+        return sweep->weight;
+    return sweep->limits.weight > 0.0 ? sweep->limits.weight : 1.0;
+}
+
+void sweeps_grow(struct sched *s, struct sweep *sweep, uint64_t trials)
+{
+    uint64_t before = sweep->trial_count;
+
+    if (sweep->limits.trials < trials)
+        sweep->limits.trials = trials;
+    s->expand_more = true;
+    if (trials <= before)
+        return;
+    sweep->trials = xrealloc(sweep->trials, trials + 1);
+    memset(sweep->trials + before, TRIAL_WAITING, trials + 1 - before);
+    sweep->tally[TRIAL_WAITING] += trials - before;
+    sweep->trial_count = trials;
+    best_grow(sweep, before);
 }
 
 /* Takes `compiled`. */
@@ -113,7 +165,9 @@ static struct sweep *make_sweep(struct sched *s, struct compiled *compiled,
     sweep->idempotency = wire_take(r->idempotency);
     sweep->compiled = compiled;
     sweep->limits = compiled_limits(compiled);
+    sweep->weight = sweep->limits.weight;
     sweep->order = s->order;
+    sweep->opening = ++s->openings;
     sweep->forgiven = s->order;
     sweep->submitted_ms = r->wall_ms;
     sweep->started_ms = r->wall_ms;
@@ -312,8 +366,10 @@ static void end_trial(struct sched *s, struct trial *trial,
 {
     struct sweep *sweep = trial->sweep;
 
-    for (size_t i = 0; i < trial->need_count; i++)
+    for (size_t i = 0; i < trial->need_count; i++) {
         jobs_unneed(s, &trial->needs[i]);
+        jobs_let_go(s, trial->needs[i].job);
+    }
     if (trial->prev == NULL)
         sweep->active = trial->next;
     else
@@ -321,7 +377,7 @@ static void end_trial(struct sched *s, struct trial *trial,
     if (trial->next != NULL)
         trial->next->prev = trial->prev;
     set_trial(sweep, trial->index, state);
-    free(trial);
+    free_trial(s, trial);
     s->expand_more = true;
 }
 
@@ -336,7 +392,7 @@ static void note_pace(const struct sched *s, struct sweep *sweep)
 void sweeps_trial_done(struct sched *s, struct trial *trial)
 {
     note_pace(s, trial->sweep);
-    best_consider(trial);
+    best_consider(s, trial);
     end_trial(s, trial, TRIAL_DONE);
 }
 
@@ -364,7 +420,10 @@ void sweeps_reopen(struct sched *s, struct sweep *sweep)
         if (sweep->trials[i] != TRIAL_EXCLUDED)
             set_trial(sweep, i, TRIAL_WAITING);
     memset(sweep->jobs, 0, sizeof sweep->jobs);
+    sweep->opening = ++s->openings;
     sweep->stage_count = 0;
+    free(sweep->stage_at);
+    sweep->stage_at = NULL;
     sweep->known = 0;
     sweep->computed = 0;
     sweep->taken = 0;
@@ -383,8 +442,8 @@ void sweeps_retire(struct sched *s, struct sweep *sweep)
     remove_live(s, sweep);
 }
 
-static uint32_t stage_of(struct sched *s, struct sweep *sweep,
-                         const struct stage_job *job)
+static uint32_t add_stage(struct sched *s, struct sweep *sweep,
+                          const struct stage_job *job)
 {
     const char *name = sched_intern(s, job->stage, strlen(job->stage));
 
@@ -400,12 +459,29 @@ static uint32_t stage_of(struct sched *s, struct sweep *sweep,
     return (uint32_t)sweep->stage_count++;
 }
 
-static struct trial *add_trial(struct sweep *sweep, uint64_t index,
-                               size_t needs)
+static uint32_t stage_of(struct sched *s, struct sweep *sweep,
+                         const struct stage_job *job)
+{
+    uint32_t *at;
+
+    if (sweep->stage_at == NULL)
+        sweep->stage_at = xcalloc(compiled_stage_count(sweep->compiled) + 1,
+                                  sizeof *sweep->stage_at);
+    at = &sweep->stage_at[job->index];
+    if (*at == 0)
+        *at = 1 + add_stage(s, sweep, job);
+    return *at - 1;
+}
+
+static struct trial *add_trial(struct sched *s, struct sweep *sweep,
+                               uint64_t index, size_t needs)
 {
     struct trial *trial =
-        xcalloc(1, sizeof *trial + needs * sizeof(struct need));
+        needs <= TRIAL_NEEDS
+            ? pool_take(&s->jobs->trials)
+            : xcalloc(1, sizeof *trial + needs * sizeof(struct need));
 
+    trial->need_room = needs;
     trial->sweep = sweep;
     trial->index = index;
     trial->next = sweep->active;
@@ -419,57 +495,59 @@ static struct trial *add_trial(struct sweep *sweep, uint64_t index,
 /* Tie the trial to its jobs. A job that failed after the sweep was last given
  * a chance fails the trial at once. */
 static void activate(struct sched *s, struct sweep *sweep, uint64_t index,
-                     const struct stage_jobs *jobs)
+                     const struct expansion_trial *t)
 {
-    struct trial *trial = add_trial(sweep, index, jobs->count);
+    struct trial *trial = add_trial(s, sweep, index, t->count);
     bool failed = false;
 
-    for (size_t i = 0; i < jobs->count; i++) {
-        const struct stage_job *stage = &jobs->items[i];
+    for (size_t i = 0; i < t->count; i++) {
+        const struct stage_job *stage = &t->jobs[i];
         struct job *job = jobs_touch(s, &stage->key);
         struct need *need = &trial->needs[trial->need_count++];
 
         if (job->state == JOB_FAILED && job->order < sweep->forgiven)
-            jobs_forgive(s, job);
+            history_forgive(s, job);
         *need = (struct need){ .trial = trial, .job = job };
+        jobs_hold(job);
         need->stage = stage_of(s, sweep, stage);
-        need->use = jobs_use(job, sweep, need->stage, index);
+        need->use = jobs_use(s, job, sweep, need->stage, index);
         failed = failed || job->state == JOB_FAILED;
         if (failed)
             continue;
+        if (job->kind == NULL)
+            job->kind = sweep->stages[need->stage].kind;
         jobs_describe(s, job, stage);
         jobs_need(s, need);
     }
     if (failed) {
         end_trial(s, trial, TRIAL_FAILED);
     } else if (trial->pending == 0) {
-        best_consider(trial);
+        best_consider(s, trial);
         end_trial(s, trial, TRIAL_DONE);
     }
 }
 
 static void expand_trial(struct sched *s, struct sweep *sweep, uint64_t index)
 {
-    AUTO(json_release) json_t *values = NULL;
-    struct stage_jobs jobs = { 0 };
-    bool excluded = false;
-    struct status st =
-        compiled_trial(sweep->compiled, index, &values, &excluded);
+    struct expansion_trial trial = { 0 };
+    struct status st;
 
-    if (!status_failed(&st) && excluded) {
+    if (s->scratch == NULL)
+        s->scratch = expansion_scratch_new();
+    if (sweep->expansion == NULL)
+        sweep->expansion = expansion_new(sweep->compiled);
+    st = expansion_trial(sweep->expansion, index, s->scratch, &trial);
+    if (!status_failed(&st) && trial.excluded) {
         set_trial(sweep, index, TRIAL_EXCLUDED);
         return;
     }
     sweep->taken++;
-    if (!status_failed(&st))
-        st = compiled_stages(sweep->compiled, values, &jobs);
     if (status_failed(&st)) {
         /* Why is found again when somebody asks (report.c). */
         set_trial(sweep, index, TRIAL_FAILED);
         return;
     }
-    activate(s, sweep, index, &jobs);
-    stage_jobs_release(&jobs);
+    activate(s, sweep, index, &trial);
 }
 
 static bool wants_trials(const struct sweep *sweep)
@@ -509,14 +587,10 @@ void sweeps_expand(struct sched *s)
         s->expand_more = true;
 }
 
-static void drop_uses(struct sweep *sweep)
+static void drop_uses(struct sched *s, const struct sweep *sweep)
 {
-    while (sweep->uses != NULL) {
-        struct use *next = sweep->uses->sweep_next;
-
-        jobs_drop_use(sweep->uses);
-        sweep->uses = next;
-    }
+    while (sweep->uses != NULL)
+        jobs_drop_use(s, sweep->uses);
 }
 
 /* Jobs that run for nobody any more are stopped at their workers. */
@@ -555,7 +629,7 @@ static void end_sweep(struct sched *s, struct sweep *sweep,
     free(sweep->reason);
     sweep->reason = reason == NULL ? NULL : xstrdup(reason);
     sweep->ended_ms = s->t.wall_ms;
-    drop_uses(sweep);
+    drop_uses(s, sweep);
     remove_live(s, sweep);
     history_record_end(s, sweep);
 }
@@ -592,6 +666,26 @@ void sweeps_settle(struct sched *s)
     /* From the end: settle() may remove the sweep from the list. */
     for (size_t i = s->live_count; i > 0; i--)
         settle(s, s->live[i - 1]);
+}
+
+void sweeps_remove(struct sched *s, struct sweep *sweep)
+{
+    size_t to = 0;
+
+    assert(sweep->state != SWEEP_RUNNING);
+    for (size_t i = 0; i < s->sweep_count; i++)
+        if (s->sweeps[i] != sweep)
+            s->sweeps[to++] = s->sweeps[i];
+    s->sweep_count = to;
+    to = 0;
+    for (size_t i = 0; i < s->waiter_count; i++)
+        if (s->waiters[i].sweep != sweep)
+            s->waiters[to++] = s->waiters[i];
+    s->waiter_count = to; /* they ask again, and are told that it is gone */
+    (void)map_remove_text(s->sweeps_by_id, sweep->id);
+    collect_drop_sweep(s->collect, sweep);
+    jobs_forget_groups(s, sweep);
+    free_sweep(s, sweep);
 }
 
 struct status sweeps_cancel(struct sched *s, const json_t *arguments)

@@ -31,6 +31,16 @@ void sweeps_reopen(struct sched *s, struct sweep *sweep);
 /* A live sweep is over, by the log. */
 void sweeps_retire(struct sched *s, struct sweep *sweep);
 
+/* Trials that are asked for: limits.trials, or all there are. */
+uint64_t sweeps_budget(const struct sweep *sweep);
+/* Ask for so many; a sweep that has ended is not opened by it. */
+void sweeps_grow(struct sched *s, struct sweep *sweep, uint64_t trials);
+/* TOO_BIG: so many cannot be kept track of. */
+MUST_CHECK struct status sweeps_check_count(uint64_t trials);
+double sweeps_weight(const struct sweep *sweep);
+/* Forget one that has ended. */
+void sweeps_remove(struct sched *s, struct sweep *sweep);
+
 /* At the tick: look at more trials, end what is over. */
 void sweeps_expand(struct sched *s);
 void sweeps_settle(struct sched *s);

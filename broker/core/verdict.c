@@ -1,7 +1,9 @@
 #include "broker/core/verdict.h"
 
+#include "broker/core/dispatch.h"
 #include "broker/core/fleet.h"
 #include "broker/core/jobs.h"
+#include "common/json_scan.h"
 #include "common/limits.h"
 #include "common/memory.h"
 #include "common/philox.h"
@@ -11,7 +13,6 @@
 #include <string.h>
 
 enum {
-    CRASH_LIMIT = 3,        /* deaths of slots before the job is to blame */
     CRASH_BACKOFF_MS = 200, /* before the first retry after one */
     BACKOFF_MOST_MS = 5 * 60 * 1000,
 };
@@ -53,47 +54,84 @@ static struct patience patience_for(const struct job *job)
     return p;
 }
 
-static bool is_final(const struct job *job, uint64_t code, bool crashed,
+static bool is_final(const struct job *job, const struct wire_outcome *o,
                      const struct patience *patience)
 {
-    if (crashed)
-        return job->crashes + 1 >= CRASH_LIMIT;
-    if (code >= STATUS_COUNT ||
-        status_retry((enum status_code)code) == RETRY_NEVER)
+    if (o->crashed == CRASH_BESIDE)
+        return false;
+    if (o->crashed == CRASH_SLOT || o->crashed == CRASH_LEASE)
+        return job->crashes + 1 >= VERDICT_CRASHES;
+    if (o->code >= STATUS_COUNT ||
+        status_retry((enum status_code)o->code) == RETRY_NEVER)
         return true;
     return job->failures + 1 > patience->retries;
+}
+
+enum { MEBIBYTE_SHIFT = 20 };
+
+/* Killed for want of memory: twice of what it had, but no more than there is.
+ * Returns what the next run must be given; 0: it had as much as there is, and
+ * `ret_why` says so; -1: nobody knows how much there is. The caller frees. */
+static int64_t more_memory(const struct sched *s, const struct job *job,
+                           const struct wire_outcome *o, char **ret_why)
+{
+    int64_t most = s->memory_most;
+    int64_t had = job->memory_bytes > 0 ? job->memory_bytes : o->peak_bytes;
+    int64_t next = had > INT64_MAX / 2 ? INT64_MAX : 2 * had;
+
+    if (most == 0)
+        return -1;
+    if (job->memory_bytes >= most) {
+        *ret_why = xasprintf(
+            "%s was killed for want of memory with %lld MiB, all that the "
+            "largest worker has: start a worker with more memory, or make "
+            "the job smaller",
+            job->kind == NULL ? "it" : job->kind,
+            (long long)(job->memory_bytes >> MEBIBYTE_SHIFT));
+        return 0;
+    }
+    return next > 0 && next < most ? next : most;
+}
+
+/* Before the next run. More memory, or to run alone, need not be waited for. */
+static int64_t wait_ms(const struct job *job, const struct wire_outcome *o,
+                       const struct patience *patience)
+{
+    if (o->crashed == CRASH_MEMORY || o->crashed == CRASH_BESIDE)
+        return 0;
+    return o->crashed == NO_CRASH
+               ? verdict_backoff_ms(job, job->failures, patience->backoff_ms)
+               : verdict_backoff_ms(job, job->crashes, CRASH_BACKOFF_MS);
 }
 
 /* The one place where a run without a result is counted and put on record. */
 static void fail(struct sched *s, struct job *job, const struct wire_outcome *o)
 {
+    AUTO(free_pointer) char *why = NULL;
     struct patience patience = patience_for(job);
-    bool crashed = o->crashed != NO_CRASH;
-    bool final = is_final(job, o->code, crashed, &patience);
+    int64_t memory =
+        o->crashed == CRASH_MEMORY ? more_memory(s, job, o, &why) : -1;
+    bool final = memory < 0 ? is_final(job, o, &patience) : memory == 0;
     struct wire_message m = { .type = WIRE_RECORD_FAILURE };
     struct status st;
-    int64_t wait_ms;
 
     m.record_failure = (struct wire_record_failure){
         .token = o->token,
         .code = o->code,
         .crashed = o->crashed,
         .terminal = final,
-        .message = o->message,
+        .message = why == NULL ? o->message : wire_text(why),
         .log = o->log,
         .worker = wire_text(job->worker),
         .at_ms = s->t.wall_ms,
+        .memory_floor = memory > 0 ? memory : 0,
     };
     st = sched_record(s, &m);
     assert(!status_failed(&st)); /* clipped before */
     jobs_failure(s, &m.record_failure);
     s->stats.failures++;
-    if (final)
-        return;
-    wait_ms = crashed
-                  ? verdict_backoff_ms(job, job->crashes, CRASH_BACKOFF_MS)
-                  : verdict_backoff_ms(job, job->failures, patience.backoff_ms);
-    jobs_requeue(s, job, s->t.now + wait_ms * NS_PER_MS);
+    if (!final)
+        jobs_requeue(s, job, s->t.now + wait_ms(job, o, &patience) * NS_PER_MS);
 }
 
 static void succeed(struct sched *s, struct job *job,
@@ -117,7 +155,7 @@ static void succeed(struct sched *s, struct job *job,
     };
     st = sched_record(s, &m);
     assert(!status_failed(&st));
-    jobs_result(s, &m.record_result);
+    jobs_take_result(s, job, &m.record_result);
     s->stats.results++;
 }
 
@@ -141,6 +179,8 @@ static struct status check_result(const struct wire_outcome *o)
                     "its result has %zu bytes, at most %d "
                     "are taken",
                     o->result.size, LIMIT_RESULT);
+    if (json_is_plain_object(o->result.data, o->result.size))
+        return SUCCESS;
     st = json_parse(o->result.data, o->result.size, "its result", &json);
     if (!status_failed(&st) && !json_is_object(json))
         st = FAIL(STATUS_CORRUPT, "its result is JSON but no object");
@@ -155,7 +195,8 @@ static void judge(struct sched *s, struct job *job,
     struct status st = SUCCESS;
 
     o.log = tail_of(o.log, LIMIT_LOG_TAIL);
-    o.crashed = o.crashed == 0 ? NO_CRASH : CRASH_SLOT;
+    if (o.crashed != NO_CRASH && o.crashed != CRASH_MEMORY)
+        o.crashed = CRASH_SLOT;
     o.message.size = o.message.size > STATUS_MESSAGE_SIZE ? STATUS_MESSAGE_SIZE
                                                           : o.message.size;
     if (o.code == STATUS_SUCCESS) {
@@ -185,6 +226,7 @@ static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
         s->stats.duplicates++; /* our answer was lost on the way */
         return ANSWER_COMMITTED;
     }
+    dispatch_ended(s, job, o->wall_ms, o->code == STATUS_SUCCESS);
     if (o->code == STATUS_SUCCESS ||
         (o->code != STATUS_CANCELLED && job->needs != NULL)) {
         judge(s, job, o);
@@ -210,6 +252,8 @@ struct status verdict_done(struct sched *s, struct peer peer,
     }
     fleet_seen(s, session);
     session->changed_at = s->t.now;
+    for (size_t i = 0; i < m->outcomes.count; i++)
+        jobs_expect(s, &m->outcomes.items[i].token.key);
     for (size_t i = 0; i < m->outcomes.count; i++) {
         const struct wire_outcome *o = &m->outcomes.items[i];
 
@@ -221,16 +265,18 @@ struct status verdict_done(struct sched *s, struct peer peer,
     return SUCCESS;
 }
 
-void verdict_lost(struct sched *s, struct job *job)
+void verdict_lost(struct sched *s, struct job *job, bool alone)
 {
     AUTO(free_pointer)
-    char *why =
-        xasprintf("worker %s went silent while it ran this", job->worker);
+    char *why = xasprintf(alone ? "worker %s went silent while it ran this"
+                                : "worker %s went silent while it ran this "
+                                  "and others; each is tried alone",
+                          job->worker);
     struct wire_outcome o = {
         .token = jobs_token(job),
         .code = STATUS_LOST,
         .message = wire_text(why),
-        .crashed = CRASH_LEASE,
+        .crashed = alone ? CRASH_LEASE : CRASH_BESIDE,
     };
 
     if (job->needs == NULL) {

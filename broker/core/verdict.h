@@ -5,11 +5,13 @@
 
 #include "broker/core/state.h"
 
+enum { VERDICT_CRASHES = 3 }; /* deaths before the job is to blame */
+
 /* A worker's outcomes: each is answered COMMITTED or STALE. */
 MUST_CHECK struct status verdict_done(struct sched *s, struct peer peer,
                                       const struct wire_done *m);
-/* The worker vanished while it ran the job. */
-void verdict_lost(struct sched *s, struct job *job);
+/* The worker vanished while it ran the job. `alone`: and held nothing else. */
+void verdict_lost(struct sched *s, struct job *job, bool alone);
 /* The job cannot be given to any worker: it ends here. */
 void verdict_impossible(struct sched *s, struct job *job,
                         const struct status *why);

@@ -53,6 +53,9 @@ static void check_fence(struct store_case *c)
     static const char *const names[] = { "p" };
 
     assert_true(e2 > e1);
+    assert_ok(new.append(new.self, NULL, 0));
+    assert_fails(old.append(old.self, NULL, 0), STATUS_STALE,
+                 "another broker took over");
     assert_fails(store_case_append(&old, e1, 1, 1), STATUS_STALE,
                  "another broker took over");
     assert_ok(store_case_append(&new, e2, 1, 1));
@@ -186,8 +189,9 @@ static void check_unpublished_pieces_are_harmless(struct store_case *c)
     assert_ok(store_case_put(&s, "one", "1"));
     assert_ok(s.publish(s.self, first, 1, e, 1));
     assert_ok(store_case_put(&s, "two", "never"));
+    assert_ok(store_case_put(&s, "one", "1"));
     assert_fails(store_case_put(&s, "one", "other"), STATUS_INVALID,
-                 "belongs to the published snapshot");
+                 "the published snapshot has other bytes");
     store_case_kill(c);
     s.close(s.self);
     store_case_start(c);

@@ -122,7 +122,7 @@ static void test_user_and_password_come_from_files(void **state)
     store_case_release(&c);
 }
 
-/* The rights docs/progress.md names are enough for everything. */
+/* The rights docs/redis.md names are enough for everything. */
 static void test_user_with_few_rights_will_do(void **state)
 {
     static const char *const names[] = { "p" };
@@ -304,7 +304,9 @@ static void test_flushed_redis_is_noticed_and_rebuilt(void **state)
     (void)state;
     assert_ok(store_case_append(&s, e, 1, 2));
     assert_ok(store_case_put(&s, "p", "P"));
+    assert_ok(s.append(s.self, NULL, 0));
     store_case_cli(&c, "FLUSHALL");
+    assert_fails(s.append(s.self, NULL, 0), STATUS_LOST, "is gone");
     assert_fails(store_case_put(&s, "q", "Q"), STATUS_LOST, "is gone");
     assert_fails(store_case_append(&s, e, 3, 4), STATUS_LOST,
                  "--rebuild-from-memory");

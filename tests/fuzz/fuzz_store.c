@@ -1,6 +1,8 @@
 /* fuzz_store.c -- any bytes as an entry of the log: what can be read is read
- * the same when it is packed again, and the scheduler survives the records. */
+ * the same when it is packed again, and the scheduler survives the records.
+ * Behind an 'S' or 'R': any bytes as a piece of the snapshot. */
 #include "broker/core/sched.h"
+#include "broker/core/snapshot.h"
 #include "broker/store_group.h"
 #include "common/memory.h"
 
@@ -83,23 +85,45 @@ static void pack_again(const struct reading *first)
     free(second.items);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_log(struct sched *sched, const uint8_t *data, size_t size)
 {
-    static const struct sched_settings settings = { .heartbeat_ms = 1000,
-                                                    .lease_ms = 10000,
-                                                    .depot = "http://d",
-                                                    .version = "1" };
     struct reading reading = {
         .begin = (const char *)data,
         .end = (const char *)data + size,
-        .sched = sched_new(&settings),
+        .sched = sched,
         .items = xcalloc(STORE_GROUP_RECORDS, sizeof *reading.items),
     };
     struct status st = read_group(&reading, data, size, announced(data, size));
 
     if (!status_failed(&st))
         pack_again(&reading);
-    sched_free(reading.sched);
     free(reading.items);
+}
+
+static void read_piece(struct sched *sched, const char *name,
+                       const uint8_t *data, size_t size)
+{
+    struct status st = snapshot_load(
+        sched, name,
+        (struct wire_bytes){ .data = (const char *)data, .size = size });
+
+    (void)st; /* the broker would stop there */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct sched_settings settings = { .heartbeat_ms = 1000,
+                                                    .lease_ms = 10000,
+                                                    .depot = "http://d",
+                                                    .version = "1" };
+    struct sched *sched = sched_new(&settings);
+
+    if (size > 0 && data[0] == 'S')
+        read_piece(sched, "state-1-1", data + 1, size - 1);
+    else if (size > 0 && data[0] == 'R')
+        read_piece(sched, "results-0", data + 1, size - 1);
+    else
+        read_log(sched, data, size);
+    sched_free(sched);
     return 0;
 }

@@ -1,9 +1,11 @@
 #include "tests/sim/farm.h"
 
+#include "broker/core/collect.h"
 #include "broker/queries.h"
 #include "common/memory.h"
 #include "common/philox.h"
 #include "support/test.h"
+#include "tests/sim/replica.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -17,7 +19,7 @@ static struct sched_time now(const struct farm *f)
                                 .wall_ms = 1000000 + f->now_ms };
 }
 
-static struct sched *new_sched(void)
+struct sched *farm_new_sched(void)
 {
     struct sched_settings settings = { .heartbeat_ms = FARM_HEARTBEAT_MS,
                                        .lease_ms = FARM_LEASE_MS,
@@ -61,7 +63,9 @@ static struct farm_job *find_token(struct farm_worker *w,
 
 static void forget_job(struct farm_worker *w, struct farm_job *job)
 {
-    *job = w->held[--w->held_count];
+    size_t after = (size_t)(w->held + --w->held_count - job);
+
+    memmove(job, job + 1, after * sizeof *job);
 }
 
 static void copy(char *to, size_t room, struct wire_bytes from)
@@ -89,9 +93,9 @@ static void take_assign(struct farm *f, struct farm_worker *w,
         *job = (struct farm_job){ .token = a->token, .batch = a->batch };
         copy(job->label, sizeof job->label, a->label);
         copy(job->kind, sizeof job->kind, a->kind);
-        trace(f, "%s -> worker %d (%" PRIu64 ".%" PRIu64 ")%s", job->label,
+        trace(f, "%s -> worker %d (%" PRIu64 ".%" PRIu64 ")%s%s", job->label,
               (int)(w - f->workers), a->token.epoch, a->token.attempt,
-              batch_text(job->batch));
+              batch_text(job->batch), a->solo != 0 ? " alone" : "");
     }
 }
 
@@ -109,6 +113,8 @@ static void take_tokens(struct farm *f, struct farm_worker *w,
 }
 
 static void say_hello(struct farm *f, int w);
+static void give_back(struct farm *f, struct farm_worker *w,
+                      const struct wire_tokens *tokens);
 
 static void deliver_worker(struct farm *f, struct farm_worker *w,
                            const struct wire_message *m)
@@ -128,6 +134,9 @@ static void deliver_worker(struct farm *f, struct farm_worker *w,
         break;
     case WIRE_WELCOME:
         take_tokens(f, w, &m->welcome.drop, "dropped by");
+        break;
+    case WIRE_RETRACT:
+        give_back(f, w, &m->retract.tokens);
         break;
     case WIRE_HEARTBEAT_ACK:
         if (m->heartbeat_ack.say_hello != 0)
@@ -319,9 +328,9 @@ struct farm *farm_new(void)
     buf_init(&f->trace, 1 << 20);
     f->next_peer = 1;
     f->crash_after = -1;
-    f->sched = new_sched();
+    f->sched = farm_new_sched();
     for (int i = 0; i < FARM_WORKERS; i++)
-        f->workers[i].kinds = "";
+        f->workers[i].kinds = f->workers[i].labels = "";
     start(f);
     return f;
 }
@@ -388,6 +397,66 @@ void farm_submit(struct farm *f, const char *document)
     send_message(f, (struct peer){ PEER_CLIENT, CLIENT }, &m);
 }
 
+/* The oldest of each of the oldest `slots` batches are in slots; in a walk
+ * any may be. */
+static bool has_begun(struct farm *f, const struct farm_worker *w,
+                      const struct farm_job *job)
+{
+    uint64_t seen[FARM_HELD] = { 0 };
+    size_t units = 0;
+
+    if (job->finished || (f->silent && farm_draw(f, 4) == 0))
+        return true;
+    for (size_t i = 0; i < w->held_count && units < w->slots; i++) {
+        const struct farm_job *other = &w->held[i];
+        bool first = true;
+
+        for (size_t k = 0; k < units; k++)
+            first = first && (other->batch == 0 || seen[k] != other->batch);
+        if (first && other == job)
+            return true;
+        if (first)
+            seen[units++] = other->batch;
+    }
+    return false;
+}
+
+static void send_retracted(struct farm *f, const struct farm_worker *w,
+                           struct wire_token *tokens, size_t count)
+{
+    struct wire_message m = { .type = WIRE_RETRACTED };
+    struct peer peer = { .side = PEER_WORKER, .id = w->peer };
+
+    m.retracted.tokens.items = tokens;
+    m.retracted.tokens.count = count;
+    if (f->drop_percent > 0 && farm_draw(f, 100) < f->drop_percent)
+        return; /* lost */
+    send_message(f, peer, &m);
+    if (f->silent && farm_draw(f, 8) == 0)
+        send_message(f, peer, &m); /* said twice */
+}
+
+static void give_back(struct farm *f, struct farm_worker *w,
+                      const struct wire_tokens *tokens)
+{
+    AUTO(free_pointer)
+    struct wire_token *back = xcalloc(tokens->count + 1, sizeof *back);
+    size_t count = 0;
+
+    for (size_t i = 0; i < tokens->count; i++) {
+        struct farm_job *job = find_token(w, &tokens->items[i]);
+
+        if (job == NULL || has_begun(f, w, job))
+            continue;
+        trace(f, "%s given back by worker %d", job->label,
+              (int)(w - f->workers));
+        back[count++] = job->token;
+        forget_job(w, job);
+    }
+    if (count > 0)
+        send_retracted(f, w, back, count);
+}
+
 static void say_hello(struct farm *f, int w)
 {
     static struct wire_token running[FARM_HELD];
@@ -404,7 +473,9 @@ static void say_hello(struct farm *f, int w)
         .least_major = WIRE_MAJOR,
         .most_major = WIRE_MAJOR,
         .slots = worker->slots,
+        .cpus = worker->cpus,
         .memory_bytes = worker->memory_bytes,
+        .labels = wire_text(worker->labels),
         .kinds = wire_text(worker->kinds),
         .running = { .items = running, .count = worker->held_count },
     };
@@ -439,7 +510,7 @@ void farm_heartbeat(struct farm *f, int w)
     send_message(f, peer_of(f, w), &m);
 }
 
-static struct farm_job *find_label(struct farm *f, int w, const char *label)
+struct farm_job *farm_find(struct farm *f, int w, const char *label)
 {
     struct farm_worker *worker = &f->workers[w];
 
@@ -453,12 +524,25 @@ static struct farm_job *find_label(struct farm *f, int w, const char *label)
 /* Everybody who runs a job gets the same result: a number made of its key. */
 static char *result_text(const struct farm_job *job)
 {
+    char artifact[DIGEST_TEXT];
+
+    digest_to_text(&job->token.key, artifact);
     if (strcmp(job->kind, "train") == 0)
-        return xasprintf("{\"artifact\":\"%02x\"}", job->token.key.bytes[0]);
+        return xasprintf("{\"artifact\":\"%s\"}", artifact);
     return xasprintf("{\"metrics\":{\"value\":%d}}", job->token.key.bytes[0]);
 }
 
 enum { WALL_MS = 1500 };
+
+void farm_send_outcome(struct farm *f, int w, const struct wire_outcome *o)
+{
+    struct wire_outcome copy = *o;
+    struct wire_message m = { .type = WIRE_DONE };
+
+    m.done.outcomes.items = &copy;
+    m.done.outcomes.count = 1;
+    send_message(f, peer_of(f, w), &m);
+}
 
 static void send_outcome(struct farm *f, int w, const struct farm_job *job,
                          const char *result, uint64_t code, bool crashed,
@@ -468,15 +552,12 @@ static void send_outcome(struct farm *f, int w, const struct farm_job *job,
                               .code = code,
                               .crashed = crashed,
                               .wall_ms = wall_ms };
-    struct wire_message m = { .type = WIRE_DONE };
 
     if (code == STATUS_SUCCESS)
         o.result = wire_text(result);
     else
         o.message = wire_text("no luck");
-    m.done.outcomes.items = &o;
-    m.done.outcomes.count = 1;
-    send_message(f, peer_of(f, w), &m);
+    farm_send_outcome(f, w, &o);
 }
 
 void farm_outcome(struct farm *f, int w, const struct farm_job *job,
@@ -491,7 +572,7 @@ void farm_done_with(struct farm *f, int w, const char *label, int value)
 {
     AUTO(free_pointer)
     char *result = xasprintf("{\"metrics\":{\"value\":%d}}", value);
-    struct farm_job *job = find_label(f, w, label);
+    struct farm_job *job = farm_find(f, w, label);
     struct farm_job as_it_is = *job;
 
     job->finished = true;
@@ -500,7 +581,7 @@ void farm_done_with(struct farm *f, int w, const char *label, int value)
 
 void farm_done_after(struct farm *f, int w, const char *label, int64_t wall_ms)
 {
-    struct farm_job *job = find_label(f, w, label);
+    struct farm_job *job = farm_find(f, w, label);
     AUTO(free_pointer) char *result = result_text(job);
     struct farm_job as_it_is = *job;
 
@@ -510,7 +591,7 @@ void farm_done_after(struct farm *f, int w, const char *label, int64_t wall_ms)
 
 void farm_done(struct farm *f, int w, const char *label)
 {
-    struct farm_job *job = find_label(f, w, label);
+    struct farm_job *job = farm_find(f, w, label);
     struct farm_job as_it_is = *job;
 
     job->finished = true;
@@ -520,7 +601,7 @@ void farm_done(struct farm *f, int w, const char *label)
 void farm_fail(struct farm *f, int w, const char *label, enum status_code code,
                bool crashed)
 {
-    struct farm_job as_it_is = *find_label(f, w, label);
+    struct farm_job as_it_is = *farm_find(f, w, label);
 
     farm_outcome(f, w, &as_it_is, code, crashed);
 }
@@ -543,13 +624,18 @@ void farm_bye(struct farm *f, int w)
 void farm_hand_back(struct farm *f, int w, const char *label)
 {
     struct wire_message m = { .type = WIRE_BYE };
-    struct farm_job *job = find_label(f, w, label);
+    struct farm_job *job = farm_find(f, w, label);
     struct wire_token token = job->token;
 
     forget_job(&f->workers[w], job);
     m.bye.unstarted.items = &token;
     m.bye.unstarted.count = 1;
     send_message(f, peer_of(f, w), &m);
+}
+
+void farm_say(struct farm *f, int w, const struct wire_message *m)
+{
+    send_message(f, peer_of(f, w), m);
 }
 
 void farm_kill(struct farm *f, int w)
@@ -583,17 +669,44 @@ void farm_advance(struct farm *f, int64_t ms)
 
 void farm_restart(struct farm *f)
 {
+    static const struct replica nothing;
+
     sched_free(f->sched);
     outbox_clear(&f->out);
     f->crashed = false;
     f->crash_after = -1;
-    f->sched = new_sched();
-    for (size_t i = 0; i < f->log_count; i++)
-        assert_ok(sched_replay(f->sched, f->log[i].data, f->log[i].size));
+    f->sched = farm_new_sched();
+    if (f->snapshot != NULL && farm_draw(f, 2) == 0)
+        replica_load(f->snapshot, f, f->sched);
+    else
+        replica_load(&nothing, f, f->sched);
     for (int w = 0; w < FARM_WORKERS; w++)
         if (f->workers[w].connected)
             f->workers[w].peer = f->next_peer++;
     start(f);
+}
+
+static void count_artifact(void *self, const char *artifact, bool kept)
+{
+    size_t *counts = self;
+
+    assert_int_equal(strlen(artifact), DIGEST_TEXT - 1);
+    counts[kept]++;
+}
+
+size_t farm_collect(struct farm *f, int64_t older_ms, bool forget)
+{
+    struct collect *c = collect_new(f->sched, now(f).wall_ms - older_ms);
+    size_t counts[2] = { 0 };
+
+    while (!collect_mark(c, 3))
+        continue;
+    collect_each(c, count_artifact, counts);
+    if (forget)
+        collect_forget(c, now(f), &f->out);
+    collect_free(c);
+    farm_settle(f);
+    return counts[false];
 }
 
 void farm_ask(struct farm *f, const char *verb, const char *arguments)

@@ -27,8 +27,9 @@ struct farm_job {
 struct farm_worker {
     bool connected;
     uint64_t peer, incarnation, slots;
+    uint64_t cpus;
     int64_t memory_bytes;
-    const char *kinds;
+    const char *kinds, *labels;
     struct farm_job held[FARM_HELD];
     size_t held_count;
     uint64_t beats;
@@ -46,8 +47,11 @@ struct farm_late {
     size_t size;
 };
 
+struct replica;
+
 struct farm {
     struct sched *sched;
+    struct replica *snapshot; /* maybe a restart begins with it; or NULL */
     struct outbox out;
     uint64_t epoch;
     int64_t now_ms;
@@ -70,6 +74,8 @@ struct farm {
     bool crashed;
 };
 
+/* A scheduler that knows nothing yet. */
+struct sched *farm_new_sched(void);
 struct farm *farm_new(void);
 void farm_free(struct farm *f);
 
@@ -95,10 +101,16 @@ void farm_done_after(struct farm *f, int w, const char *label, int64_t wall_ms);
 void farm_done_with(struct farm *f, int w, const char *label, int value);
 void farm_fail(struct farm *f, int w, const char *label, enum status_code code,
                bool crashed);
+/* The job of that label, which it must hold. */
+struct farm_job *farm_find(struct farm *f, int w, const char *label);
+/* Any outcome, as it is. */
+void farm_send_outcome(struct farm *f, int w, const struct wire_outcome *o);
 /* It leaves and hands back all it holds. */
 void farm_bye(struct farm *f, int w);
 /* It drains: hands back this one and goes on with what it runs. */
 void farm_hand_back(struct farm *f, int w, const char *label);
+/* It says anything else. */
+void farm_say(struct farm *f, int w, const struct wire_message *m);
 /* It is gone and says nothing. */
 void farm_kill(struct farm *f, int w);
 
@@ -107,6 +119,9 @@ void farm_kill(struct farm *f, int w);
 void farm_advance(struct farm *f, int64_t ms);
 /* The broker dies and another one reads the log; workers are still there. */
 void farm_restart(struct farm *f);
+
+/* Artifacts of results that are garbage and older; they may be forgotten. */
+size_t farm_collect(struct farm *f, int64_t older_ms, bool forget);
 
 /* A command or query; the body in f->answer, its code in f->answer_code. */
 void farm_ask(struct farm *f, const char *verb, const char *arguments);

@@ -78,12 +78,12 @@ static void test_a_family_is_spread_over_the_idle_slots(void **state)
     struct farm *f = farm_with(2, 3, "");
 
     (void)state;
-    farm_expect(f, "[    0] fam #2 f -> worker 0 (1.1) batch 2\n"
-                   "[    0] fam #3 e -> worker 0 (1.1) batch 2\n"
+    farm_expect(f, "[    0] fam #3 e -> worker 0 (1.1) batch 2\n"
                    "[    0] fam #3 f -> worker 0 (1.1) batch 2\n"
                    "[    0] fam #1 e -> worker 1 (1.1) batch 1\n"
                    "[    0] fam #1 f -> worker 1 (1.1) batch 1\n"
                    "[    0] fam #2 e -> worker 1 (1.1) batch 1\n"
+                   "[    0] fam #2 f -> worker 1 (1.1) batch 1\n"
                    "[    0] fam #1 base committed to worker 0\n");
     sched_check(f->sched);
     finish_all(f);
@@ -157,7 +157,7 @@ static void test_long_jobs_go_in_small_batches(void **state)
     farm_done_after(f, 0, f->workers[0].held[0].label, 300 * 1000);
     while (held(f, 0) > 0 && f->workers[0].held[0].batch == 1)
         farm_done_after(f, 0, f->workers[0].held[0].label, 300 * 1000);
-    assert_int_equal(held(f, 0), 3);
+    assert_int_equal(held(f, 0), 4); /* three, and the second of a trial */
     farm_free(f);
 }
 
@@ -172,8 +172,8 @@ static void test_parallel_is_a_limit_for_batches_too(void **state)
     farm_free(f);
 }
 
-/* Only what ran is to blame; the rest had not begun. */
-static void test_of_a_lost_batch_one_job_is_blamed(void **state)
+/* Only what ran is suspected; the rest had not begun. */
+static void test_of_a_lost_batch_one_job_is_a_suspect(void **state)
 {
     struct farm *f = farm_with(2, 6, "");
     AUTO(json_release) json_t *trial = NULL;
@@ -198,7 +198,8 @@ static void test_of_a_lost_batch_one_job_is_blamed(void **state)
         const json_t *job = json_array_get(json_object_get(trial, "jobs"), i);
 
         if (strcmp(json_text_or(job, "stage", ""), "f") == 0)
-            assert_int_equal(json_int_or(job, "crashes", 0), 1);
+            assert_int_equal(json_int_or(job, "attempts", 0), 2);
+        assert_int_equal(json_int_or(job, "crashes", -1), 0);
     }
     farm_free(f);
 }
@@ -283,7 +284,7 @@ int main(void)
         cmocka_unit_test(test_a_family_does_not_starve_another_sweep),
         cmocka_unit_test(test_long_jobs_go_in_small_batches),
         cmocka_unit_test(test_parallel_is_a_limit_for_batches_too),
-        cmocka_unit_test(test_of_a_lost_batch_one_job_is_blamed),
+        cmocka_unit_test(test_of_a_lost_batch_one_job_is_a_suspect),
         cmocka_unit_test(test_what_is_handed_back_is_a_family_again),
         cmocka_unit_test(test_a_cancelled_sweep_takes_its_batches_back),
         cmocka_unit_test(test_a_new_broker_takes_over_batches),

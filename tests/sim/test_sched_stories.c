@@ -147,7 +147,7 @@ static void test_silent_workers_job_goes_to_the_next(void **state)
     farm_advance(f, 29999);
     farm_expect(f, "");
     farm_advance(f, 1000);
-    farm_expect(f, "[30200] demo #1 base -> worker 1 (1.2)\n");
+    farm_expect(f, "[30200] demo #1 base -> worker 1 (1.2) alone\n");
     farm_free(f);
 }
 
@@ -359,6 +359,11 @@ static void test_failed_stage_fails_its_dependents_with_the_reason(void **state)
     assert_non_null(strstr(f->answer, "\"first_failure\":{\"stage\":\"base\","
                                       "\"message\":\"no luck\",\"trial\":1}"));
     expect_state(f, "demo", "failed");
+    farm_ask(f, "trial", "{\"sweep\":\"demo\",\"trial\":3}");
+    assert_non_null(strstr(f->answer, "\"state\":\"aborted\""));
+    assert_non_null(strstr(f->answer, "\"its input base failed: no luck\""));
+    farm_ask(f, "logs", "{\"sweep\":\"demo\",\"trial\":3,\"stage\":\"e\"}");
+    assert_non_null(strstr(f->answer, "\"state\":\"aborted\""));
     /* The same after a restart, and after a second try it is well. */
     farm_restart(f);
     assert_int_equal(farm_count(f, "demo", "failed"), 3);

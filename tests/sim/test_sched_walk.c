@@ -7,6 +7,7 @@
  * A failing seed is a repro. */
 #include "support/test.h"
 #include "tests/sim/farm.h"
+#include "tests/sim/replica.h"
 
 #include "common/map.h"
 #include "common/memory.h"
@@ -14,7 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 80, DOCUMENTS = 9, FAMILIES_FROM = 6, DRAIN_ROUNDS = 3000 };
+enum {
+    STEPS = 80,
+    DOCUMENTS = 11,
+    FAMILIES_FROM = 6,
+    DEMANDS_FROM = 9,
+    DRAIN_ROUNDS = 3000
+};
 
 static uint32_t schedules = 1000;
 static uint32_t first_seed = 1;
@@ -29,14 +36,35 @@ static const char *const extras[DOCUMENTS] = {
     "", /* from here on families */
     "\"limits\":{\"parallel\":3},\"retries\":{\"backoff_ms\":500}",
     "\"priority\":1",
+    "\"weight\":3.0", /* from here on jobs that ask for something */
+    "\"weight\":0.2,\"limits\":{\"parallel\":4}",
 };
+
+/* Wide jobs, which read a source of the network, and narrow ones. */
+static char *demanding(const char *name, int points, const char *extra)
+{
+    return xasprintf(
+        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
+        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
+        "\"strategy\":{\"method\":\"grid\"},\"stages\":[],\"evaluate\":["
+        "{\"name\":\"e\",\"kind\":\"evaluate.noop\",\"memory\":700,"
+        "\"cpus\":2,\"labels\":{\"zone\":\"a\"},\"variants\":[{\"params\":{"
+        "\"model\":{\"$source\":{\"url\":\"https://hub/%s\"}},"
+        "\"x\":{\"$param\":\"x\"}}}],\"metrics\":[\"value\"]},"
+        "{\"name\":\"f\",\"kind\":\"evaluate.other\",\"memory\":300,"
+        "\"variants\":[{\"params\":{\"x\":{\"$param\":\"x\"}}}],"
+        "\"metrics\":[\"value\"]}],%s}",
+        name, points, points, name, extra);
+}
 
 static char *document(uint32_t which)
 {
     AUTO(free_pointer) char *name = xasprintf("s%u", which);
 
-    return (which < FAMILIES_FROM ? farm_document : farm_family)(
-        name, 3 + (int)which * 2, extras[which]);
+    return (which < FAMILIES_FROM ? farm_document
+            : which < DEMANDS_FROM
+                ? farm_family
+                : demanding)(name, 3 + (int)which * 2, extras[which]);
 }
 
 static void do_submit(struct farm *f)
@@ -146,6 +174,75 @@ static void do_retry(struct farm *f)
     ask_sweep(f, "retry");
 }
 
+static void do_pause_sweep(struct farm *f)
+{
+    ask_sweep(f, "pause");
+}
+
+static void do_resume_sweep(struct farm *f)
+{
+    ask_sweep(f, "resume");
+}
+
+static void do_extend(struct farm *f)
+{
+    AUTO(free_pointer)
+    char *a = xasprintf("{\"sweep\":\"s%u\",\"trials\":%u,\"time_ms\":%u}",
+                        farm_draw(f, DOCUMENTS), 1 + farm_draw(f, 20),
+                        100000 * farm_draw(f, 10));
+
+    farm_ask(f, "extend", a);
+}
+
+static void do_priority(struct farm *f)
+{
+    AUTO(free_pointer)
+    char *a = xasprintf("{\"sweep\":\"s%u\",\"value\":%d,\"weight\":%u}",
+                        farm_draw(f, DOCUMENTS), (int)farm_draw(f, 7) - 3,
+                        1 + farm_draw(f, 3));
+
+    farm_ask(f, "priority", a);
+}
+
+static void do_rm(struct farm *f)
+{
+    ask_sweep(f, "rm");
+}
+
+static void ask_worker(struct farm *f, const char *verb, int w)
+{
+    AUTO(free_pointer) char *a = xasprintf("{\"worker\":\"worker-%d\"}", w);
+
+    farm_ask(f, verb, a);
+}
+
+static void do_fence(struct farm *f)
+{
+    static const char *const verbs[] = { "drain", "cordon", "uncordon",
+                                         "uncordon" };
+
+    ask_worker(f, verbs[farm_draw(f, COUNT_OF(verbs))], any_worker(f));
+}
+
+static void do_collect(struct farm *f)
+{
+    (void)farm_collect(f, farm_draw(f, 2) * 50000, true);
+}
+
+/* Every sentence, wherever things stand. */
+static void do_why(struct farm *f)
+{
+    AUTO(free_pointer)
+    char *trial = xasprintf("{\"sweep\":\"s%u\",\"trial\":%u}",
+                            farm_draw(f, DOCUMENTS), 1 + farm_draw(f, 20));
+    AUTO(free_pointer)
+    char *worker = xasprintf("{\"worker\":\"worker-%d\"}", any_worker(f));
+
+    ask_sweep(f, "why");
+    farm_ask(f, "why", trial);
+    farm_ask(f, "why", worker);
+}
+
 /* What people were told of sweeps that have ended. */
 static char *past(struct farm *f)
 {
@@ -178,36 +275,126 @@ static void do_restart(struct farm *f)
         assert_string_equal(after, before);
 }
 
+/* The last one still says what the log says. */
+static void do_snapshot(struct farm *f)
+{
+    if (f->snapshot == NULL)
+        f->snapshot = xnew(struct replica);
+    else
+        replica_check(f->snapshot, f);
+    replica_take(f->snapshot, f);
+}
+
 static void do_deliver(struct farm *f)
 {
     farm_deliver_late(f);
 }
 
+/* Its cache has this or that, or has it no more. */
+static void do_cache(struct farm *f)
+{
+    int w = any_worker(f);
+    AUTO(free_pointer)
+    char *url = xasprintf("https://hub/s%u", farm_draw(f, DOCUMENTS));
+    struct wire_cached added = { digest_of(url, strlen(url)), 1 << 20 };
+    struct wire_evicted removed = { added.source };
+    struct wire_message m = { .type = WIRE_CACHE };
+    bool there = farm_draw(f, 2) == 0;
+
+    m.cache.added = (struct wire_cached_list){ &added, there };
+    m.cache.removed = (struct wire_evicted_list){ &removed, !there };
+    if (f->workers[w].connected)
+        farm_say(f, w, &m);
+}
+
 static void (*const steps[])(struct farm *f) = {
-    do_submit,  do_submit,    do_connect, do_connect, do_connect, do_connect,
-    do_kill,    do_pause,     do_bye,     do_finish,  do_finish,  do_finish,
-    do_finish,  do_finish,    do_finish,  do_finish,  do_finish,  do_finish,
-    do_finish,  do_fail,      do_fail,    do_wait,    do_wait,    do_wait,
-    do_wait,    do_long_wait, do_cancel,  do_retry,   do_restart, do_deliver,
-    do_deliver,
+    do_submit,    do_submit,      do_connect,      do_connect, do_connect,
+    do_connect,   do_kill,        do_pause,        do_bye,     do_finish,
+    do_finish,    do_finish,      do_finish,       do_finish,  do_finish,
+    do_finish,    do_finish,      do_finish,       do_finish,  do_fail,
+    do_fail,      do_wait,        do_wait,         do_wait,    do_wait,
+    do_long_wait, do_cancel,      do_retry,        do_restart, do_deliver,
+    do_deliver,   do_pause_sweep, do_resume_sweep, do_extend,  do_priority,
+    do_rm,        do_fence,       do_fence,        do_why,     do_collect,
+    do_snapshot,  do_cache,       do_cache,
 };
 
-/* The log names one result a key. */
+/* Rows of the ledger that the log forgets: `rows` are their keys. */
+static void forget_results(struct map *results, const struct buf *rows,
+                           struct wire_bytes arguments)
+{
+    json_t *a = json_loadb(arguments.data, arguments.size, 0, NULL);
+    const json_t *list = json_object_get(a, "rows");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        size_t row = (size_t)json_integer_value(json_array_get(list, i));
+
+        assert_true((row + 1) * DIGEST_SIZE <= rows->size);
+        assert_non_null(
+            map_remove(results, rows->data + row * DIGEST_SIZE, DIGEST_SIZE));
+    }
+    json_decref(a);
+}
+
+/* The log names one result a key, unless it forgot the one before. */
 static void check_log(const struct farm *f)
 {
     struct map *results = map_new();
+    struct buf rows;
 
+    buf_init(&rows, 1 << 20);
     for (size_t i = 0; i < f->log_count; i++) {
         struct wire_decoded d;
         const struct wire_token *t = &d.message.record_result.token;
 
         assert_ok(wire_decode(f->log[i].data, f->log[i].size, &d));
-        if (d.message.type == WIRE_RECORD_RESULT)
+        if (d.message.type == WIRE_RECORD_RESULT) {
             assert_null(
                 map_put(results, t->key.bytes, DIGEST_SIZE, f->log[i].data));
+            assert_ok(buf_add(&rows, t->key.bytes, DIGEST_SIZE));
+        } else if (d.message.type == WIRE_RECORD_COMMAND &&
+                   wire_is(d.message.record_command.verb, "forget")) {
+            forget_results(results, &rows, d.message.record_command.arguments);
+        }
         wire_release(&d);
     }
+    buf_release(&rows);
     map_free(results);
+}
+
+/* Deaths of a job that nobody else can have caused, since it was forgiven. */
+static void count_death(struct map *deaths, const struct wire_record_failure *r)
+{
+    uint64_t *count = map_get(deaths, r->token.key.bytes, DIGEST_SIZE);
+
+    if (count == NULL) {
+        count = xnew(uint64_t);
+        (void)map_put(deaths, r->token.key.bytes, DIGEST_SIZE, count);
+    }
+    assert_true(r->crashed != 4 || r->terminal == 0);
+    *count += r->crashed == 1 || r->crashed == 2;
+    if (r->terminal != 0 && (r->crashed == 1 || r->crashed == 2))
+        assert_int_equal(*count, 3);
+    if (r->terminal != 0)
+        *count = 0;
+}
+
+/* I9: the third death is the verdict, none before and none without them. */
+static void check_verdicts(const struct farm *f)
+{
+    struct map *deaths = map_new();
+
+    for (size_t i = 0; i < f->log_count; i++) {
+        struct wire_decoded d;
+
+        assert_ok(wire_decode(f->log[i].data, f->log[i].size, &d));
+        if (d.message.type == WIRE_RECORD_FAILURE)
+            count_death(deaths, &d.message.record_failure);
+        wire_release(&d);
+    }
+    for (size_t i = 0; i < map_count(deaths); i++)
+        free(map_at(deaths, i, NULL, NULL));
+    map_free(deaths);
 }
 
 /* No run of a job is at two workers. */
@@ -257,6 +444,13 @@ static bool finish_all(struct farm *f)
 static void drain(struct farm *f)
 {
     f->drop_percent = 0;
+    for (int i = 0; i < DOCUMENTS; i++) {
+        AUTO(free_pointer) char *a = xasprintf("{\"sweep\":\"s%d\"}", i);
+
+        farm_ask(f, "resume", a);
+    }
+    for (int w = 0; w < FARM_WORKERS; w++)
+        ask_worker(f, "uncordon", w);
     farm_deliver_late(f);
     for (int w = 0; w < FARM_WORKERS; w++)
         if (f->workers[w].connected || f->workers[w].held_count > 0 || w < 2) {
@@ -297,16 +491,24 @@ static void walk(uint32_t seed)
     f->silent = true;
     f->seed = seed;
     f->drop_percent = seed % 3 * 10;
+    for (int w = 0; w < FARM_WORKERS; w++) {
+        f->workers[w].memory_bytes = 1000;
+        f->workers[w].labels = w < 2 ? "disk=ssd zone=a" : "zone=b";
+    }
     for (int i = 0; i < STEPS; i++)
         one_step(f);
     drain(f);
     sched_check(f->sched);
     check_log(f);
+    check_verdicts(f);
     check_ends(f);
     before = past(f);
     farm_restart(f);
     after = past(f);
     assert_string_equal(after, before);
+    if (f->snapshot != NULL)
+        replica_release(f->snapshot);
+    free(f->snapshot);
     farm_free(f);
 }
 

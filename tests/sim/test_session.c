@@ -320,6 +320,29 @@ static void test_jobs_beyond_the_slots_wait_in_order(void **state)
     sim_free(sim);
 }
 
+/* A suspect: the broker thinks the worker idle, but a job still ends. */
+static void test_a_job_that_runs_alone_has_no_neighbours(void **state)
+{
+    struct sim *sim = welcomed(2);
+    struct wire_assignment alone = job(2);
+
+    (void)state;
+    alone.solo = 1;
+    assign(sim, 1);
+    assign_job(sim, &alone);
+    assign(sim, 3);
+    expect(sim, "[    0] start slot 0 with 1 depot=D\n");
+    finish(sim, 0);
+    pass(sim, 5);
+    expect(sim, "[    0] start slot 0 with 2 depot=D\n"
+                "[    2] done 1/1=success {}\n");
+    die(sim, 0);
+    pass(sim, 5);
+    expect(sim, "[    5] start slot 0 with 3 depot=D\n"
+                "[    5] done 2/1=lost! \"slot died\" after 5 ms\n");
+    sim_free(sim);
+}
+
 static void test_heartbeats_go_on_and_carry_progress(void **state)
 {
     struct sim *sim = welcomed(2);
@@ -686,6 +709,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_runs_and_is_kept_until_it_is_committed),
         cmocka_unit_test(test_jobs_beyond_the_slots_wait_in_order),
+        cmocka_unit_test(test_a_job_that_runs_alone_has_no_neighbours),
         cmocka_unit_test(test_heartbeats_go_on_and_carry_progress),
         cmocka_unit_test(test_hello_is_repeated_until_somebody_answers),
         cmocka_unit_test(

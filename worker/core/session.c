@@ -7,6 +7,7 @@
 
 #include "common/limits.h"
 #include "common/memory.h"
+#include "common/slots.h"
 #include "worker/core/session_state.h"
 
 enum {
@@ -29,6 +30,7 @@ struct session *session_new(const struct session_config *config, int64_t now)
     s->hello_at = now;
     s->resend_at = SESSION_NEVER;
     s->handed = xcalloc(LIMIT_BATCH, sizeof *s->handed);
+    s->given = xcalloc(LIMIT_BATCH, sizeof *s->given);
     s->tokens = xcalloc(LIMIT_BATCH, sizeof *s->tokens);
     s->progress = xcalloc(config->slots, sizeof *s->progress);
     return s;
@@ -43,7 +45,12 @@ void session_free(struct session *s)
     map_free(s->attempts);
     free(s->slots);
     free(s->depot);
+    free(s->cached);
+    free(s->told);
+    free(s->added);
+    free(s->removed);
     free(s->handed);
+    free(s->given);
     free(s->tokens);
     free(s->progress);
     free(s);
@@ -96,6 +103,11 @@ static void forget_finished(struct session *s, struct attempt *a)
     forget(s, a);
 }
 
+uint64_t session_load(const struct session *s, const struct attempt *a)
+{
+    return slots_for(attempt_job(a)->cpus, s->config.slots, s->config.cpus);
+}
+
 void session_unqueue(struct session *s, struct attempt *a)
 {
     attempt_list_remove(&s->queue, a);
@@ -108,6 +120,7 @@ static struct attempt *vacate(struct session *s, struct session_slot *slot)
 
     if (a == NULL)
         return NULL;
+    s->load -= session_load(s, a);
     s->memory_used -= attempt_job(a)->memory_bytes;
     s->running--;
     slot->attempt = NULL;
@@ -232,6 +245,19 @@ static void on_drop(struct session *s, int64_t now, struct attempt *a)
         forget(s, a);
         return;
     }
+}
+
+/* Given back if no slot has begun it. A batch of one message at a time: what
+ * does not fit stays here. */
+static void on_retract(struct session *s, int64_t now, struct attempt *a)
+{
+    (void)now;
+    if (a->state != ATTEMPT_QUEUED || s->given_count == LIMIT_BATCH)
+        return;
+    s->given[s->given_count++] = a->token;
+    s->given_due = true;
+    session_unqueue(s, a);
+    forget(s, a);
 }
 
 /* Its outcome is durable, or refused: either way it is off our hands. */
@@ -366,6 +392,28 @@ static void begin_drain(struct session *s, int64_t now, struct wire_bytes why)
     }
 }
 
+static bool same_cache(const struct session *s)
+{
+    if (s->cached_count != s->told_count)
+        return false;
+    for (size_t i = 0; i < s->told_count; i++)
+        if (!digest_equal(&s->cached[i].source, &s->told[i].source))
+            return false;
+    return true;
+}
+
+void session_on_cache(struct session *s, int64_t now,
+                      const struct wire_cached *items, size_t count)
+{
+    (void)now;
+    s->cached_count = count < LIMIT_BATCH ? count : LIMIT_BATCH;
+    free(s->cached);
+    s->cached = xcalloc(s->cached_count + 1, sizeof *s->cached);
+    if (s->cached_count > 0)
+        memcpy(s->cached, items, s->cached_count * sizeof *items);
+    s->cache_due = !same_cache(s);
+}
+
 void session_on_drain(struct session *s, int64_t now, const char *reason)
 {
     if (s->phase == SESSION_WORKING)
@@ -394,6 +442,9 @@ void session_on_message(struct session *s, int64_t now,
         break;
     case WIRE_CANCEL:
         for_each_known(s, now, &m->cancel.tokens, on_cancel);
+        break;
+    case WIRE_RETRACT:
+        for_each_known(s, now, &m->retract.tokens, on_retract);
         break;
     case WIRE_HEARTBEAT_ACK:
         if (m->heartbeat_ack.say_hello != 0)

@@ -13,6 +13,10 @@
  *   progress, ran too long); its outcome is made here.
  * - Jobs of one batch run in one slot, in their order, and the slot is told
  *   with each of them what the others are.
+ * - What the broker asks back is given back if no slot has begun it, and
+ *   forgotten here before the broker is told.
+ * - A job takes as many slots as its cpus are worth, and its memory; one that
+ *   does not fit holds back those behind it.
  * - Drain: unstarted jobs are handed back at once, running ones may finish
  *   until the drain time is over, then BYE names what is left. */
 #ifndef SINTER_WORKER_CORE_SESSION_H
@@ -75,6 +79,11 @@ void session_on_slot_progress(struct session *s, int64_t now, size_t slot,
 /* `tail`: the last lines its job wrote, all of them. */
 void session_on_slot_log(struct session *s, int64_t now, size_t slot,
                          struct wire_bytes tail);
+
+/* What lies in the cache now, in the order of the names; of more than
+ * LIMIT_BATCH the first ones. */
+void session_on_cache(struct session *s, int64_t now,
+                      const struct wire_cached *items, size_t count);
 
 /* SIGTERM. A second call ends at once. */
 void session_on_drain(struct session *s, int64_t now, const char *reason);

@@ -1,6 +1,8 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "common/limits.h"
+#include "common/memory.h"
 #include "worker/core/session_state.h"
 
 enum {
@@ -123,8 +125,14 @@ static bool next_tell(struct session *s, int64_t now,
     return false;
 }
 
+/* A job that runs alone waits until nothing else does, and nothing begins
+ * beside it. */
 static bool fits(const struct session *s, const struct attempt *a)
 {
+    if (s->running > 0 && (s->solo || attempt_job(a)->solo != 0))
+        return false;
+    if (s->load + session_load(s, a) > s->config.slots)
+        return false;
     return s->running == 0 || s->config.memory_bytes == 0 ||
            s->memory_used + attempt_job(a)->memory_bytes <=
                s->config.memory_bytes;
@@ -220,16 +228,29 @@ static bool next_start(struct session *s, int64_t now,
     a->state = ATTEMPT_RUNNING;
     a->slot = (size_t)(slot - s->slots);
     a->started = a->moved = a->logged = now;
+    s->solo = attempt_job(a)->solo != 0;
     slot->attempt = a;
     slot->epoch = a->token.epoch;
     slot->batch = attempt_job(a)->batch;
     s->running++;
+    s->load += session_load(s, a);
     s->memory_used += attempt_job(a)->memory_bytes;
     s->out = a->run.decoded.message;
     s->out.slot_run.depot = wire_text(s->depot);
     tell_siblings(s, a, &s->out.slot_run.siblings);
     *ret = (struct session_action){ SESSION_START, a->slot, &s->out, "" };
     return true;
+}
+
+/* The broker knows of all that lies in the cache, or will when this is sent. */
+static void note_told(struct session *s)
+{
+    free(s->told);
+    s->told = xcalloc(s->cached_count + 1, sizeof *s->told);
+    s->told_count = s->cached_count;
+    if (s->told_count > 0)
+        memcpy(s->told, s->cached, s->told_count * sizeof *s->told);
+    s->cache_due = false;
 }
 
 static bool give(struct session *s, struct session_action *ret)
@@ -253,6 +274,7 @@ static bool next_hello(struct session *s, int64_t now,
 
         s->tokens[i] = a->token;
     }
+    note_told(s);
     s->out = (struct wire_message){
         .type = WIRE_HELLO,
         .hello = { .worker = wire_text(c->worker),
@@ -265,7 +287,8 @@ static bool next_hello(struct session *s, int64_t now,
                    .labels = wire_text(c->labels),
                    .kinds = wire_text(c->kinds),
                    .version = wire_text(c->version),
-                   .running = { s->tokens, count } },
+                   .running = { s->tokens, count },
+                   .cache = { s->cached, s->cached_count } },
     };
     return give(s, ret);
 }
@@ -365,6 +388,59 @@ static void hand_back_running(struct session *s)
     }
 }
 
+static bool next_retracted(struct session *s, int64_t now,
+                           struct session_action *ret)
+{
+    if (!s->given_due || !may_send(s, now))
+        return false;
+    s->out = (struct wire_message){
+        .type = WIRE_RETRACTED,
+        .retracted = { { s->given, s->given_count } },
+    };
+    s->given_due = false;
+    return give(s, ret);
+}
+
+/* What differs between two lists in the order of their names. */
+static void compare_caches(struct session *s, struct wire_cache *ret_change)
+{
+    size_t old = 0;
+    size_t new = 0;
+
+    free(s->added);
+    free(s->removed);
+    s->added = xcalloc(s->cached_count + 1, sizeof *s->added);
+    s->removed = xcalloc(s->told_count + 1, sizeof *s->removed);
+    *ret_change = (struct wire_cache){ { s->added, 0 }, { s->removed, 0 } };
+    while (old < s->told_count || new < s->cached_count) {
+        int order = old == s->told_count ? 1 : -1;
+
+        if (old < s->told_count && new < s->cached_count)
+            order = memcmp(&s->told[old].source, &s->cached[new].source,
+                           DIGEST_SIZE);
+        if (order < 0)
+            s->removed[ret_change->removed.count++].source =
+                s->told[old].source;
+        else if (order > 0)
+            s->added[ret_change->added.count++] = s->cached[new];
+        old += order <= 0;
+        new += order >= 0;
+    }
+}
+
+static bool next_cache(struct session *s, int64_t now,
+                       struct session_action *ret)
+{
+    struct wire_cache change;
+
+    if (!s->cache_due || !may_send(s, now))
+        return false;
+    s->cache_due = false;
+    compare_caches(s, &change);
+    s->out = (struct wire_message){ .type = WIRE_CACHE, .cache = change };
+    return give(s, ret);
+}
+
 static bool next_bye(struct session *s, int64_t now, struct session_action *ret)
 {
     if (!s->bye_due || !may_send(s, now))
@@ -397,6 +473,11 @@ static void settle(struct session *s)
 {
     if (s->out.type == WIRE_BYE && !s->bye_due)
         s->handed_count = 0;
+    if (s->out.type == WIRE_CACHE && !s->cache_due)
+        note_told(s);
+    if (s->out.type == WIRE_RETRACTED && !s->given_due)
+        s->given_count = 0;
+    s->out.type = (enum wire_type)0; /* it was queued */
 }
 
 void session_on_unsent(struct session *s, int64_t now)
@@ -406,6 +487,10 @@ void session_on_unsent(struct session *s, int64_t now)
         s->hello_at = least(s->hello_at, s->send_at);
     if (s->out.type == WIRE_BYE)
         s->bye_due = true;
+    if (s->out.type == WIRE_RETRACTED)
+        s->given_due = true;
+    if (s->out.type == WIRE_CACHE)
+        s->cache_due = true;
     if (s->out.type != WIRE_DONE)
         return;
     for (struct attempt *a = s->finished.first; a != NULL; a = a->next) {
@@ -421,8 +506,9 @@ bool session_next(struct session *s, int64_t now,
 {
     static bool (*const steps[])(struct session *, int64_t,
                                  struct session_action *) = {
-        next_reopen, next_end, next_tell,      next_start, next_hello,
-        next_done,   next_bye, next_heartbeat, next_log,   next_exit,
+        next_reopen,    next_end,  next_tell,      next_start,
+        next_hello,     next_done, next_retracted, next_bye,
+        next_heartbeat, next_log,  next_cache,     next_exit,
     };
 
     *ret_action = (struct session_action){ .why = "" };
@@ -461,7 +547,7 @@ static int64_t send_deadline(const struct session *s)
 
     if (!s->welcomed)
         return SESSION_NEVER;
-    if (s->bye_due)
+    if (s->bye_due || s->given_due || s->cache_due)
         return s->send_at;
     if (s->unsent > 0)
         at = least(at, done_deadline(s));

@@ -39,6 +39,8 @@ struct session {
     size_t running;
     uint64_t sum;        /* xor of the hashes of all tokens */
     int64_t memory_used; /* declared by what runs */
+    uint64_t load;       /* slots that what runs takes */
+    bool solo;           /* what was started last runs alone */
 
     bool welcomed;
     char *depot;
@@ -54,17 +56,28 @@ struct session {
     int64_t resend_at; /* SESSION_NEVER: nothing is waiting for COMMITTED */
     uint64_t batch;
 
+    struct wire_cached *cached; /* what lies in the cache, by name */
+    size_t cached_count;
+    struct wire_cached *told; /* of these the broker knows */
+    size_t told_count;
+    bool cache_due;
+
     enum session_phase phase;
     char reason[128]; /* of the drain */
     int64_t drain_at; /* when running jobs are given up */
     bool bye_due;
     struct wire_token *handed; /* back, not yet said in a BYE */
     size_t handed_count;
+    bool given_due;
+    struct wire_token *given; /* back as asked, not yet said in a RETRACTED */
+    size_t given_count;
 
     /* What the last SEND action points to. */
     struct wire_message out;
     struct wire_token *tokens;
     struct wire_progress *progress;
+    struct wire_cached *added;
+    struct wire_evicted *removed;
     struct wire_outcome outcomes[SESSION_DONE_MOST];
     struct wire_sibling siblings[SESSION_SIBLINGS];
 };
@@ -81,6 +94,8 @@ void session_send_again(struct session *s);
 /* End a running attempt; the first reason counts. */
 void session_end_running(struct session *s, int64_t now, struct attempt *a,
                          enum attempt_end end);
+/* Slots that the attempt takes. */
+uint64_t session_load(const struct session *s, const struct attempt *a);
 /* The attempt leaves the queue. */
 void session_unqueue(struct session *s, struct attempt *a);
 

@@ -47,6 +47,11 @@ static void test_values_that_make_no_sense_are_refused(void **state)
         { "--namespace", "", "letters" },
         { "--lease", "30 parsecs", "lease" },
         { "--leese", "30s", "lease" },
+        { "--key", "k", "--allow" },
+        { "--allow", "a", "--key" },
+        { "--workers", "tcp://*:1", "--plaintext" },
+        { "--clients", "tcp://[::]:1", "--plaintext" },
+        { "--http", "[::]:1", "--http-open" },
     };
 
     (void)state;
@@ -58,11 +63,36 @@ static void test_values_that_make_no_sense_are_refused(void **state)
     }
 }
 
+static void test_the_network_is_served_when_it_is_safe_or_told(void **state)
+{
+    static const char *const safe[] = { "--workers", "tcp://*:1", "--key", "k",
+                                        "--allow",   "a",         NULL };
+    static const char *const told[] = { "--clients", "tcp://*:1", "--plaintext",
+                                        NULL };
+    static const char *const tokens[] = { "--http", "0.0.0.0:1",
+                                          "--http-token-file", "t", NULL };
+    static const char *const open[] = { "--http", "0.0.0.0:1", "--http-open",
+                                        NULL };
+    static const char *const none[] = { "--key=", "--allow=", NULL };
+    static const char *const *const rows[] = { safe, told, tokens, open, none };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct config c;
+        int count = 0;
+
+        while (rows[i][count] != NULL)
+            count++;
+        assert_ok(parse(rows[i], count, &c));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_those_of_the_manual),
         cmocka_unit_test(test_values_that_make_no_sense_are_refused),
+        cmocka_unit_test(test_the_network_is_served_when_it_is_safe_or_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,11 @@
 #include "support/test.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char hello[] = "hello, depot";
@@ -148,6 +151,74 @@ static void test_depot_in_a_place_that_cannot_be(void **state)
     assert_fails(depot_open("/proc/none", &d), STATUS_NOT_FOUND, "/proc");
 }
 
+static void count_blob(void *self, const struct depot_blob *blob)
+{
+    size_t *count = self;
+
+    assert_int_equal(blob->size, strlen(hello));
+    assert_true(blob->touched_ms > 0);
+    (*count)++;
+}
+
+static size_t count_blobs(const struct place *p)
+{
+    size_t count = 0;
+
+    for (unsigned fan = 0; fan < DEPOT_FANS; fan++)
+        assert_ok(depot_list(p->depot, fan, count_blob, &count));
+    return count;
+}
+
+/* As if nobody had touched it for an hour. */
+static void make_old(const struct place *p, const struct digest *name)
+{
+    enum { HOUR = 3600 };
+    struct timespec times[2] = { { .tv_sec = time(NULL) - HOUR },
+                                 { .tv_sec = time(NULL) - HOUR } };
+    char text[DIGEST_TEXT];
+    AUTO(free_pointer) char *path = NULL;
+
+    digest_to_text(name, text);
+    path = xasprintf("%s/%.2s/%s", p->directory, text, text + 2);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_only_what_nobody_touched_is_removed(void **state)
+{
+    struct place p = open_place();
+    struct digest name = name_of(hello);
+    int64_t minute_ago = (int64_t)(time(NULL) - 60) * 1000;
+    AUTO(free_pointer) char *text = NULL;
+    uint64_t size = 0;
+    size_t bytes = 0;
+    bool removed = true;
+    int fd = -1;
+
+    (void)state;
+    put(&p, hello);
+    assert_int_equal(count_blobs(&p), 1);
+    assert_ok(depot_read(p.depot, &name, 100, &text, &bytes));
+    assert_string_equal(text, hello);
+    assert_ok(depot_remove(p.depot, &name, minute_ago, &removed));
+    assert_false(removed);
+    make_old(&p, &name);
+    assert_ok(depot_find(p.depot, &name, &fd, &size)); /* touches it */
+    (void)close(fd);
+    assert_ok(depot_remove(p.depot, &name, minute_ago, &removed));
+    assert_false(removed);
+    make_old(&p, &name);
+    put(&p, hello); /* so does this */
+    assert_ok(depot_remove(p.depot, &name, minute_ago, &removed));
+    assert_false(removed);
+    make_old(&p, &name);
+    assert_ok(depot_remove(p.depot, &name, minute_ago, &removed));
+    assert_true(removed);
+    assert_int_equal(count_blobs(&p), 0);
+    assert_ok(depot_remove(p.depot, &name, minute_ago, &removed));
+    assert_false(removed);
+    close_place(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_abandoned_upload_leaves_nothing),
         cmocka_unit_test(test_no_space_is_an_error_of_the_write),
         cmocka_unit_test(test_depot_in_a_place_that_cannot_be),
+        cmocka_unit_test(test_only_what_nobody_touched_is_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

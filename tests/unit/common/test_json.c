@@ -1,6 +1,7 @@
 #include "support/test.h"
 
 #include "common/json.h"
+#include "common/json_scan.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -238,6 +239,48 @@ static void test_a_file_is_named_in_what_is_said_of_it(void **state)
     assert_fails(json_parse_file(path, 100, &json), STATUS_NOT_FOUND, path);
 }
 
+/* What the quick look takes, the parser takes: over texts with every byte
+ * changed in turn. */
+static void test_the_quick_look_never_says_more_than_the_parser(void **state)
+{
+    static const char *const texts[] = {
+        "{}",
+        " {\"metrics\": {\"value\":1}}\n",
+        "{\"a\":-0.5e-10,\"b\":[1,2.5,-3,1E5,[]],\"c\":null,\"d\":true}",
+        "{\"a\":{\"a\":{\"b\":false}},\"b\":\"text\",\"c\":{\"b\":0}}",
+        "{\"long\":12345678901234567,\"more\":1.2345678901234567}",
+    };
+    static const char bytes[] = "{}[]\":,.-+eE0129 ab\\\x01\x7f\x80\xc3ntf";
+    int taken = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        AUTO(free_pointer) char *text = xstrdup(texts[i]);
+
+        assert_true(json_is_plain_object(text, strlen(text)));
+        for (size_t at = 0; texts[i][at] != '\0'; at++) {
+            for (const char *b = bytes; *b != '\0'; b++) {
+                json_t *json = NULL;
+
+                text[at] = *b;
+                if (!json_is_plain_object(text, strlen(text)))
+                    continue;
+                assert_ok(json_parse(text, strlen(text), "text", &json));
+                assert_true(json_is_object(json));
+                json_decref(json);
+                taken++;
+            }
+            text[at] = texts[i][at];
+        }
+    }
+    assert_true(taken > 100);
+    assert_false(json_is_plain_object("", 0));
+    assert_false(json_is_plain_object("[1]", 3));
+    assert_false(json_is_plain_object("{\"a\":1e999}", 11));
+    assert_false(json_is_plain_object("{\"a\":1,\"a\":2}", 13));
+    assert_false(json_is_plain_object("{\"a\":99999999999999999999}", 26));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_what_is_shown_keeps_order_and_type),
         cmocka_unit_test(test_what_is_no_json_is_refused_with_its_place),
         cmocka_unit_test(test_nesting_has_a_limit),
+        cmocka_unit_test(test_the_quick_look_never_says_more_than_the_parser),
         cmocka_unit_test(test_members_are_checked_by_name_and_type),
         cmocka_unit_test(test_a_file_is_named_in_what_is_said_of_it),
     };

@@ -88,6 +88,22 @@ static void test_old_groups_are_read_as_well(void **state)
     assert_int_equal(machine_memory(root), 4096000);
 }
 
+static void test_kills_for_memory_are_counted_in_the_own_group(void **state)
+{
+    (void)state;
+    assert_int_equal(machine_oom_kills(root), -1);
+    put("/proc/vmstat", "nr_free 7\noom_kill 12\n");
+    assert_int_equal(machine_oom_kills(root), 12);
+    put("/sys/fs/cgroup/memory/memory.oom_control",
+        "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+    assert_int_equal(machine_oom_kills(root), 3);
+    put("/proc/self/cgroup", "4:memory:/a\n0::/pod\n");
+    put("/sys/fs/cgroup/memory/a/memory.oom_control", "oom_kill 2\n");
+    assert_int_equal(machine_oom_kills(root), 2);
+    put("/sys/fs/cgroup/pod/memory.events", "oom 5\noom_kill 1\n");
+    assert_int_equal(machine_oom_kills(root), 1);
+}
+
 int main(void)
 {
 #define ROOT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -97,6 +113,7 @@ int main(void)
         ROOT_TEST(test_the_least_of_all_groups_above_counts),
         ROOT_TEST(test_a_container_finds_its_group_at_the_root),
         ROOT_TEST(test_old_groups_are_read_as_well),
+        ROOT_TEST(test_kills_for_memory_are_counted_in_the_own_group),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

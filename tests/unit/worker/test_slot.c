@@ -14,7 +14,7 @@
 #include "worker/frame.h"
 #include "worker/slot.h"
 
-enum { CHILD_FD = 3, WAIT_MS = 20 * 1000 };
+enum { CHILD_FD = 3, WAIT_MS = 20 * 1000, EATEN = 64 << 20 };
 
 /* The child. */
 
@@ -51,6 +51,13 @@ static void act(const char *what)
         (void)raise(SIGALRM);
     if (strcmp(what, "exit") == 0)
         _exit(7);
+    if (strcmp(what, "eat") == 0) {
+        AUTO(free_pointer) char *held = xcalloc(EATEN, 1);
+
+        memset(held, 1, EATEN);
+        for (;;)
+            (void)pause();
+    }
     if (strcmp(what, "nonsense") == 0)
         assert_true(write(CHILD_FD, nonsense, sizeof nonsense) > 0);
     if (strcmp(what, "unfinished") == 0) {
@@ -193,7 +200,8 @@ static void test_each_death_is_explained_and_keeps_its_log(void **state)
                  "doing alarm\n");
     expect_death("exit", STATUS_LOST, "exited with status 7 in test.kind",
                  "doing exit\n");
-    expect_death("unfinished", STATUS_NO_MEMORY, "want of memory",
+    expect_death("unfinished", STATUS_LOST,
+                 "slot died of signal 9 (Killed) in test.kind",
                  "doing unfinished\nlast words\n");
     expect_death("nonsense", STATUS_LOST, "slot broke off in test.kind",
                  "doing nonsense\n");
@@ -210,6 +218,46 @@ static void test_our_own_kill_is_not_taken_for_want_of_memory(void **state)
     slot_kill(s);
     e = wait_for(s, SLOT_DIED);
     assert_int_equal(e.outcome.code, STATUS_LOST);
+    slot_free(s);
+}
+
+/* What the worker does every half second. */
+static struct slot_event wait_for_memory(struct slot *s)
+{
+    int64_t end = clock_now() + WAIT_MS * NS_PER_MS;
+    struct slot_event e;
+
+    for (;;) {
+        while (slot_next(s, &e)) {
+            if (e.type == SLOT_DIED)
+                return e;
+        }
+        assert_true(clock_now() < end);
+        slot_check_memory(s);
+        clock_sleep_ms(5);
+    }
+}
+
+static void test_a_job_that_takes_more_than_it_may_is_killed(void **state)
+{
+    struct slot *s = slot_new(own_argv);
+    struct slot_event e;
+    char *message;
+
+    (void)state;
+    run(s, "eat");
+    slot_limit_memory(s, EATEN / 2);
+    e = wait_for_memory(s);
+    message = wire_take(e.outcome.message);
+    assert_non_null(strstr(message, "more than the 32 MiB it may"));
+    free(message);
+    assert_int_equal(e.outcome.code, STATUS_NO_MEMORY);
+    assert_int_equal(e.outcome.crashed, 3);
+    assert_true(e.outcome.peak_bytes > EATEN / 2);
+    /* The limit was that job's. */
+    run(s, "fine");
+    slot_check_memory(s);
+    (void)wait_for(s, SLOT_DONE);
     slot_free(s);
 }
 
@@ -236,6 +284,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_progress_and_lines_come_through),
         cmocka_unit_test(test_each_death_is_explained_and_keeps_its_log),
         cmocka_unit_test(test_our_own_kill_is_not_taken_for_want_of_memory),
+        cmocka_unit_test(test_a_job_that_takes_more_than_it_may_is_killed),
         cmocka_unit_test(test_a_large_job_is_taken_in_pieces),
     };
 

@@ -1,0 +1,56 @@
+/* locality.h -- where the bytes are that jobs read.
+ *
+ * A source is named by the SHA-256 of its URL. Workers tell which ones lie in
+ * their caches; a job that ended well proves as much. Jobs that read the same
+ * remote sources are of one `place`, and jobs of one place in a sweep are a
+ * group. Within its sweep a group that reads what the worker has goes first.
+ * Else the worker waits a little for one that has it, and not too many
+ * workers fetch a source that they have not at the same time.
+ *
+ * All of it is a hint that costs nothing to be wrong about but time. */
+#ifndef SINTER_BROKER_CORE_LOCALITY_H
+#define SINTER_BROKER_CORE_LOCALITY_H
+
+#include "common/digest.h"
+#include "common/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct group;
+struct job;
+struct place;
+struct sched;
+struct session;
+
+enum { LOCALITY_FETCHES = 8 }; /* workers that fetch one source at a time */
+
+void locality_free_all(struct sched *s);
+
+/* The remote sources that parameters name; NULL: there are none. */
+struct place *locality_place(struct sched *s, const char *params, size_t size);
+
+/* A worker came or is gone: it has a place among the holders. */
+void locality_enter(struct sched *s, struct session *session);
+void locality_leave(struct sched *s, struct session *session);
+/* What it said of its cache; HELLO says all of it. */
+void locality_told(struct sched *s, struct session *session,
+                   const struct wire_cached_list *added,
+                   const struct wire_evicted_list *removed, bool all);
+
+/* Bytes the worker would have to fetch for jobs of that place; NULL: 0. */
+uint64_t locality_missing(const struct session *session,
+                          const struct place *place);
+/* May the worker be given jobs of the group now, or is it better to wait?
+ * Notes since when, and when it is to be asked again. */
+bool locality_may_give(struct sched *s, const struct session *session,
+                       struct group *g);
+/* It was given one: it fetches what it has not. */
+void locality_given(struct sched *s, struct session *session,
+                    const struct place *place);
+/* A job of that place left it; it has read everything if that went well. */
+void locality_left(struct session *session, const struct place *place,
+                   bool well);
+
+#endif

@@ -1,0 +1,48 @@
+#include "common/endpoint.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+
+enum { LOOPBACK_NET = 127, NET_SHIFT = 24 };
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> NET_SHIFT == LOOPBACK_NET;
+    return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+bool endpoint_is_private(const char *endpoint)
+{
+    const char *host = begins(endpoint, "tcp://") ? endpoint + 6 : endpoint;
+    const char *colon = strrchr(host, ':');
+    char text[INET6_ADDRSTRLEN];
+    size_t size;
+
+    if (begins(endpoint, "ipc://") || begins(endpoint, "inproc://"))
+        return true;
+    if (colon == NULL)
+        return false;
+    size = (size_t)(colon - host);
+    if (size >= 2 && host[0] == '[' && host[size - 1] == ']') {
+        host++;
+        size -= 2;
+    }
+    if (size >= sizeof text)
+        return false;
+    (void)snprintf(text, sizeof text, "%.*s", (int)size, host);
+    return is_loopback(text);
+}

@@ -1,0 +1,233 @@
+/* Jobs go where their bytes are. */
+#include "support/test.h"
+#include "tests/sim/farm.h"
+
+#include "broker/core/fleet.h"
+#include "broker/core/jobs.h"
+#include "broker/core/state.h"
+#include "common/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *url_of(char model)
+{
+    static char url[32];
+
+    (void)snprintf(url, sizeof url, "%s//hub/%c",
+                   model == 'D' ? "file:" : "https:", model);
+    return url;
+}
+
+/* The variant of trials that read this model. */
+static char *variant(char model)
+{
+    return xasprintf("{\"when\":{\"m\":\"%c\"},\"params\":{\"x\":{"
+                     "\"$param\":\"x\"},\"model\":{\"$source\":{"
+                     "\"sha256\":{\"a}\\\"\":\"00\"},\"url\":\"%s\"}}}}",
+                     model, url_of(model));
+}
+
+/* Trials read one of the models A, B and C of the network or D of the disk;
+ * `points` of each, those of one model behind each other. */
+static void submit(struct farm *f, const char *name, const char *models,
+                   int points)
+{
+    AUTO(free_pointer) char *a = variant('A');
+    AUTO(free_pointer) char *b = variant('B');
+    AUTO(free_pointer) char *c = variant('C');
+    AUTO(free_pointer) char *d = variant('D');
+    AUTO(free_pointer)
+    char *document = xasprintf(
+        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"m\","
+        "\"values\":[%s]},{\"name\":\"x\",\"from\":1,\"to\":%d,\"count\":%d,"
+        "\"scale\":\"linear\"}],\"strategy\":{\"method\":\"grid\"},"
+        "\"stages\":[],\"evaluate\":[{\"name\":\"e\",\"kind\":"
+        "\"evaluate.noop\",\"variants\":[%s,%s,%s,%s],\"metrics\":["
+        "\"value\"]}]}",
+        name, models, points, points, a, b, c, d);
+
+    farm_submit(f, document);
+    assert_int_equal(f->answer_code, STATUS_SUCCESS);
+}
+
+/* Which model the worker's i-th job reads. */
+static char model_of(const struct farm *f, int w, size_t i)
+{
+    const struct job *job =
+        jobs_find(f->sched, &f->workers[w].held[i].token.key);
+    const char *at = strstr(job->params, "hub/");
+
+    assert_non_null(at);
+    return at[4];
+}
+
+static size_t held(const struct farm *f, int w)
+{
+    return f->workers[w].held_count;
+}
+
+static void finish(struct farm *f, int w)
+{
+    farm_done(f, w, f->workers[w].held[0].label);
+    sched_check(f->sched);
+}
+
+/* The worker's cache has it, or has it no more. */
+static void tell_cache(struct farm *f, int w, char model, bool there)
+{
+    const char *url = url_of(model);
+    struct wire_cached added = { .source = digest_of(url, strlen(url)),
+                                 .bytes = 1 << 30 };
+    struct wire_evicted removed = { .source = added.source };
+    struct wire_message m = { .type = WIRE_CACHE };
+
+    m.cache.added.items = &added;
+    m.cache.added.count = there;
+    m.cache.removed.items = &removed;
+    m.cache.removed.count = !there;
+    farm_say(f, w, &m);
+}
+
+static void test_a_worker_goes_on_with_what_it_has(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    for (int w = 0; w < 2; w++)
+        farm_hello(f, w, 1);
+    tell_cache(f, 1, 'B', true);
+    submit(f, "s", "\"A\",\"B\"", 5);
+    assert_int_equal(model_of(f, 0, 0), 'A');
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(model_of(f, 1, 0), 'B');
+        finish(f, 1);
+    }
+    assert_int_equal(model_of(f, 0, 0), 'A');
+    farm_free(f);
+}
+
+/* It has nothing of it, but another worker has: that one is waited for, half
+ * a second and no longer. */
+static void test_a_worker_waits_for_one_that_has_the_bytes(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    farm_hello(f, 0, 1);
+    tell_cache(f, 0, 'A', true);
+    submit(f, "s", "\"A\"", 3);
+    farm_hello(f, 1, 1);
+    assert_int_equal(held(f, 0), 1);
+    assert_int_equal(held(f, 1), 0);
+    farm_advance(f, 400);
+    finish(f, 0); /* and it takes the next one */
+    assert_int_equal(held(f, 1), 0);
+    farm_advance(f, 99);
+    assert_int_equal(held(f, 1), 0);
+    farm_advance(f, 800);
+    assert_int_equal(held(f, 1), 1);
+    assert_int_equal(held(f, 0), 1);
+    farm_free(f);
+}
+
+/* What nobody has is fetched by eight workers at most at the same time. */
+static void test_few_fetch_at_a_time(void **state)
+{
+    struct farm *f = farm_new();
+    size_t busy = 0;
+
+    (void)state;
+    f->sched->fetches = 3;
+    for (int w = 0; w < 6; w++)
+        farm_hello(f, w, 1);
+    submit(f, "s", "\"A\"", 12);
+    for (int w = 0; w < 6; w++)
+        busy += held(f, w);
+    assert_int_equal(busy, 3);
+    sched_check(f->sched);
+    tell_cache(f, 0, 'A', true); /* one has it: there is room for another */
+    farm_advance(f, 1000);
+    busy = 0;
+    for (int w = 0; w < 6; w++)
+        busy += held(f, w);
+    assert_int_equal(busy, 4);
+    finish(f, 0);
+    finish(f, 1);
+    farm_kill(f, 2);
+    farm_advance(f, FARM_LEASE_MS + FARM_HEARTBEAT_MS);
+    busy = 0;
+    for (int w = 0; w < 6; w++)
+        busy += held(f, w);
+    assert_int_equal(busy, 5);
+    farm_free(f);
+}
+
+static void test_files_of_the_machine_are_everywhere(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    f->sched->fetches = 1;
+    for (int w = 0; w < 4; w++)
+        farm_hello(f, w, 2);
+    submit(f, "s", "\"D\"", 12);
+    for (int w = 0; w < 4; w++)
+        assert_int_equal(held(f, w), 2);
+    farm_free(f);
+}
+
+static void test_what_was_evicted_is_not_there(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    farm_hello(f, 0, 1);
+    tell_cache(f, 0, 'B', true);
+    tell_cache(f, 0, 'B', false);
+    submit(f, "s", "\"A\",\"B\"", 2);
+    assert_int_equal(model_of(f, 0, 0), 'A');
+    /* It has A now: that is proved by the job that ended well. */
+    finish(f, 0);
+    assert_int_equal(model_of(f, 0, 0), 'A');
+    finish(f, 0);
+    assert_int_equal(model_of(f, 0, 0), 'B');
+    farm_free(f);
+}
+
+static void test_everything_ends_whoever_has_what(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    f->sched->fetches = 2;
+    for (int w = 0; w < 5; w++)
+        farm_hello(f, w, 1 + (uint64_t)w % 3);
+    submit(f, "s", "\"A\",\"B\",\"C\",\"D\"", 20);
+    for (int i = 0; i < 400; i++) {
+        int w = i % 5;
+
+        if (held(f, w) > 0)
+            finish(f, w);
+        if (i % 7 == 0)
+            tell_cache(f, w, (char)('A' + i % 3), i % 2 == 0);
+        if (i % 9 == 0)
+            farm_advance(f, 200);
+    }
+    assert_int_equal(farm_count(f, "s", "done"), 80);
+    farm_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_worker_goes_on_with_what_it_has),
+        cmocka_unit_test(test_a_worker_waits_for_one_that_has_the_bytes),
+        cmocka_unit_test(test_few_fetch_at_a_time),
+        cmocka_unit_test(test_files_of_the_machine_are_everywhere),
+        cmocka_unit_test(test_what_was_evicted_is_not_there),
+        cmocka_unit_test(test_everything_ends_whoever_has_what),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

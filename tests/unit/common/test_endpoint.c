@@ -1,0 +1,49 @@
+#include "common/endpoint.h"
+#include "common/macros.h"
+#include "support/test.h"
+
+static void test_who_can_reach_an_address(void **state)
+{
+    static const char *const own[] = {
+        "ipc:///run/x",      "inproc://a",  "tcp://127.0.0.1:7420",
+        "tcp://127.1.2.3:*", "127.0.0.1:0", "localhost:7422",
+        "tcp://[::1]:7420",  "[::1]:80",
+    };
+    static const char *const open[] = {
+        "tcp://*:7420",
+        "tcp://0.0.0.0:7420",
+        "tcp://[::]:7420",
+        "[::]:7422",
+        "tcp://10.0.0.1:7420",
+        "tcp://broker:7420",
+        "tcp://127.evil.org:7420",
+        "tcp://127.0.0.1.evil.org:7420",
+        "tcp://localhost.evil.org:7420",
+        "tcp://127.0.0.1:0;evil.org:7420",
+        "tcp://eth0:7420",
+        "tcp://lo:7420",
+        "tcp://",
+        "127.0.0.1",
+        "",
+        "tcp://[::ffff:10.0.0.1]:7420",
+        "tcp://[:7420",
+        "pgm://127.0.0.1:7",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        if (!endpoint_is_private(own[i]))
+            fail_msg("%s", own[i]);
+    for (size_t i = 0; i < COUNT_OF(open); i++)
+        if (endpoint_is_private(open[i]))
+            fail_msg("%s", open[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_can_reach_an_address),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
