@@ -30,6 +30,9 @@ enum cli_exit {
 struct cli_options {
     const char *broker; /* NULL: a local farm or the default endpoint */
     const char *state;  /* directory of the local farm */
+    /* Paths, for a broker elsewhere; NULL or "": none. */
+    const char *key, *broker_key, *http_token_file;
+    bool plaintext;
     int64_t timeout_ms; /* of one request */
     const char *color;
     bool json, quiet, help, version;

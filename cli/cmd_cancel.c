@@ -2,8 +2,7 @@
 
 #include <stddef.h>
 
-#include "cli/selector.h"
-#include "cli/session.h"
+#include "cli/control.h"
 
 struct cancel_settings {
     const char *reason;
@@ -19,34 +18,23 @@ static const struct option options[] = {
     { .name = NULL },
 };
 
+static void tell(const struct cli *cli, const char *sweep, const json_t *answer)
+{
+    (void)answer;
+    cli_note(cli,
+             "%s is cancelled; finished trials are kept, `sinter retry %s` "
+             "goes on",
+             sweep, sweep);
+}
+
 MUST_CHECK static struct status run(struct cli *cli)
 {
     const struct cancel_settings *settings = cli->settings;
-    AUTO(session_release) struct session session = { .client = NULL };
+    AUTO(json_release)
+    json_t *arguments = json_pack("{s:s}", "reason", settings->reason);
+    const struct control control = { "cancel", "cancelled", arguments, tell };
 
-    TRY_PLAIN(session_open(cli, &session));
-    for (size_t i = 0; i < cli->operand_count; i++) {
-        AUTO(json_release) json_t *answer = NULL;
-        struct selector selector;
-
-        TRY_PLAIN(selector_parse(cli->operands[i], &selector));
-        if (selector.trial != 0 || selector.best)
-            return cli_usage(cli,
-                             "a sweep is cancelled as a whole; write "
-                             "`sinter cancel %s`",
-                             selector.sweep);
-        TRY_PLAIN(session_ask(&session, "cancel",
-                              json_pack("{s:s, s:s}", "sweep", selector.sweep,
-                                        "reason", settings->reason),
-                              &answer));
-        if (cli->options->json)
-            cli_print_line(cli, "cancel", answer);
-        cli_note(cli,
-                 "%s is cancelled; finished trials are kept, `sinter "
-                 "retry %s` goes on",
-                 selector.sweep, selector.sweep);
-    }
-    return SUCCESS;
+    return control_sweeps(cli, &control);
 }
 
 const struct command command_cancel = {

@@ -38,7 +38,7 @@ static void add_row(struct table *t, const json_t *sweep, bool utf8)
 
     table_add_value(t, json_object_get(sweep, "id"));
     table_add_value(t, json_object_get(sweep, "name"));
-    table_add_value(t, json_object_get(sweep, "state"));
+    table_add(t, progress_state(sweep), NULL);
     (void)snprintf(text, sizeof text, "%lld/%lld",
                    (long long)json_int_or(sweep, "done", 0),
                    (long long)json_int_or(sweep, "trials", 0));

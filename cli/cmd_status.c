@@ -139,7 +139,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     }
     fprintf(cli->out.stream, "%s%s  %s  %s%s\n", terminal_bold(&cli->out),
             json_text_or(status, "name", "?"), json_text_or(status, "id", "?"),
-            json_text_or(status, "state", "?"), terminal_plain(&cli->out));
+            progress_state(status), terminal_plain(&cli->out));
     print_counts(cli, status);
     print_best(cli, status);
     print_rate(cli, status);

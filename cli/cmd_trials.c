@@ -13,6 +13,7 @@ enum { PAGE = 1000 };
 struct trials_settings {
     const char *states, *sort, *columns, *format;
     int64_t limit; /* 0: all */
+    bool failed;
 };
 
 #define AT(member) offsetof(struct trials_settings, member)
@@ -22,6 +23,10 @@ static const struct option options[] = {
       .offset = AT(states),
       .value = "S,...",
       .help = "Only these: waiting, running, done, failed, cancelled" },
+    { .name = "failed",
+      .type = OPTION_SWITCH,
+      .offset = AT(failed),
+      .help = "Those that failed, and why; `sinter retry --failed` runs them" },
     { .name = "sort",
       .type = OPTION_TEXT,
       .offset = AT(sort),
@@ -55,6 +60,7 @@ struct request {
     struct session session;
     json_t *status, *spec, *names;
     const char *sweep; /* id */
+    const char *states, *columns;
     enum table_format format;
     uint64_t left; /* rows still to print */
 };
@@ -104,7 +110,6 @@ static void cut(json_t *trials, uint64_t most)
 /* Formats without column widths need no more than a page in memory. */
 MUST_CHECK static struct status stream(struct cli *cli, struct request *r)
 {
-    const struct trials_settings *settings = cli->settings;
     uint64_t from = 0;
     bool more = true;
 
@@ -113,8 +118,8 @@ MUST_CHECK static struct status stream(struct cli *cli, struct request *r)
 
         TRY_PLAIN(board_trials(&r->session, r->sweep, from, PAGE, &trials));
         more = json_array_size(trials) == PAGE;
-        if (settings->states != NULL)
-            TRY_PLAIN(trial_filter(settings->states, trials));
+        if (r->states != NULL)
+            TRY_PLAIN(trial_filter(r->states, trials));
         cut(trials, r->left);
         print_page(cli, r, trials, from == 0, NULL);
         r->left -= json_array_size(trials);
@@ -144,8 +149,8 @@ MUST_CHECK static struct status print_whole(struct cli *cli, struct request *r)
     size_t all = 0;
 
     TRY_PLAIN(board_trials(&r->session, r->sweep, 0, UINT64_MAX, &trials));
-    if (settings->states != NULL)
-        TRY_PLAIN(trial_filter(settings->states, trials));
+    if (r->states != NULL)
+        TRY_PLAIN(trial_filter(r->states, trials));
     if (settings->sort != NULL)
         TRY_PLAIN(trial_sort(r->spec, settings->sort, trials));
     all = json_array_size(trials);
@@ -168,6 +173,12 @@ MUST_CHECK static struct status read_settings(struct cli *cli,
 {
     const struct trials_settings *settings = cli->settings;
 
+    if (settings->failed && settings->states != NULL)
+        return cli_usage(cli, "--failed or --state, not both");
+    r->states = settings->failed ? "failed" : settings->states;
+    r->columns = settings->failed && settings->columns == NULL
+                     ? "id,worker,reason"
+                     : settings->columns;
     r->format = table_format_find(settings->format);
     if (r->format == TABLE_FORMATS)
         return cli_usage(cli,
@@ -198,7 +209,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     r.sweep = json_text_or(r.status, "id", selector.sweep);
     TRY_PLAIN(session_ask(&r.session, "spec",
                           json_pack("{s:s}", "sweep", r.sweep), &r.spec));
-    st = trial_columns(r.spec, settings->columns, &r.names);
+    st = trial_columns(r.spec, r.columns, &r.names);
     if (status_failed(&st))
         return cli_usage(cli, "%s", st.message);
     streams = settings->sort == NULL && r.format != TABLE_PEOPLE &&

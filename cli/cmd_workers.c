@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "cli/number.h"
@@ -7,6 +8,31 @@
 #include "cli/table.h"
 #include "common/buf.h"
 #include "common/clock.h"
+
+struct workers_settings {
+    struct option_list drain, cordon, uncordon;
+};
+
+#define AT(member) offsetof(struct workers_settings, member)
+static const struct option options[] = {
+    { .name = "drain",
+      .type = OPTION_LIST,
+      .offset = AT(drain),
+      .value = "NAME",
+      .help = "Nothing new for it, and what it has not begun goes to others" },
+    { .name = "cordon",
+      .type = OPTION_LIST,
+      .offset = AT(cordon),
+      .value = "NAME",
+      .help = "Nothing new for it; what it holds it may run" },
+    { .name = "uncordon",
+      .type = OPTION_LIST,
+      .offset = AT(uncordon),
+      .value = "NAME",
+      .help = "It gets work again" },
+    { .name = NULL },
+};
+#undef AT
 
 static void add_jobs(struct table *t, const json_t *jobs)
 {
@@ -61,13 +87,49 @@ static void print_table(const struct cli *cli, const json_t *workers)
     table_free(t);
 }
 
+MUST_CHECK static struct status order(struct cli *cli, struct session *session,
+                                      const char *verb,
+                                      const struct option_list *names,
+                                      const char *done)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        AUTO(json_release) json_t *answer = NULL;
+
+        TRY_PLAIN(session_ask(session, verb,
+                              json_pack("{s:s}", "worker", names->items[i]),
+                              &answer));
+        if (cli->options->json)
+            cli_print_line(cli, verb, answer);
+        cli_note(cli, "%s %s", names->items[i], done);
+    }
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status order_all(struct cli *cli,
+                                          struct session *session)
+{
+    const struct workers_settings *settings = cli->settings;
+
+    TRY_PLAIN(order(cli, session, "uncordon", &settings->uncordon,
+                    "gets work again"));
+    TRY_PLAIN(
+        order(cli, session, "cordon", &settings->cordon, "gets nothing new"));
+    return order(cli, session, "drain", &settings->drain,
+                 "finishes what it has begun and gets nothing new");
+}
+
 MUST_CHECK static struct status run(struct cli *cli)
 {
+    const struct workers_settings *settings = cli->settings;
     AUTO(session_release) struct session session = { .client = NULL };
     AUTO(json_release) json_t *answer = NULL;
     json_t *workers = NULL;
 
     TRY_PLAIN(session_open(cli, &session));
+    if (settings->drain.count + settings->cordon.count +
+            settings->uncordon.count >
+        0)
+        return order_all(cli, &session);
     TRY_PLAIN(session_ask(&session, "workers", NULL, &answer));
     TRY_PLAIN(json_member_array(answer, "workers", &workers));
     if (cli->options->json)
@@ -84,8 +146,12 @@ MUST_CHECK static struct status run(struct cli *cli)
 
 const struct command command_workers = {
     .name = "workers",
-    .summary = "List workers and what they do",
+    .summary = "List workers and what they do; drain or cordon one",
     .usage = "",
+    .details = "  A cordon is by name, and outlives worker and broker: until "
+               "--uncordon.\n",
     .group = COMMAND_FARM,
+    .options = options,
+    .settings_size = sizeof(struct workers_settings),
     .run = run,
 };

@@ -153,6 +153,10 @@ struct status export_trial(struct cli *cli, struct session *s,
     TRY_PLAIN(make_files(cli, s, wish, ret_outcome->digest));
     TRY_PLAIN(session_ask(s, "depot", NULL, &depot));
     TRY(json_member_text(depot, "url", &url), "depot");
+    if (s->token_file != NULL) {
+        settings.token_file = s->token_file;
+        settings.token_prefix = url;
+    }
     TRY_PLAIN(http_new(&settings, &http));
     st = artifact_download(http, url, ret_outcome->digest, wish->directory,
                            &ret_outcome->present);

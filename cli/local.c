@@ -313,6 +313,10 @@ MUST_CHECK static struct status describe_broker(struct local *l)
     child_option(c, "--clients", l->clients);
     child_option(c, "--http", "127.0.0.1:0");
     child_option(c, "--ready-file", ready);
+    /* Whatever the environment says of a farm elsewhere. */
+    child_add(c, "--key=");
+    child_add(c, "--allow=");
+    child_add(c, "--http-token-file=");
     child_add(c, "--die-with-parent");
     return SUCCESS;
 }
@@ -407,6 +411,9 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     child_option(c, "--cache", cache);
     child_option(c, "--keep", keep);
     child_option(c, "--drain", "1s");
+    child_add(c, "--key=");
+    child_add(c, "--broker-key=");
+    child_add(c, "--http-token-file=");
     child_add(c, "--die-with-parent");
     for (const char *const *a = l->allowed; a != NULL && *a != NULL; a++)
         child_option(c, "--allow-command", *a);

@@ -345,3 +345,10 @@ void progress_end(struct progress *p, const json_t *status)
     if (strncmp(line, p->last, sizeof p->last - 1) != 0)
         print_line(p, line);
 }
+
+const char *progress_state(const json_t *status)
+{
+    return json_bool_or(status, "paused", false)
+               ? "paused"
+               : json_text_or(status, "state", "?");
+}

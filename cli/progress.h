@@ -39,4 +39,7 @@ void progress_values(const json_t *values, char *text, size_t size);
 void progress_score(const json_t *best, bool utf8, char text[NUMBER_TEXT]);
 void progress_best(const json_t *best, bool utf8, char *text, size_t size);
 
+/* "paused", or the state of the sweep. */
+const char *progress_state(const json_t *status);
+
 #endif

@@ -28,6 +28,12 @@ static bool idle(void *self)
     return interrupt_seen() || status_failed(&s->trouble);
 }
 
+/* An empty path is none: that takes back what the environment says. */
+static const char *given(const char *path)
+{
+    return path == NULL || path[0] == '\0' ? NULL : path;
+}
+
 MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
                                      int64_t timeout_ms)
 {
@@ -38,6 +44,27 @@ MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
         .self = s,
     };
 
+    interrupt_catch();
+    return sinter_connect(&settings, &s->client);
+}
+
+/* A broker that is not of this directory: with the keys for it. */
+MUST_CHECK static struct status dial_away(struct session *s,
+                                          const struct cli_options *options,
+                                          const char *endpoint,
+                                          int64_t timeout_ms)
+{
+    struct sinter_settings settings = {
+        .endpoint = endpoint,
+        .timeout_ms = timeout_ms,
+        .key = given(options->key),
+        .broker_key = given(options->broker_key),
+        .plaintext = options->plaintext,
+        .idle = idle,
+        .self = s,
+    };
+
+    s->token_file = given(options->http_token_file);
     interrupt_catch();
     return sinter_connect(&settings, &s->client);
 }
@@ -56,6 +83,7 @@ static void clear(struct session *s)
 {
     s->client = NULL;
     s->local = NULL;
+    s->token_file = NULL;
     s->trouble = SUCCESS;
     s->missing = NULL;
 }
@@ -65,7 +93,7 @@ MUST_CHECK static struct status open_named(const struct cli *cli,
 {
     AUTO(free_pointer) char *endpoint = full_endpoint(cli->options->broker);
 
-    return dial(s, endpoint, cli->options->timeout_ms);
+    return dial_away(s, cli->options, endpoint, cli->options->timeout_ms);
 }
 
 /* The broker of a neighbour if one works on the state, else one of our own. */
@@ -106,7 +134,7 @@ MUST_CHECK static struct status open_guess(const struct cli *cli,
                                            struct session *s)
 {
     s->missing = cli->options->state;
-    return dial(s, default_endpoint, GUESS_MS);
+    return dial_away(s, cli->options, default_endpoint, GUESS_MS);
 }
 
 MUST_CHECK static struct status closed_on_failure(struct session *s,

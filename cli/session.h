@@ -12,9 +12,10 @@
 
 struct session {
     struct sinter *client;
-    struct local *local;   /* NULL: somebody else's broker */
-    struct status trouble; /* of the local farm, found while waiting */
-    const char *missing;   /* the home directory, when there was none and the
+    struct local *local;    /* NULL: somebody else's broker */
+    const char *token_file; /* for the depot; NULL: none */
+    struct status trouble;  /* of the local farm, found while waiting */
+    const char *missing;    /* the home directory, when there was none and the
                               default endpoint is a guess; else NULL */
 };
 

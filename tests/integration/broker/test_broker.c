@@ -20,6 +20,7 @@ struct farm {
     char directory[SCRATCH_SIZE];
     char *workers, *clients, *http; /* endpoints */
     pid_t broker, redis;
+    bool rebuild; /* start it so that it writes a flushed Redis anew */
     char *store;
     struct dealer *client;
 };
@@ -45,6 +46,7 @@ static void start_broker(struct farm *f)
     AUTO(free_pointer) char *ready = path_in(f, "ready.json");
     AUTO(free_pointer) char *log = path_in(f, "broker.log");
     AUTO(free_pointer) char *depot = path_in(f, "depot");
+    static const char rebuild[] = "--rebuild-from-memory";
     const char *const argv[] = {
         program,        "--store",     f->store,
         "--depot",      depot,         "--workers",
@@ -52,7 +54,8 @@ static void start_broker(struct farm *f)
         "--http",       "127.0.0.1:0", "--heartbeat",
         "100ms",        "--lease",     "1s",
         "--ready-file", ready,         "--die-with-parent",
-        "--log",        "debug",       NULL,
+        "--log",        "debug",       f->rebuild ? rebuild : NULL,
+        NULL,
     };
 
     (void)unlink(ready);
@@ -273,6 +276,93 @@ static void test_store_goes_away_and_comes_back(void **state)
     farm_close(&f);
 }
 
+static void flush_redis(const struct farm *f)
+{
+    AUTO(free_pointer) char *socket = path_in(f, "redis.sock");
+    const char *const argv[] = { "redis-cli", "-s", socket, "FLUSHALL", NULL };
+
+    assert_int_equal(process_end(process_start(argv, "/dev/null"), 0), 0);
+}
+
+/* The key is there (again). */
+static void await_key(const struct farm *f, const char *key)
+{
+    AUTO(free_pointer) char *socket = path_in(f, "redis.sock");
+    AUTO(free_pointer)
+    char *command =
+        xasprintf("redis-cli -s %s EXISTS '%s' | grep -q 1", socket, key);
+    const char *const argv[] = { "sh", "-c", command, NULL };
+    int64_t until = clock_now() + 20 * NS_PER_S;
+
+    while (process_end(process_start(argv, "/dev/null"), 0) != 0)
+        assert_true(clock_now() < until);
+}
+
+/* The only whole copy is the broker's memory: told to, it writes all of it
+ * anew, and finds out though it has nothing to append. */
+static void test_flushed_store_is_written_anew(void **state)
+{
+    enum { POINTS = 40 };
+    struct farm f = farm_open(true);
+    AUTO(free_pointer) char *doc = document("flushed", POINTS);
+    AUTO(free_pointer) char *before = NULL;
+    AUTO(free_pointer) char *after = NULL;
+    static struct peer_worker w;
+    char id[24];
+
+    (void)state;
+    f.rebuild = true;
+    (void)process_end(f.broker, SIGTERM);
+    start_broker(&f);
+    assert_ok(peer_submit(f.client, doc, id));
+    peer_worker_open(&w, f.workers, "w1", 2);
+    w.idle = true;
+    while (w.assigned < 1)
+        assert_true(peer_worker_step(&w, 5000));
+    flush_redis(&f);
+    w.idle = false;
+    peer_worker_finish(&w);
+    work(&w, POINTS);
+    before = table(&f);
+    flush_redis(&f);
+    await_key(&f, "sn:{sinter}:snapshot");
+    (void)process_end(f.broker, SIGKILL);
+    start_broker(&f);
+    after = table(&f);
+    assert_string_equal(before, after);
+    assert_int_equal(count(&f, "done"), POINTS);
+    peer_worker_close(&w);
+    farm_close(&f);
+}
+
+static void test_flushed_store_stops_acknowledging(void **state)
+{
+    struct farm f = farm_open(true);
+    AUTO(free_pointer) char *doc = document("flushed", 2);
+    static struct peer_worker w;
+    json_t *status;
+    char id[24];
+
+    (void)state;
+    assert_ok(peer_submit(f.client, doc, id));
+    peer_worker_open(&w, f.workers, "w1", 2);
+    w.idle = true;
+    while (w.assigned < 2)
+        assert_true(peer_worker_step(&w, 5000));
+    flush_redis(&f);
+    peer_worker_finish(&w);
+    for (int i = 0; i < 10; i++) {
+        peer_worker_heartbeat(&w);
+        (void)peer_worker_step(&w, 50);
+    }
+    assert_int_equal(w.committed, 0);
+    status = ask(&f, "status", "{\"sweep\":\"@last\"}");
+    assert_non_null(strstr(json_text_or(status, "store_error", ""), "is gone"));
+    json_decref(status);
+    peer_worker_close(&w);
+    farm_close(&f);
+}
+
 static void test_second_broker_fences_the_first(void **state)
 {
     struct farm f = farm_open(true);
@@ -371,6 +461,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_running_jobs_are_adopted),
         cmocka_unit_test(test_silent_worker_loses_its_jobs),
         cmocka_unit_test(test_store_goes_away_and_comes_back),
+        cmocka_unit_test(test_flushed_store_is_written_anew),
+        cmocka_unit_test(test_flushed_store_stops_acknowledging),
         cmocka_unit_test(test_second_broker_fences_the_first),
         cmocka_unit_test(test_mistakes_are_answered),
         cmocka_unit_test(test_http_port),
