@@ -1,0 +1,222 @@
+#!/bin/bash
+# A farm while everything around it breaks: processes are killed and paused,
+# connections cut, held, dripped and reset, at moments that a seed decides.
+# Afterwards the log is read (history.c): whatever was acknowledged is there,
+# no job has two results, every accepted sweep ended once, the counts add up.
+#
+#     chaos.sh BIN TOOLS [SEED [SECONDS [redis|sqlite]]]
+#
+# BIN has the programs, TOOLS chaos_proxy and chaos_history. The same seed
+# draws the same faults at the same moments; what they hit is up to the machine.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+tools=$(cd "$2" && pwd)
+seed=${3:-1}
+seconds=${4:-20}
+store=${5:-redis}
+. "$here/../integration/lib.sh" "$1"
+. "$here/../integration/noop.sh"
+RANDOM=$seed # of bash: 15 bits, repeatable
+WORKER_COUNT=3
+SWEEP_COUNT=6
+
+below() { echo $((RANDOM % $1)); }
+nap() { read -r -t "$1" <> <(:) || true; } # a sleep that is no process
+
+# ---- the farm, kept alive as a supervisor would
+
+# proxy NAME TARGET_PORT: its port is in PORT; orders go to the pipe NAME.orders
+declare -A ORDERS=()
+proxy() {
+    local name=$1 fd
+    mkfifo "$name.orders"
+    exec {fd}<>"$name.orders"
+    ORDERS[$name]=$fd
+    "$tools/chaos_proxy" 0 "$2" <"$name.orders" >"$name.port" 2>>"$name.log" &
+    PID[$name]=$!
+    wait_until 10 "proxy $name" test -s "$name.port"
+    PORT=$(head -n 1 "$name.port")
+}
+order() { # NAME ORDER...
+    echo "${*:2}" >&"${ORDERS[$1]}"
+}
+
+redis_port=$(free_port)
+workers_port=$(free_port)
+start_redis() {
+    mkdir -p redis
+    start redis redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$WORK/redis" \
+        --appendonly yes --appendfsync always --save ''
+}
+if [ "$store" = redis ]; then
+    start_redis
+    wait_until 10 "redis" redis-cli -p "$redis_port" ping
+    proxy store_link "$redis_port"
+    store_url=redis://127.0.0.1:$PORT
+    real_store=redis://127.0.0.1:$redis_port
+else
+    store_url=sqlite:$WORK/log.db
+    real_store=$store_url
+fi
+proxy worker_link "$workers_port"
+workers_at=tcp://127.0.0.1:$PORT
+export SINTER_BROKER=ipc://$WORK/clients
+
+start_broker() {
+    start broker sinter-broker --store "$store_url" --depot "$WORK/depot" \
+        --workers "tcp://127.0.0.1:$workers_port" --clients "$SINTER_BROKER" \
+        --http 127.0.0.1:0 --lease 2s --heartbeat 200ms
+}
+start_worker() { # NAME
+    start "$1" sinter-worker --broker "$workers_at" --name "$1" --slots 2 \
+        --cache "$WORK/$1.cache" --log debug
+}
+names=(broker)
+[ "$store" = sqlite ] || names+=(redis)
+for i in $(seq "$WORKER_COUNT"); do names+=("w$i"); done
+
+keep_alive() {
+    local name
+    for name in "${names[@]}"; do
+        [ -n "${PID[$name]:-}" ] && running "$name" && continue
+        [ -z "${PID[$name]:-}" ] || await "$name"
+        case $name in
+        broker) start_broker ;;
+        redis) start_redis ;;
+        *) start_worker "$name" ;;
+        esac
+    done
+}
+
+# ---- faults
+
+some_worker() { echo "w$((1 + RANDOM % WORKER_COUNT))"; }
+declare -A PAUSED=()
+pause_for_a_while() { # NAME
+    kill -STOP "${PID[$1]}" 2>/dev/null || return 0
+    PAUSED[$1]=$((now_ms + 200 + $(below 2500)))
+}
+wake() { # those whose time has come; all: everybody
+    local name
+    for name in "${!PAUSED[@]}"; do
+        [ "${1:-}" = all ] || [ "${PAUSED[$name]}" -le "$now_ms" ] || continue
+        kill -CONT "${PID[$name]}" 2>/dev/null || true
+        unset "PAUSED[$name]"
+    done
+}
+kill_it() { # NAME [SIGNAL]
+    kill "-${2:-KILL}" "${PID[$1]}" 2>/dev/null || true
+    # A process that is stopped dies of nothing but KILL.
+    kill -CONT "${PID[$1]}" 2>/dev/null || true
+    unset "PAUSED[$1]"
+}
+kill_slot() {
+    local slot
+    slot=$(children "${PID[$(some_worker)]}" | head -n 1)
+    [ -z "$slot" ] || kill -KILL "$slot" 2>/dev/null || true
+}
+spoil() { # PROXY: until it is made well again
+    case $(below 7) in
+    0) order "$1" cut ;;
+    1) order "$1" hold both ;;
+    2) order "$1" hold up ;;
+    3) order "$1" lose down ;;
+    4) order "$1" reset "$(below 3000)" ;;
+    5) order "$1" delay $((20 + $(below 200))) ;;
+    6) order "$1" drip $((50 + $(below 500))) ;;
+    esac
+    WELL_AT[$1]=$((now_ms + 200 + $(below 3000)))
+}
+declare -A WELL_AT=()
+heal() { # a stream with bytes missing is of no use to anybody
+    local name
+    for name in "${!WELL_AT[@]}"; do
+        [ "${1:-}" = all ] || [ "${WELL_AT[$name]}" -le "$now_ms" ] || continue
+        order "$name" pass
+        order "$name" cut
+        unset "WELL_AT[$name]"
+    done
+}
+break_something() {
+    local kinds=10
+    [ "$store" = redis ] || kinds=7 # a file cannot be killed or cut off
+    case $(below $kinds) in
+    0) kill_it broker ;;
+    1) pause_for_a_while broker ;;
+    2) kill_it "$(some_worker)" ;;
+    3) pause_for_a_while "$(some_worker)" ;;
+    4) kill_slot ;;
+    5) kill_it "$(some_worker)" TERM ;;
+    6) spoil worker_link ;;
+    7) spoil store_link ;;
+    8) kill_it redis ;;
+    9) pause_for_a_while redis ;;
+    esac
+}
+
+# ---- what people do meanwhile
+
+: >accepted
+submitted=0
+for i in $(seq "$SWEEP_COUNT"); do
+    # Some points are common to all: their results are computed once.
+    noop_sweep "sweep$i.yaml" "sweep$i" $((60 * i)) $((20 + i * 10))ms
+done
+failing_sweep broken.yaml broken
+submit_next() {
+    local file=sweep$((submitted + 1)).yaml id
+    [ "$submitted" -lt "$SWEEP_COUNT" ] || file=broken.yaml
+    [ "$submitted" -le "$SWEEP_COUNT" ] || return 0
+    id=$(timeout 1 sinter submit "$file" 2>>submit.log) || return 0
+    echo "$id" >>accepted
+    submitted=$((submitted + 1))
+}
+
+began_ms=$(date +%s%3N)
+now_ms=$began_ms
+next_fault=$began_ms
+while [ $((now_ms - began_ms)) -lt $((seconds * 1000)) ]; do
+    keep_alive
+    submit_next
+    wake
+    heal
+    if [ "$now_ms" -ge "$next_fault" ]; then
+        break_something
+        next_fault=$((now_ms + 100 + $(below 900)))
+    fi
+    nap 0.05
+    now_ms=$(date +%s%3N)
+done
+
+# ---- quiet: everything that was accepted ends
+
+wake all
+heal all
+over() {
+    keep_alive
+    submit_next
+    [ "$submitted" -gt "$SWEEP_COUNT" ] || return 1
+    timeout 5 sinter --json ls >ls.json || return 1
+    [ "$(jq '[.sweeps[] | select(.state == "running")] | length' ls.json)" = 0 ]
+}
+wait_until 120 "the end of all sweeps" over
+for id in $(sort -u accepted); do
+    timeout 20 sinter --json status "$id" >status.json
+    jq -e '.done + .failed + .cancelled + .excluded == .trials and .running == 0' \
+        status.json >/dev/null || fail "the counts of $id do not add up: $(cat status.json)"
+    assert_equal "trials of $id" \
+        "$(timeout 20 sinter trials "$id" -o csv --columns id | sed 1d | sort -u | wc -l)" \
+        "$(jq .trials status.json)"
+done
+for i in $(seq "$SWEEP_COUNT"); do
+    assert_equal "what sweep$i found" \
+        "$(timeout 20 sinter --json status "sweep$i" | jq -c '[.state, .done]')" \
+        "[\"done\",$((60 * i))]"
+done
+stop broker
+sort -u -o accepted accepted
+sed -n 's/.*"committed" key=\([0-9a-f]*\) epoch=\([0-9]*\) attempt=\([0-9]*\).*/\1 \2 \3/p' \
+    w*.log >committed
+[ -s committed ] || fail "no worker says what was committed"
+"$tools/chaos_history" "$real_store" sinter accepted committed ||
+    fail "seed $seed broke a promise"
