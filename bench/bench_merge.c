@@ -29,8 +29,9 @@ struct models {
     struct tensor_set sets[MODELS];
 };
 
-/* One point's output. */
+/* One point's output: as in a slot, one block (jobs/recipe_cache.c). */
 struct output {
+    char *memory;
     void *targets[TENSORS];
 };
 
@@ -106,14 +107,17 @@ static void models_release(struct models *m)
 
 static void output_init(struct output *o, const struct models *m)
 {
+    const size_t each =
+        (tensor_bytes(&m->items[0][0]) + ALIGN - 1) / ALIGN * ALIGN;
+
+    o->memory = xcalloc_large(TENSORS, each);
     for (size_t t = 0; t < TENSORS; t++)
-        o->targets[t] = new_row(tensor_bytes(&m->items[0][t]));
+        o->targets[t] = o->memory + t * each;
 }
 
 static void output_release(struct output *o)
 {
-    for (size_t t = 0; t < TENSORS; t++)
-        free(o->targets[t]);
+    free(o->memory);
 }
 
 /* The least that a method takes, or as many as there are. */

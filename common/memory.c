@@ -21,18 +21,24 @@ void *xcalloc(size_t count, size_t size)
     return checked(calloc(count, size), count * size);
 }
 
+void *alloc_large(size_t size)
+{
+    enum { LINE = 64, PAGE = 2 << 20 };
+    size_t unit = size < PAGE ? LINE : PAGE;
+    size_t bytes = (size + unit - 1) / unit * unit;
+    void *memory = bytes < size ? NULL : aligned_alloc(unit, bytes);
+
+    if (memory != NULL && unit == PAGE)
+        (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
+    return memory;
+}
+
 void *xcalloc_large(size_t count, size_t size)
 {
-    enum { PAGE = 2 << 20 };
-    size_t bytes = (count * size + PAGE - 1) / PAGE * PAGE;
-    void *memory;
+    size_t bytes = count * size;
 
-    if (count * size < PAGE)
-        return xcalloc(count, size);
-    memory = checked(aligned_alloc(PAGE, bytes), bytes);
-    (void)madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
-    memset(memory, 0, bytes);
-    return memory;
+    return bytes == 0 ? NULL
+                      : memset(checked(alloc_large(bytes), bytes), 0, bytes);
 }
 
 void *xrealloc(void *old, size_t size)

@@ -10,8 +10,10 @@
 
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);
-/* The same for large tables that are read all over: in large pages where the
- * system has them. */
+/* For what is large and used all over: at least 64-byte aligned, and in large
+ * pages where the system has them, which are also fewer to ask for. NULL when
+ * there is no memory; not cleared. */
+void *alloc_large(size_t size);
 void *xcalloc_large(size_t count, size_t size);
 char *xstrdup(const char *text);
 char *xstrndup(const char *text, size_t size);

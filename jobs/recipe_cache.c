@@ -186,7 +186,7 @@ MUST_CHECK static struct status take_memory(struct recipe_cache *c, size_t size,
         return SUCCESS;
     while (c != NULL && c->spares != NULL)
         drop_spare(c);
-    *ret_memory = aligned_alloc(ALIGN, size);
+    *ret_memory = alloc_large(size);
     if (*ret_memory == NULL)
         return FAIL(STATUS_NO_MEMORY, "no %zu bytes for a merged model", size);
     return SUCCESS;

@@ -42,8 +42,10 @@ enum select_order {
     SELECT_VALUE,     /* by x; a negative NaN ranks below all */
 };
 
-struct select; /* opaque; up to 1 MB, for more elements than are kept 4 MB
-                  beside, or 0.5 MB for each rank */
+/* Opaque. Up to 1 MB of keys, or 4 MB in one that others are merged into; for
+ * more elements than are kept counters beside: 0.5 MB in a pass over all keys,
+ * then 4 MB, or 0.5 MB for each rank if those are more. */
+struct select;
 
 struct select *select_new(enum select_order order);
 void select_free(struct select *s); /* NULL is fine */

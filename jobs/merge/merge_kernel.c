@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "jobs/merge/merge_vector.h"
+#include "jobs/merge/merge_wide.h"
 
 /* Below it mergekit takes a sum of weights for none. */
 static const double weightless = 1e-8;
@@ -198,18 +199,18 @@ KERNEL(signs_both, count_signs, DRAWS | SCALES | TRIMS)
 /* Kernels of one combination: without and with a drop, and of rows. */
 struct kernels {
     merge_kernel *all, *drawn, *rows;
-    bool trims;
+    bool wide; /* merge_wide_sums() comes to the same */
 };
 
-static const struct kernels sums = { sum_all, sum_drawn, sum_rows, false };
+static const struct kernels sums = { sum_all, sum_drawn, sum_rows, true };
 static const struct kernels sums_trimmed = { sum_trimmed, NULL, sum_rows,
-                                             true };
+                                             false };
 static const struct kernels elections = { NULL, elect_drawn, elect_rows,
                                           false };
 static const struct kernels elections_trimmed = { elect_trimmed, elect_both,
-                                                  elect_rows, true };
+                                                  elect_rows, false };
 static const struct kernels sign_counts = { signs_trimmed, signs_both,
-                                            signs_rows, true };
+                                            signs_rows, false };
 
 static bool drops(const struct merge_chunk *chunk, size_t models)
 {
@@ -313,6 +314,10 @@ static void run(const struct kernels *k, struct merge_terms *terms,
         drops(chunk, steps->models) || k->all == NULL ? k->drawn : k->all;
 
     merge_terms_share(terms, points);
+    if (k->wide && points >= MERGE_WIDE_POINTS && merge_wide_able()) {
+        merge_wide_sums(terms, points, chunk);
+        return;
+    }
     for (size_t p = 0; p < points; p++) {
         if (terms[p].ends == 0)
             continue;

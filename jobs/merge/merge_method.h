@@ -190,6 +190,7 @@ struct merge_chunk {
     enum merge_draw_rule rule;
     float *out;         /* of the point, for combine() */
     float *const *outs; /* of all points, for combine_points() */
+    bool in_place;      /* those are where elements stay, nobody's next read */
     float *delta;       /* scratch: model i has stride floats at i * stride */
     float *row;         /* scratch: stride floats */
     size_t stride;

@@ -165,9 +165,13 @@ static void combine(struct merge_worker *w, size_t tensor)
     const struct tensor *target = target_of(work, tensor);
     struct merge_chunk *chunk = &w->chunk;
 
-    for (size_t p = 0; p < work->points; p++)
-        w->outs[p] = row_of(w, tensor, p);
     chunk->outs = w->outs;
+    chunk->in_place = true;
+    for (size_t p = 0; p < work->points; p++) {
+        w->outs[p] = row_of(w, tensor, p);
+        chunk->in_place &=
+            (char *)w->outs[p] == place(w, tensor, p, chunk->first);
+    }
     if (method->combine_points != NULL && work->points > 1)
         method->combine_points(w->steps, work->points, chunk);
     for (size_t p = 0; p < work->points; p++) {

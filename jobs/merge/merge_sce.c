@@ -20,6 +20,7 @@ struct sce {
     enum round round;
     struct select *select;      /* of deviations */
     uint64_t varied;            /* deviations that are not 0 */
+    bool in_order;              /* some of equal ones are selected */
     struct select_cut *cuts;    /* [points]; as handed out, and ... */
     struct select_cut *left;    /* ... counting down */
     double *shares;             /* [points][models] */
@@ -64,6 +65,7 @@ static enum merge_round sce_begin(void *tally, const struct merge_step *steps,
     (void)hints;
     s->round = SQUARES;
     s->varied = 0;
+    s->in_order = false;
     select_clear(s->select);
     merge_sums_clear(s->squares, points * s->models);
     for (size_t p = 0; p < points; p++) {
@@ -234,17 +236,23 @@ static void hand_out(void *const *tallies, size_t threads,
     uint64_t keep = kept(first, step);
     struct select_cut cut = { .threshold = HUGE_VALF };
     uint64_t later = 0;
+    bool in_order;
 
     if (keep > 0)
         cut = select_cut_at(&found, elements, keep);
-    for (size_t t = 1; t < threads; t++)
+    in_order = keep > 0 && cut.equal < found.equal;
+    for (size_t t = 1; in_order && t < threads; t++)
         later += select_equal(((struct sce *)tallies[t])->select, found.value);
     for (size_t t = 0; t < threads; t++) {
         struct sce *s = tallies[t];
-        uint64_t here =
-            t == 0 ? found.equal - later : select_equal(s->select, found.value);
+        uint64_t here;
 
         s->cuts[point] = s->left[point] = cut;
+        if (!in_order)
+            continue;
+        s->in_order = true;
+        here =
+            t == 0 ? found.equal - later : select_equal(s->select, found.value);
         cut.equal -= here < cut.equal ? here : cut.equal;
     }
 }
@@ -307,7 +315,15 @@ static enum merge_round sce_settle(void *const *tallies, size_t threads,
     return MERGE_ROUND_FULL;
 }
 
+static bool sce_in_order(const void *tally)
+{
+    const struct sce *s = tally;
+
+    return s->in_order;
+}
+
 const struct merge_survey merge_survey_sce = {
+    .in_order = sce_in_order,
     .tally_new = sce_new,
     .tally_free = sce_free,
     .begin = sce_begin,

@@ -12,13 +12,15 @@
 #include "support/merge_case.h"
 #include "tensor/reduce.h"
 
-/* One that windows cut, with many equal differences, among small ones. */
+/* Two that windows cut, one with many equal differences and one with few,
+ * among small ones. */
 static const struct small_row rows[] = {
     { "a.norm", DTYPE_BF16, 1, { 300 } },
     { "big", DTYPE_BF16, 2, { 132, 1000 } },
     { "ids", DTYPE_I64, 1, { 5 } },
     { "none", DTYPE_F32, 1, { 0 } },
     { "one", DTYPE_F16, 1, { 1 } },
+    { "y", DTYPE_F32, 2, { 132, 1001 } },
     { "z", DTYPE_F32, 2, { 40, 300 } },
     { NULL, DTYPE_F32, 0, { 0 } },
 };
