@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/http_file.h"
 #include "common/memory.h"
+#include "sources/held.h"
 #include "sources/source_internal.h"
 
 enum { DEPOT_GIVE_UP_MS = 5 * 1000 };
@@ -30,12 +31,13 @@ void source_store_free(struct source_store *s)
     cache_free(s->cache);
     for (size_t i = 0; i < CLIENT_COUNT; i++)
         http_free(s->clients[i]);
+    free(s->depot);
     free(s);
 }
 
 uint64_t source_bytes(const struct source_store *s)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = s->forgotten;
 
     for (size_t i = 0; i < CLIENT_COUNT; i++)
         bytes += s->clients[i] != NULL ? http_received(s->clients[i]) : 0;
@@ -86,6 +88,33 @@ static void set_token(const struct source_store *s, enum source_client which,
     }
 }
 
+static bool climbs(const char *url)
+{
+    return strstr(url, "/..") != NULL || strcasestr(url, "%2e") != NULL;
+}
+
+/* Of the URL as it is written, and of each that it leads to but from the Hub,
+ * which is a setting, and from the depot. */
+static bool is_allowed(const struct source_store *s, const char *url)
+{
+    for (size_t i = 0; i < s->settings.prefix_count; i++) {
+        const char *prefix = s->settings.prefixes[i];
+        size_t size = strlen(prefix);
+        const char *ends = strncmp(url, "hf://", 5) == 0 ? "/?#@" : "/?#";
+
+        /* "https://a.org" is not to cover "https://a.org.evil.net" */
+        if (size > 0 && strncmp(url, prefix, size) == 0 && !climbs(url) &&
+            (prefix[size - 1] == '/' || strchr(ends, url[size]) != NULL))
+            return true;
+    }
+    return s->settings.prefix_count == 0;
+}
+
+static bool may_follow(void *rules, const char *url)
+{
+    return is_allowed(rules, url);
+}
+
 struct status source_open_client(struct source_store *s,
                                  enum source_client which,
                                  struct http **ret_http)
@@ -100,8 +129,15 @@ struct status source_open_client(struct source_store *s,
                                       .progress = from->progress,
                                       .self = from->self };
 
-    if (which == CLIENT_DEPOT)
+    if (which == CLIENT_DEPOT) {
         settings.give_up_ms = DEPOT_GIVE_UP_MS;
+        settings.token_file = from->depot_token_file;
+        settings.token_prefix = s->depot;
+    }
+    if (which == CLIENT_WEB && from->prefix_count > 0) {
+        settings.may_follow = may_follow;
+        settings.rules = s;
+    }
     if (which == CLIENT_WEB || which == CLIENT_HUB)
         set_token(s, which, hub, &settings);
     if (which == CLIENT_S3)
@@ -179,28 +215,10 @@ bool source_is_plain_path(const char *path)
     }
 }
 
-static bool climbs(const char *url)
-{
-    return strstr(url, "/..") != NULL || strcasestr(url, "%2e") != NULL;
-}
-
-/* Of the URL as it is written; where a server then leads to is its affair. */
 MUST_CHECK static struct status check_allowed(const struct source_store *s,
                                               const char *url)
 {
-    bool allowed = s->settings.prefix_count == 0;
-
-    for (size_t i = 0; i < s->settings.prefix_count; i++) {
-        const char *prefix = s->settings.prefixes[i];
-        size_t size = strlen(prefix);
-        const char *ends = strncmp(url, "hf://", 5) == 0 ? "/?#@" : "/?#";
-
-        /* "https://a.org" is not to cover "https://a.org.evil.net" */
-        if (size > 0 && strncmp(url, prefix, size) == 0 && !climbs(url) &&
-            (prefix[size - 1] == '/' || strchr(ends, url[size]) != NULL))
-            allowed = true;
-    }
-    if (!allowed)
+    if (!is_allowed(s, url))
         return FAIL(STATUS_DENIED,
                     "%s: no --allow-url of this worker "
                     "covers it",
@@ -295,8 +313,12 @@ MUST_CHECK static struct status fetch(struct source_store *s,
     if (http_file_is(url) || url[0] == '/')
         return fetch_local(s, source, ret_pin);
     TRY_PLAIN(source_hub_settle(s, source, &settled));
-    return choice == NULL ? source_fetch_whole(s, settled, ret_pin)
-                          : source_fetch_chosen(s, settled, choice, ret_pin);
+    TRY_PLAIN(choice == NULL
+                  ? source_fetch_whole(s, settled, ret_pin)
+                  : source_fetch_chosen(s, settled, choice, ret_pin));
+    if ((*ret_pin)->entry != NULL)
+        held_note(s->settings.directory, url, cache_files((*ret_pin)->entry));
+    return SUCCESS;
 }
 
 struct status source_fetch(struct source_store *s, const json_t *source,

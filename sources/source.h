@@ -22,15 +22,16 @@ struct source_store; /* opaque */
 struct source_pin;   /* opaque; its files stay while it is held */
 
 struct source_settings {
-    const char *directory;       /* of the cache; made when needed */
-    uint64_t size_limit;         /* bytes of the cache; 0: none */
-    const char *const *prefixes; /* URLs must begin with one of these ... */
-    size_t prefix_count;         /* ... 0: any URL */
-    const char *token_file;      /* NULL: HF_TOKEN, for the hub only */
-    const char *token_prefix;    /* URLs that get the token; NULL: the hub's */
-    const char *hub;             /* base URL; NULL: HF_ENDPOINT, or the Hub */
-    const char *s3_endpoint;     /* NULL: AWS_ENDPOINT_URL, or AWS */
-    const char *s3_region;       /* NULL: AWS_REGION, or us-east-1 */
+    const char *directory;        /* of the cache; made when needed */
+    uint64_t size_limit;          /* bytes of the cache; 0: none */
+    const char *const *prefixes;  /* URLs must begin with one of these ... */
+    size_t prefix_count;          /* ... 0: any URL */
+    const char *token_file;       /* NULL: HF_TOKEN, for the hub only */
+    const char *token_prefix;     /* URLs that get the token; NULL: the hub's */
+    const char *depot_token_file; /* for the depot; NULL: none */
+    const char *hub;              /* base URL; NULL: HF_ENDPOINT, or the Hub */
+    const char *s3_endpoint;      /* NULL: AWS_ENDPOINT_URL, or AWS */
+    const char *s3_region;        /* NULL: AWS_REGION, or us-east-1 */
     int64_t connect_ms, stall_ms, give_up_ms; /* 0: those of http.h */
     bool (*cancelled)(void *self);            /* may be NULL, as `progress` */
     void (*progress)(void *self, uint64_t done, uint64_t total); /* bytes */

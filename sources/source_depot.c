@@ -21,25 +21,44 @@ static struct http *depot_http(const struct source_store *s)
     return s->clients[CLIENT_DEPOT];
 }
 
-MUST_CHECK static struct status open_store(struct source_store *s)
+MUST_CHECK static struct status check_told(const char *depot)
 {
+    if (depot[0] == '\0')
+        return FAIL(STATUS_UNAVAILABLE, "the broker has told no depot yet");
+    return SUCCESS;
+}
+
+/* The cache, and a client if the depot is known. One that has moved gets a client of its own: the token is for one place
+ * at a time. */
+MUST_CHECK static struct status open_store(struct source_store *s,
+                                           const char *depot)
+{
+    struct http **client = &s->clients[CLIENT_DEPOT];
     struct http *http;
 
     TRY_PLAIN(source_open_cache(s));
+    if (depot[0] == '\0')
+        return SUCCESS;
+    if (*client != NULL && strcmp(s->depot, depot) != 0) {
+        s->forgotten += http_received(*client);
+        http_free(*client);
+        *client = NULL;
+    }
+    if (*client == NULL) {
+        free(s->depot);
+        s->depot = xstrdup(depot);
+    }
     return source_open_client(s, CLIENT_DEPOT, &http);
 }
 
-MUST_CHECK static struct status blob_url(const char *depot, const char *digest,
-                                         char **ret_url)
+/* `depot` is not empty; the caller frees. */
+static char *blob_url(const char *depot, const char *digest)
 {
     size_t size = strlen(depot);
 
-    if (size == 0)
-        return FAIL(STATUS_UNAVAILABLE, "the broker has told no depot yet");
     if (depot[size - 1] == '/')
         size--;
-    *ret_url = xasprintf("%.*s/depot/%s", (int)size, depot, digest);
-    return SUCCESS;
+    return xasprintf("%.*s/depot/%s", (int)size, depot, digest);
 }
 
 static int by_path(const FTSENT **a, const FTSENT **b)
@@ -145,7 +164,7 @@ MUST_CHECK static struct status put_blob(struct source_store *s,
     struct http_info info;
     struct status st;
 
-    TRY_PLAIN(blob_url(depot, json_text_or(row, "sha256", ""), &url));
+    url = blob_url(depot, json_text_or(row, "sha256", ""));
     st = http_head(depot_http(s), url, &info);
     if (st.code == STATUS_NOT_FOUND)
         st = http_put_file(depot_http(s), url, path);
@@ -173,8 +192,9 @@ struct status source_put_artifact(struct source_store *s, const char *depot,
         return FAIL(STATUS_TOO_BIG, "artifact %s has too many files", path);
     digest = digest_of(text, strlen(text));
     digest_to_text(&digest, name);
-    TRY_PLAIN(open_store(s));
-    TRY_PLAIN(blob_url(depot, name, &url));
+    TRY_PLAIN(check_told(depot));
+    TRY_PLAIN(open_store(s, depot));
+    url = blob_url(depot, name);
     json_array_foreach(files, i, row)
         TRY(put_blob(s, depot, path, row), "store artifact");
     /* last: who finds the list finds all its files */
@@ -229,7 +249,7 @@ MUST_CHECK static struct status get_manifest(struct source_store *s,
 
     if (!digest_from_text(name, &wanted))
         return FAIL(STATUS_INVALID, "\"%s\" names no artifact", name);
-    TRY_PLAIN(blob_url(depot, name, &url));
+    url = blob_url(depot, name);
     TRY(http_get(depot_http(s), url, LIMIT_MANIFEST, &text, &size), "artifact");
     found = digest_of(text, size);
     digest_to_text(&found, found_name);
@@ -247,6 +267,7 @@ MUST_CHECK static struct status fill(struct source_store *s,
     uint64_t bytes = 0;
     size_t i;
 
+    TRY_PLAIN(check_told(depot));
     TRY_PLAIN(get_manifest(s, depot, name, &manifest));
     TRY_PLAIN(check_manifest(manifest, name, &bytes));
     TRY_PLAIN(cache_reserve(s->cache, e, bytes, bytes));
@@ -256,7 +277,7 @@ MUST_CHECK static struct status fill(struct source_store *s,
         struct digest digest;
 
         (void)digest_from_text(json_text_or(row, "sha256", ""), &digest);
-        TRY_PLAIN(blob_url(depot, json_text_or(row, "sha256", ""), &url));
+        url = blob_url(depot, json_text_or(row, "sha256", ""));
         TRY(source_have_file(depot_http(s), e, url,
                              json_text_or(row, "path", ""), &digest),
             "artifact");
@@ -273,7 +294,7 @@ struct status source_open_artifact(struct source_store *s, const char *depot,
 
     if (!digest_from_text(digest, &check))
         return FAIL(STATUS_INVALID, "\"%s\" names no artifact", digest);
-    TRY_PLAIN(open_store(s));
+    TRY_PLAIN(open_store(s, depot));
     TRY_PLAIN(cache_open(s->cache, "artifacts", digest, NULL, &e));
     if (!cache_is_whole(e))
         TRY_PLAIN(fill(s, e, depot, digest));

@@ -20,6 +20,8 @@ struct source_store {
     struct source_settings settings;
     struct cache *cache;
     struct http *clients[CLIENT_COUNT];
+    char *depot;        /* that CLIENT_DEPOT may show its token to */
+    uint64_t forgotten; /* bytes received by clients that are gone */
 };
 
 struct source_pin {

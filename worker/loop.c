@@ -82,6 +82,9 @@ static void on_message(struct loop *l, const void *data, size_t size)
     if (m->type == WIRE_ERROR)
         log_event(LOG_WARN, "the broker refuses", "why=\"%.*s\"",
                   (int)m->error.message.size, m->error.message.data);
+    if (m->type == WIRE_NOT_LEADER)
+        (void)dealer_redirect(l->dealer, m->not_leader.address.data,
+                              m->not_leader.address.size);
     if (m->type == WIRE_COMMITTED && log_shows(LOG_DEBUG))
         log_committed(&m->committed.tokens);
     session_on_message(l->session, l->now, m);
@@ -176,7 +179,7 @@ static int64_t memory_limit(const struct loop *l, int64_t asked)
     if (asked <= 0 || asked > INT64_MAX / 2)
         return 0;
     return asked + asked / MEMORY_SLACK + MEMORY_SPARE +
-           l->config->keep / l->config->slots;
+           (l->config->slots > 0 ? l->config->keep / l->config->slots : 0);
 }
 
 /* A job that takes more than it asked for takes it from its neighbours. */
@@ -215,7 +218,7 @@ static void tell_obstacle(const struct loop *l)
 
     if (obstacle != NULL)
         log_event(LOG_WARN, "not let in", "broker=%s why=\"%s\"",
-                  l->config->broker, obstacle);
+                  dealer_endpoint(l->dealer), obstacle);
 }
 
 MUST_CHECK static struct status carry_out(struct loop *l,
@@ -232,7 +235,11 @@ MUST_CHECK static struct status carry_out(struct loop *l,
         break;
     case SESSION_REOPEN:
         tell_obstacle(l);
-        return dealer_reopen(l->dealer);
+        TRY_PLAIN(dealer_reopen(l->dealer));
+        if (dealer_endpoint_count(l->dealer) > 1)
+            log_event(LOG_INFO, "try a broker", "broker=%s",
+                      dealer_endpoint(l->dealer));
+        break;
     case SESSION_START:
         start_job(l, a->slot, a->message);
         break;
@@ -299,6 +306,7 @@ static struct session *new_session(const struct loop *l)
     const struct worker_config *c = l->config;
     struct session_config s = {
         .worker = c->name,
+        .brokers = dealer_endpoint_count(l->dealer),
         .slots = (uint64_t)c->slots,
         .cpus = c->cpus,
         .memory_bytes = c->memory,
@@ -329,7 +337,6 @@ struct status loop_run(const struct worker_config *config, char *const *argv)
     struct status st;
 
     l.kinds = list_kinds();
-    l.session = new_session(&l);
     l.slots = xcalloc(count, sizeof(struct slot *));
     l.fds = xcalloc(1 + count * SLOT_FDS, sizeof *l.fds);
     buf_init(&l.out, LIMIT_MESSAGE);
@@ -341,6 +348,8 @@ struct status loop_run(const struct worker_config *config, char *const *argv)
     st = signals_open(&l.fds[0].fd);
     if (!status_failed(&st))
         st = open_dealer(&l);
+    if (!status_failed(&st))
+        l.session = new_session(&l);
     while (!status_failed(&st) && !l.exiting)
         st = turn(&l);
     for (size_t i = 0; i < count; i++)

@@ -518,6 +518,7 @@ struct status slot_child_run(const struct worker_config *config)
         .prefix_count = config->urls.count,
         .token_file = config->token_file,
         .token_prefix = config->token_url,
+        .depot_token_file = config->http_token_file,
         .hub = config->hub,
         .cancelled = cancelled,
         .progress = tell_bytes,

@@ -14,6 +14,7 @@ enum {
     FIRST_HEARTBEAT_MS = 2000, /* until WELCOME says better */
     STOP_GRACE_MS = 1000,      /* between STOP and KILL */
     DONE_WAIT_MS = 2,          /* for more outcomes, while there is work */
+    NO_LEADER_WAIT_MS = 200,   /* the one before had no leader either */
 };
 
 struct session *session_new(const struct session_config *config, int64_t now)
@@ -28,6 +29,7 @@ struct session *session_new(const struct session_config *config, int64_t now)
     s->heartbeat_ms = FIRST_HEARTBEAT_MS;
     s->heard = now;
     s->hello_at = now;
+    s->leave_at = SESSION_NEVER;
     s->resend_at = SESSION_NEVER;
     s->handed = xcalloc(LIMIT_BATCH, sizeof *s->handed);
     s->given = xcalloc(LIMIT_BATCH, sizeof *s->given);
@@ -365,6 +367,8 @@ static void on_welcome(struct session *s, int64_t now,
 {
     s->welcomed = true;
     s->hello_at = SESSION_NEVER;
+    s->leave_at = SESSION_NEVER;
+    s->refusals = 0;
     s->send_at = now;
     if (w->heartbeat_ms > 0)
         s->heartbeat_ms = w->heartbeat_ms;
@@ -374,6 +378,16 @@ static void on_welcome(struct session *s, int64_t now,
     session_send_again(s);
     if (s->phase != SESSION_WORKING)
         s->bye_due = true; /* said to an earlier connection, if at all */
+}
+
+/* What runs goes on; the leader is told of it by HELLO. */
+static void on_not_leader(struct session *s, int64_t now)
+{
+    s->welcomed = false;
+    s->hello_at = SESSION_NEVER;
+    s->leave_at =
+        session_after_ms(now, s->refusals == 0 ? 0 : NO_LEADER_WAIT_MS);
+    s->refusals++;
 }
 
 static void begin_drain(struct session *s, int64_t now, struct wire_bytes why)
@@ -449,6 +463,9 @@ void session_on_message(struct session *s, int64_t now,
     case WIRE_HEARTBEAT_ACK:
         if (m->heartbeat_ack.say_hello != 0)
             s->hello_at = now;
+        break;
+    case WIRE_NOT_LEADER:
+        on_not_leader(s, now);
         break;
     case WIRE_DRAIN:
         if (s->phase == SESSION_WORKING)

@@ -7,7 +7,8 @@
  *
  * What it keeps to:
  * - Heartbeats do not depend on jobs. A broker silent for four of them is
- *   left: REOPEN, HELLO with every token still held here.
+ *   left: REOPEN, HELLO with every token still held here; so is one that does
+ *   not lead.
  * - An outcome is kept and re-sent until COMMITTED or STALE names its token.
  * - A slot that must end is first stopped (cancel) or at once killed (no
  *   progress, ran too long); its outcome is made here.
@@ -31,6 +32,7 @@
 struct session_config {
     const char *worker;   /* its name */
     uint64_t incarnation; /* random, new at each start of the process */
+    size_t brokers;       /* addresses there are to try; 0 is 1 */
     uint64_t slots;       /* 1 ... LIMIT_SLOTS */
     uint64_t cpus;
     int64_t memory_bytes; /* for all slots together; 0: unknown */
@@ -45,7 +47,7 @@ struct session_action {
         SESSION_NOTHING,
         SESSION_SEND,   /* `message` to the broker; if it cannot be queued,
                            session_on_unsent() */
-        SESSION_REOPEN, /* drop the connection, make a new one */
+        SESSION_REOPEN, /* drop the connection, make the next one */
         SESSION_START,  /* `message` (SLOT_RUN) in `slot`; if that fails,
                            session_on_slot_died() */
         SESSION_TELL,   /* `message` to the slot, which runs a job */

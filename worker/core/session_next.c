@@ -8,6 +8,7 @@
 enum {
     SILENT_HEARTBEATS = 4,         /* then the broker is left */
     HELLO_AGAIN_MS = 1000,         /* no WELCOME came */
+    NOBODY_MS = 1000,              /* nor any word: the next address */
     UNSENT_WAIT_MS = 50,           /* the link took nothing */
     DONE_AGAIN_MS = 10 * 1000,     /* sent and not committed */
     LOG_EVERY_MS = 1000,           /* of one job */
@@ -25,9 +26,14 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* With no other address to try, nothing is gained by haste. */
 static int64_t silent_at(const struct session *s)
 {
-    return session_after_ms(s->heard, SILENT_HEARTBEATS * s->heartbeat_ms);
+    int64_t patience_ms = SILENT_HEARTBEATS * s->heartbeat_ms;
+
+    if (!s->welcomed && s->config.brokers > 1)
+        patience_ms = least(patience_ms, NOBODY_MS);
+    return session_after_ms(s->heard, patience_ms);
 }
 
 static void watch_slot(struct session *s, int64_t now,
@@ -78,13 +84,16 @@ static void watch(struct session *s, int64_t now)
 static bool next_reopen(struct session *s, int64_t now,
                         struct session_action *ret)
 {
-    if (s->phase == SESSION_LEAVING || now < silent_at(s))
+    bool refused = now >= s->leave_at;
+
+    if (s->phase == SESSION_LEAVING || (!refused && now < silent_at(s)))
         return false;
     s->heard = now;
     s->welcomed = false;
     s->hello_at = now;
+    s->leave_at = SESSION_NEVER;
     ret->type = SESSION_REOPEN;
-    ret->why = "the broker is silent";
+    ret->why = refused ? "the broker does not lead" : "the broker is silent";
     return true;
 }
 
@@ -562,7 +571,8 @@ static int64_t send_deadline(const struct session *s)
 
 int64_t session_deadline(const struct session *s)
 {
-    int64_t at = least(least(silent_at(s), s->hello_at), s->resend_at);
+    int64_t at = least(least(silent_at(s), s->leave_at),
+                       least(s->hello_at, s->resend_at));
 
     for (size_t i = 0; i < s->config.slots; i++)
         at = least(at, slot_deadline(&s->slots[i]));

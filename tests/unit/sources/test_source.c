@@ -278,6 +278,48 @@ static void test_only_allowed_urls_are_fetched(void **state)
     assert_fails(source_fetch(p->store, local, &pin), STATUS_DENIED, NULL);
 }
 
+/* A server that was allowed cannot lead a worker to one that was not; long
+ * lines, as of signed addresses, are looked at as well. */
+static void test_redirects_are_held_to_the_list(void **state)
+{
+    enum { LONG = 3000 };
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = source_of(p, "moved/x.bin");
+    AUTO(json_release) json_t *signed_source = source_of(p, "signed/x.bin");
+    AUTO(free_pointer) char *from = xasprintf("%s/moved/", p->nginx.url);
+    AUTO(free_pointer) char *signing = xasprintf("%s/signed/", p->nginx.url);
+    AUTO(free_pointer) char *to = xasprintf("%s/ok/", p->nginx.url);
+    AUTO(free_pointer) char *signature = xcalloc(LONG + 1, 1);
+    AUTO(free_pointer) char *locations = NULL;
+    const char *prefixes[] = { from, signing, to };
+    struct source_pin *pin = NULL;
+
+    memset(signature, 's', LONG);
+    locations = xasprintf("absolute_redirect off;\n"
+                          "location /moved/ { return 302 /ok/x.bin; }\n"
+                          "location /signed/ { return 302 /ok/x.bin?%s; }\n",
+                          signature);
+    put(p, "ok/x.bin", SMALL, 6);
+    nginx_stop(&p->nginx);
+    p->nginx.locations = locations;
+    nginx_restart(&p->nginx);
+    p->settings.prefixes = prefixes;
+    p->settings.prefix_count = 2;
+    open_store(p);
+    assert_fails(source_fetch(p->store, source, &pin), STATUS_INVALID,
+                 "/ok/x.bin, which no --allow-url");
+    assert_fails(source_fetch(p->store, signed_source, &pin), STATUS_INVALID,
+                 "/ok/x.bin, which no --allow-url");
+    assert_int_equal(nginx_requests(&p->nginx, "GET", "/ok/") +
+                         nginx_requests(&p->nginx, "HEAD", "/ok/"),
+                     0);
+    p->settings.prefix_count = 3;
+    open_store(p);
+    fetch_and_check(p, source, "", SMALL, 6);
+    fetch_and_check(p, signed_source, "", SMALL, 6);
+    p->nginx.locations = ""; /* it is borrowed */
+}
+
 static void test_local_sources_are_used_in_place(void **state)
 {
     struct place *p = *state;
@@ -497,6 +539,46 @@ static void test_an_artifact_goes_up_once_and_comes_down_whole(void **state)
     source_unpin(pin);
 }
 
+/* To the depot that was told, and to nobody else. */
+static void test_the_token_is_shown_to_the_depot(void **state)
+{
+    static const char secret[] = "tttt-0123456789abcdef";
+    struct place *p = *state;
+    AUTO(free_pointer) char *file = xasprintf("%s/token", p->directory);
+    AUTO(free_pointer) char *locations = NULL;
+    AUTO(free_pointer) char *elsewhere = NULL;
+    struct source_pin *pin = NULL;
+    char made[160];
+    char name[DIGEST_TEXT];
+
+    assert_ok(file_write(file, secret, strlen(secret)));
+    locations = xasprintf("location /depot/ { if ($http_authorization != "
+                          "\"Bearer %s\") { return 401; } }\n"
+                          "location /other/ { if ($http_authorization) "
+                          "{ return 403; } }\n",
+                          secret);
+    nginx_stop(&p->nginx);
+    p->nginx.locations = locations;
+    nginx_restart(&p->nginx);
+    make_artifact(p, made, sizeof made);
+    assert_fails(source_put_artifact(p->store, p->nginx.url, made, name),
+                 STATUS_DENIED, "token");
+    p->settings.depot_token_file = file;
+    open_store(p);
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, name));
+    elsewhere = xasprintf("http://localhost:%d", p->nginx.port);
+    assert_ok(source_put_artifact(p->store, elsewhere, made, name));
+    assert_ok(source_open_artifact(p->store, elsewhere, name, &pin));
+    source_unpin(pin);
+    put(p, "other/x.bin", SMALL, 6);
+    {
+        AUTO(json_release) json_t *other = source_of(p, "other/x.bin");
+
+        fetch_and_check(p, other, "", SMALL, 6);
+    }
+    p->nginx.locations = "";
+}
+
 static void test_a_damaged_artifact_is_refused(void **state)
 {
     struct place *p = *state;
@@ -552,6 +634,7 @@ int main(void)
         SHARDS_TEST(test_what_is_not_there_is_named),
         SHARDS_TEST(test_an_index_may_not_point_outside),
         SHARDS_TEST(test_only_allowed_urls_are_fetched),
+        SHARDS_TEST(test_redirects_are_held_to_the_list),
         SHARDS_TEST(test_local_sources_are_used_in_place),
         SHARDS_TEST(test_a_server_that_restarts_does_not_matter),
         SHARDS_TEST(test_two_processes_fetch_once),
@@ -561,6 +644,7 @@ int main(void)
         SHARDS_TEST(test_the_longest_unused_goes_but_never_one_in_use),
         SHARDS_TEST(test_a_place_that_cannot_be_written_is_named),
         SHARDS_TEST(test_an_artifact_goes_up_once_and_comes_down_whole),
+        SHARDS_TEST(test_the_token_is_shown_to_the_depot),
         SHARDS_TEST(test_a_damaged_artifact_is_refused),
         SHARDS_TEST(test_artifacts_are_plain_files),
     };

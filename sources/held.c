@@ -1,0 +1,71 @@
+#include "sources/held.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/limits.h"
+#include "common/memory.h"
+
+void held_note(const char *cache, const char *url, const char *files)
+{
+    struct digest name = digest_of(url, strlen(url));
+    char text[DIGEST_TEXT];
+    AUTO(free_pointer) char *folder = xasprintf("%s/held", cache);
+    AUTO(free_pointer) char *path = NULL;
+    struct status st;
+
+    digest_to_text(&name, text);
+    path = xasprintf("%s/%s", folder, text);
+    if (file_exists(path))
+        return;
+    st = file_make_directories(folder);
+    if (!status_failed(&st))
+        st = file_write(path, files, strlen(files));
+    (void)st; /* best effort */
+}
+
+struct look {
+    void (*visit)(void *self, const struct digest *source, uint64_t bytes);
+    void *self;
+};
+
+/* What the entry's lock says that it may take. */
+static uint64_t bytes_of(const char *files)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/../lock", files);
+    AUTO(free_pointer) char *text = NULL;
+    size_t size = 0;
+    struct status st = file_read(path, LIMIT_PATH, &text, &size);
+
+    return status_failed(&st) ? 0 : strtoull(text, NULL, 10);
+}
+
+static void look_at(void *self, const char *path)
+{
+    const struct look *look = self;
+    AUTO(free_pointer) char *files = NULL;
+    const char *name = strrchr(path, '/') + 1;
+    struct digest source;
+    size_t size = 0;
+    struct status st = file_read(path, LIMIT_PATH, &files, &size);
+
+    if (status_failed(&st))
+        return;
+    if (!digest_from_text(name, &source) || !file_exists(files))
+        (void)unlink(path);
+    else
+        look->visit(look->self, &source, bytes_of(files));
+}
+
+void held_each(const char *cache,
+               void (*visit)(void *self, const struct digest *source,
+                             uint64_t bytes),
+               void *self)
+{
+    AUTO(free_pointer) char *folder = xasprintf("%s/held", cache);
+    struct look look = { visit, self };
+
+    file_each(folder, look_at, &look);
+}

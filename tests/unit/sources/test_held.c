@@ -1,0 +1,83 @@
+/* Marks of what lies in the cache. */
+#include "support/test.h"
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "sources/held.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/sinter-held-XXXXXX";
+
+struct found {
+    struct digest first;
+    uint64_t bytes;
+    size_t count;
+};
+
+static void note(void *self, const struct digest *source, uint64_t bytes)
+{
+    struct found *f = self;
+
+    f->first = *source;
+    f->bytes = bytes;
+    f->count++;
+}
+
+static struct found look(void)
+{
+    struct found f = { .count = 0 };
+
+    held_each(folder, note, &f);
+    return f;
+}
+
+static void test_marks_last_as_long_as_their_entries(void **state)
+{
+    static const char url[] = "https://hub/model";
+    AUTO(free_pointer) char *entry = xasprintf("%s/sources/x", folder);
+    AUTO(free_pointer) char *files = xasprintf("%s/files", entry);
+    AUTO(free_pointer) char *lock = xasprintf("%s/lock", entry);
+    struct digest name = digest_of(url, strlen(url));
+    struct found f = look();
+
+    (void)state;
+    assert_int_equal(f.count, 0);
+    assert_ok(file_make_directories(files));
+    assert_ok(file_write(lock, "12345", 5));
+    held_note(folder, url, files);
+    held_note(folder, url, files);
+    f = look();
+    assert_int_equal(f.count, 1);
+    assert_true(digest_equal(&f.first, &name));
+    assert_int_equal(f.bytes, 12345);
+    assert_ok(file_remove_tree(entry)); /* evicted */
+    assert_int_equal(look().count, 0);
+    assert_ok(file_make_directories(files)); /* and its mark is gone too */
+    assert_int_equal(look().count, 0);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+    struct status st = file_remove_tree(folder);
+
+    (void)state;
+    return status_failed(&st);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_marks_last_as_long_as_their_entries),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
