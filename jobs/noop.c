@@ -1,7 +1,11 @@
 /* noop.c -- an evaluator that needs no model: what tests and bench/dispatch
  * run when they look at the farm and not at its work. */
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "common/memory.h"
 #include "jobs/job_kind.h"
 
 static const struct catalog_key keys[] = {
@@ -13,9 +17,14 @@ static const struct catalog_key keys[] = {
       .type = KEY_DURATION,
       .otherwise = "0",
       .help = "how long it takes" },
+    { .name = "take",
+      .type = KEY_BYTES,
+      .otherwise = "0",
+      .help = "memory it takes meanwhile" },
     { .name = "fail",
       .type = KEY_TEXT,
-      .help = "status it ends with instead: failed, unavailable, corrupt" },
+      .help =
+          "how it ends instead: failed, unavailable, corrupt, crash, hang" },
     { .name = NULL },
 };
 
@@ -49,7 +58,14 @@ static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
     const char *fail = json_text_or(params, "fail", "");
+    size_t take = (size_t)json_int_or(params, "take", 0);
+    AUTO(free_pointer) char *taken = xcalloc(take + 1, 1);
 
+    memset(taken, 1, take);
+    while (strcmp(fail, "hang") == 0)
+        (void)pause();
+    if (strcmp(fail, "crash") == 0)
+        abort();
     TRY_PLAIN(nap(context, json_int_or(params, "sleep", 0)));
     if (fail[0] != '\0')
         return FAIL(status_find(fail), "noop was told to fail with \"%s\"",

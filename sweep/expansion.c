@@ -308,7 +308,8 @@ static void find_key(struct expansion *e, const struct rendered_stage *r)
     digest_add(e->hash, d->text.bytes + d->shared,
                d->text.size + 1 - d->shared);
     d->key = digest_stop(e->hash);
-    write_model(d);
+    if (r->stage->sort == STAGE_ARTIFACT) /* others may name it */
+        write_model(d);
 }
 
 /* ---- families --------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* expansion_script.c -- a template as a row of pieces: texts that are the same
  * for all trials, and holes between them. What template_write() finds out for
  * each trial (which commas, which quotes, in which order) is known here once. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ static struct piece *add_piece(struct script *s, enum piece_kind kind)
         s->room = s->room == 0 ? 8 : 2 * s->room;
         s->pieces = xrealloc(s->pieces, s->room * sizeof *s->pieces);
     }
+    assert(s->pieces != NULL);
     s->pieces[s->count] =
         (struct piece){ .kind = kind, .at = (uint32_t)s->bytes.size };
     return &s->pieces[s->count++];

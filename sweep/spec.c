@@ -332,7 +332,7 @@ static void read_resources(struct spec *s)
         check_labels(s, labels);
     name_gpus(s, map, s->needs);
     count = json_object_size(json_object_get(s->needs, "labels"));
-    if (count > LIMIT_LABELS)
+    if (labels != NULL && count > LIMIT_LABELS)
         problem_suggest(problem_add(s->problems, PROBLEM_TOO_MANY,
                                     labels->place, "%zu labels", count),
                         "at most %d are taken, `gpus` is one of them",
@@ -351,6 +351,8 @@ static void read_limits(struct spec *s)
         rename_key(limits, "time", "time_ms");
         rename_key(limits, "trial_time", "trial_time_ms");
         s->trial_ms = json_int_or(limits, "trial_time_ms", 0);
+        rename_key(limits, "stall", "stall_ms");
+        s->stall_ms = json_int_or(limits, "stall_ms", 0);
         (void)json_object_set_new(s->document, "limits", limits);
     }
     if (retries != NULL) {

@@ -54,6 +54,7 @@ static const struct catalog_key limits_keys[] = {
     { .name = "trials", .type = KEY_INTEGER, .least = 1, .most = MOST_COUNT },
     { .name = "time", .type = KEY_DURATION },
     { .name = "trial_time", .type = KEY_DURATION },
+    { .name = "stall", .type = KEY_DURATION },
     { .name = "failures", .type = KEY_INTEGER, .most = MOST_COUNT },
     { .name = "parallel", .type = KEY_INTEGER, .least = 1, .most = MOST_COUNT },
     { .name = NULL },

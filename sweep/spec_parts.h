@@ -99,6 +99,7 @@ struct spec {
     bool random;
     json_t *needs;    /* of every stage: "memory", "cpus", "labels" */
     int64_t trial_ms; /* of every stage; 0: not said */
+    int64_t stall_ms; /* limits.stall: without progress; 0: any */
     int64_t replicates;
 };
 

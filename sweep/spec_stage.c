@@ -612,6 +612,9 @@ static json_t *stage_json(const struct spec *s, const char *name,
     if (s->trial_ms > 0)
         (void)json_object_set_new(json, "limit_ms",
                                   json_integer((json_int_t)s->trial_ms));
+    if (s->stall_ms > 0)
+        (void)json_object_set_new(json, "stall_ms",
+                                  json_integer((json_int_t)s->stall_ms));
     return json;
 }
 

@@ -31,30 +31,32 @@ static const char *element_of(const struct tensor *t, uint64_t element)
     return (const char *)t->data + element * dtype_size(t->dtype);
 }
 
-/* Have memory fetched, up to where the tensor ends. */
-static void fetch(const struct tensor *t, uint64_t first, size_t count)
+/* Have what lies there fetched. */
+static void fetch(const char *from, const char *end)
 {
     enum { LINE = 64, SECOND_LEVEL = 2 };
-    uint64_t end = first + count < t->count ? first + count : t->count;
-    const char *at = t->data;
 
-    for (uint64_t i = first * dtype_size(t->dtype);
-         i < end * dtype_size(t->dtype); i += LINE)
-        __builtin_prefetch(at + i, 0, SECOND_LEVEL);
+    for (; from < end; from += LINE)
+        __builtin_prefetch(from, 0, SECOND_LEVEL);
 }
 
 /* Meanwhile what comes behind is fetched, which most likely is next: turns of
- * the tensors are too short for the machine to see that by itself. */
+ * the tensors are too short for the machine to see that by itself. A few lines
+ * at a time, or widening waits until there is room for more on their way. */
 static void read_tensor(struct merge_worker *w, const struct tensor *t,
                         uint64_t first, size_t count, float *row)
 {
-    enum { STEP = 512 };
+    enum { STEP = 128 };
+    size_t size = dtype_size(t->dtype);
 
-    w->bytes_read += count * dtype_size(t->dtype);
+    w->bytes_read += count * size;
     for (size_t at = 0; at < count; at += STEP) {
         size_t length = count - at < STEP ? count - at : STEP;
+        uint64_t next = first + count + at;
+        uint64_t end = next + length < t->count ? next + length : t->count;
 
-        fetch(t, first + count + at, length);
+        if (next < end)
+            fetch(element_of(t, next), element_of(t, end));
         dtype_to_f32(t->dtype, element_of(t, first + at), row + at, length);
     }
 }

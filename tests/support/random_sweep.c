@@ -14,7 +14,7 @@ enum { MOST_DEPTH = 3, TEXT = 64 };
 struct maker {
     uint32_t number, drawn;
     bool random; /* the strategy */
-    size_t param_count, case_count;
+    size_t param_count, case_count, derived_count;
     size_t stage_count; /* made so far: what a template may name */
     json_t *fuse;       /* places of the template that is being made */
 };
@@ -32,31 +32,23 @@ static bool one_in(struct maker *m, uint32_t n)
     return below(m, n) == 0;
 }
 
+/* Draws stand in statements of their own: the order in which arguments are
+ * worked out is the compiler's affair. */
 static double number_of(struct maker *m)
 {
     static const double scales[] = { 1.0,  0.1,   0.25, 1e-3, 1e-7,
                                      1e-9, 1e-12, 1e3,  1e9,  1e15 };
+    double scale = scales[below(m, COUNT_OF(scales))];
 
-    return ((double)below(m, 20001) - 10000.0) / 37.0 *
-           scales[below(m, COUNT_OF(scales))];
+    return ((double)below(m, 20001) - 10000.0) / 37.0 * scale;
 }
 
 static json_t *scalar(struct maker *m)
 {
     static const char *const texts[] = {
-        "",
-        "plain",
-        "two words",
-        "a \"quoted\" one",
-        "back\\",
-        "line\nbreak",
-        "tab\t",
-        "gr\xc3\xbc\xc3\x9f"
-        "e",
-        "/slash",
-        "\x01\x1f\x7f",
-        "{\"a\":1}",
-        "0.5",
+        "",       "plain",        "two words", "a \"quoted\" one",
+        "back\\", "line\nbreak",  "tab\t",     "gr\303\274\303\237e",
+        "/slash", "\x01\x1f\x7f", "{\"a\":1}", "0.5",
     };
 
     switch (below(m, 8)) {
@@ -76,16 +68,25 @@ static json_t *scalar(struct maker *m)
 
 static json_t *listed_value(struct maker *m)
 {
-    switch (below(m, 12)) {
-    case 0:
+    uint32_t which = below(m, 12);
+    json_t *one = scalar(m);
+    json_t *row;
+
+    if (which > 2)
+        return one;
+    if (which == 0) {
+        json_decref(one);
         return json_null();
-    case 1:
-        return json_pack("[o, o]", scalar(m), scalar(m));
-    case 2:
-        return json_pack("{s:o, s:o}", "b", scalar(m), "a", scalar(m));
-    default:
-        return scalar(m);
     }
+    row = which == 1 ? json_array() : json_object();
+    if (which == 1) {
+        (void)json_array_append_new(row, one);
+        (void)json_array_append_new(row, scalar(m));
+    } else {
+        (void)json_object_set_new(row, "b", one);
+        (void)json_object_set_new(row, "a", scalar(m));
+    }
+    return row;
 }
 
 static json_t *values(struct maker *m)
@@ -104,15 +105,15 @@ static json_t *domain(struct maker *m)
 {
     const char *scale = one_in(m, 2) ? "log" : "linear";
     double low = (double)(1 + below(m, 500)) / 1000.0;
+    double high = low * (double)(2 + below(m, 5000));
+    int count = (int)below(m, 9) + 1;
 
     if (m->random && one_in(m, 2))
-        return json_pack("{s:f, s:f, s:s, s:b}", "min", low, "max",
-                         low * (double)(2 + below(m, 5000)), "scale", scale,
-                         "integer", (int)one_in(m, 4));
+        return json_pack("{s:f, s:f, s:s, s:b}", "min", low, "max", high,
+                         "scale", scale, "integer", (int)one_in(m, 4));
     if (one_in(m, 3))
-        return json_pack("{s:f, s:f, s:i, s:s}", "from", low, "to",
-                         low * (double)(2 + below(m, 500)), "count",
-                         (int)below(m, 9) + 1, "scale", scale);
+        return json_pack("{s:f, s:f, s:i, s:s}", "from", low, "to", high,
+                         "count", count, "scale", scale);
     return json_pack("{s:o}", "values", values(m));
 }
 
@@ -128,34 +129,36 @@ static void name_of(struct maker *m, char name[TEXT])
         (void)snprintf(name, TEXT, m->case_count > 0 ? "case" : "seed");
 }
 
-/* `name` stands in some of them twice. */
+/* Of one name, which stands where an @ is. */
 static json_t *expression(struct maker *m)
 {
     static const char *const forms[] = {
-        "%s > 0.3",
-        "%s != p0 or seed == 1",
-        "%s * 1.7 - seed / 3",
-        "1 - %s",
-        "if(%s > 0.4, 'high \"x\"', 'low')",
-        "if(%s > 0.2, %s, 'plain')",
-        "%s in [0.5, plain, '']",
-        "not (%s == plain)",
-        "log(%s) + sqrt(abs(p0))",
-        "round(%s * 100) / 100",
-        "%s ^ 0.7",
-        "%s",
+        "@ > 0.3",
+        "@ != p0 or seed == 1",
+        "@ * 1.7 - seed / 3",
+        "1 - @",
+        "if(@ > 0.4, 'high \"x\"', 'low')",
+        "if(@ > 0.2, @, 'plain')",
+        "@ in [0.5, plain, '']",
+        "not (@ == plain)",
+        "log(@) + sqrt(abs(p0))",
+        "round(@ * 100) / 100",
+        "@ ^ 0.7",
+        "@",
     };
     char name[TEXT];
-    char text[4 * TEXT];
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    json_t *json;
 
     name_of(m, name);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#pragma GCC diagnostic ignored "-Wformat-extra-args"
-    (void)snprintf(text, sizeof text, forms[below(m, COUNT_OF(forms))], name,
-                   name);
-#pragma GCC diagnostic pop
-    return json_string(text);
+    for (const char *at = forms[below(m, COUNT_OF(forms))]; *at != '\0'; at++)
+        (void)fprintf(out, *at == '@' ? "%s" : "%.1s", *at == '@' ? name : at);
+    (void)fclose(out);
+    json = json_string(text);
+    free(text);
+    return json;
 }
 
 static void set_name(json_t *json, const char *form, size_t i)
@@ -192,13 +195,11 @@ static json_t *cases(struct maker *m)
     json_t *list = json_array();
 
     for (size_t i = 0; i < m->case_count; i++) {
-        json_t *c = json_object();
+        const char *method = one_in(m, 2) ? "one" : "two";
+        json_t *c = json_pack("{s:{s:s, s:o}}", "set", "method", method,
+                              "extra", listed_value(m));
 
         set_name(c, "c", i);
-        (void)json_object_set_new(c, "set",
-                                  json_pack("{s:s, s:o}", "method",
-                                            one_in(m, 2) ? "one" : "two",
-                                            "extra", listed_value(m)));
         (void)json_array_append_new(list, c);
     }
     return list;
@@ -216,6 +217,7 @@ static json_t *expressions(struct maker *m, bool named, uint32_t most)
         if (named) {
             d = json_pack("{s:o}", "expr", e);
             set_name(d, "d", i);
+            m->derived_count = i + 1;
             e = d;
         }
         (void)json_array_append_new(list, e);
@@ -230,6 +232,10 @@ static json_t *param(struct maker *m, const char *place)
     char name[TEXT];
 
     name_of(m, name);
+    if (m->derived_count > 0 && one_in(m, 3))
+        (void)snprintf(name, TEXT, "d%u", below(m, (uint32_t)m->derived_count));
+    else if (m->case_count > 0 && one_in(m, 5))
+        (void)snprintf(name, TEXT, "extra"); /* of a case */
     if (place != NULL && one_in(m, 3))
         (void)json_array_append_new(m->fuse, json_string(place));
     return json_pack("{s:s}", "$param", name);
@@ -355,10 +361,10 @@ static json_t *evaluators(struct maker *m)
     uint32_t count = 1 + below(m, 3);
 
     for (uint32_t i = 0; i < count; i++) {
-        json_t *e =
-            json_pack("{s:s, s:o, s:[s], s:i}", "kind", "evaluate.accuracy",
-                      "variants", variants(m, false), "metrics", "value",
-                      "memory", (int)below(m, 1000));
+        int memory = (int)below(m, 1000);
+        json_t *e = json_pack(
+            "{s:s, s:o, s:[s], s:i}", "kind", "evaluate.accuracy", "variants",
+            variants(m, false), "metrics", "value", "memory", memory);
 
         set_name(e, "e", i);
         (void)json_array_append_new(list, e);
