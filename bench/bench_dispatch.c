@@ -50,7 +50,7 @@ static void print_quantiles(const char *what, const char *name, double *values,
 
 static void measure_real(const char *name, const char *fsync, int points)
 {
-    struct farm f = farm_open(fsync, FARM_WORKERS);
+    struct farm f = farm_open(fsync, FARM_WORKERS, false);
     double *trips = xcalloc(TRIPS, sizeof *trips);
 
     (void)farm_run_sweep(&f, 0, points / 10 + 1); /* warm */
@@ -68,12 +68,17 @@ struct raw {
     const char *name, *fsync;
     size_t batch;
     int64_t wall_ms;
+    bool curve; /* keys at both ends; libzmq's is in this process */
 };
 
 static struct load *begin_load(const struct farm *f, const struct raw *r,
                                double rate)
 {
+    AUTO(free_pointer) char *key = farm_key(f, "worker.key");
+    AUTO(free_pointer) char *broker_key = farm_key(f, "broker.pub");
     struct load_settings settings = { .endpoint = f->workers_at,
+                                      .key = key,
+                                      .broker_key = broker_key,
                                       .connections = CONNECTIONS,
                                       .slots = SLOTS,
                                       .batch = r->batch,
@@ -143,9 +148,11 @@ static void paced(struct farm *f, const struct raw *r, double rate)
 
 static void measure_raw(const struct raw *r, int points)
 {
-    struct farm f = farm_open(r->fsync, 0);
+    struct farm f = farm_open(r->fsync, 0, r->curve);
     double rate = saturate(&f, r, points);
 
+    print("recovery", r->name, 1000.0 * farm_restart_broker(&f, r->fsync),
+          "ms");
     paced(&f, r, rate / 2.0);
     farm_close(&f);
 }
@@ -153,11 +160,14 @@ static void measure_raw(const struct raw *r, int points)
 int main(int argc, char **argv)
 {
     static const struct raw rows[] = {
-        { "sqlite", NULL, 64, 0 },
-        { "redis_everysec", "everysec", 64, 0 },
-        { "redis_always", "always", 64, 0 },
-        { "redis_everysec_single", "everysec", 1, LONG_MS },
-        { "redis_always_single", "always", 1, LONG_MS },
+        { "sqlite", NULL, 64, 0, false },
+        { "redis_everysec", "everysec", 64, 0, false },
+        { "redis_always", "always", 64, 0, false },
+        { "redis_everysec_single", "everysec", 1, LONG_MS, false },
+        { "redis_always_single", "always", 1, LONG_MS, false },
+        { "redis_everysec_curve", "everysec", 64, 0, true },
+        { "redis_always_curve", "always", 64, 0, true },
+        { "redis_everysec_curve_single", "everysec", 1, LONG_MS, true },
     };
     long points = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_POINTS;
     long raw = argc > 2 ? strtol(argv[2], NULL, 10) : DEFAULT_RAW;

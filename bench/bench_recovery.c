@@ -198,7 +198,7 @@ int main(int argc, char **argv)
                     stderr);
         return EXIT_FAILURE;
     }
-    b.count = number(argc, argv, 2, COUNT, 1000 * 1000 * 1000);
+    b.count = number(argc, argv, 2, COUNT, INT64_C(1000000000));
     b.bytes = (size_t)number(argc, argv, 3, BYTES, LIMIT_RESULT);
     b.group = (size_t)number(argc, argv, 4, GROUP, 1 << 20);
     if (b.bytes < sizeof b.sequence)

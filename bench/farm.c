@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/curve.h"
 #include "common/file.h"
 #include "common/limits.h"
 #include "common/memory.h"
@@ -86,11 +87,39 @@ static void start_redis(struct farm *f, const char *fsync)
     wait_for(socket);
 }
 
+char *farm_key(const struct farm *f, const char *name)
+{
+    return f->keys == NULL ? NULL : xasprintf("%s/%s", f->keys, name);
+}
+
+static void make_keys(struct farm *f)
+{
+    f->keys = xasprintf("%s/keys", f->directory);
+    for (int i = 0; i < CURVE_ROLES; i++) {
+        struct curve_key key;
+
+        must(curve_make((enum curve_role)i, curve_role_name((enum curve_role)i),
+                        &key));
+        must(curve_save(&key, f->keys));
+    }
+}
+
+static void dial(struct farm *f)
+{
+    AUTO(free_pointer) char *key = farm_key(f, "admin.key");
+    AUTO(free_pointer) char *broker_key = farm_key(f, "broker.pub");
+    const struct dealer_safety safety = { .key = key,
+                                          .broker_key = broker_key };
+
+    must(dealer_open_safely(f->clients_at, &safety, &f->client));
+}
+
 static void start_broker(struct farm *f, const char *store)
 {
     AUTO(free_pointer) char *program = xasprintf("%s/sinter-broker", f->bin);
     AUTO(free_pointer) char *depot = xasprintf("%s/depot", f->directory);
     AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
+    AUTO(free_pointer) char *key = farm_key(f, "broker.key");
     const char *const argv[] = {
         program,       "--store",
         store,         "--depot",
@@ -99,6 +128,8 @@ static void start_broker(struct farm *f, const char *store)
         f->clients_at, "--http",
         "127.0.0.1:0", "--ready-file",
         ready,         "--die-with-parent",
+        "--key",       key == NULL ? "" : key,
+        "--allow",     key == NULL ? "" : f->keys,
         NULL,
     };
 
@@ -180,7 +211,13 @@ static void wait_for_workers(struct farm *f)
     }
 }
 
-struct farm farm_open(const char *fsync, int workers)
+static char *store_of(const struct farm *f, const char *fsync)
+{
+    return fsync == NULL ? xasprintf("sqlite:%s/db", f->directory)
+                         : xasprintf("redis+unix:%s/redis", f->directory);
+}
+
+struct farm farm_open(const char *fsync, int workers, bool curve)
 {
     struct farm f = { 0 };
     AUTO(free_pointer) char *store = NULL;
@@ -196,10 +233,11 @@ struct farm farm_open(const char *fsync, int workers)
     f.clients_at = xasprintf("ipc://%s/clients", f.directory);
     if (fsync != NULL)
         start_redis(&f, fsync);
-    store = fsync == NULL ? xasprintf("sqlite:%s/db", f.directory)
-                          : xasprintf("redis+unix:%s/redis", f.directory);
+    store = store_of(&f, fsync);
+    if (curve)
+        make_keys(&f);
     start_broker(&f, store);
-    must(dealer_open(f.clients_at, &f.client));
+    dial(&f);
     for (int i = 0; i < workers; i++)
         start_worker(&f, i);
     f.worker_count = workers;
@@ -218,14 +256,15 @@ void farm_close(struct farm *f)
     free(f->bin);
     free(f->workers_at);
     free(f->clients_at);
+    free(f->keys);
 }
 
-/* A parameter has at most 100,000 values: more points are rows of them. Only
- * jobs that really run have to know what their parameters mean. */
+/* Many points are a grid of rows of a thousand. Only jobs that really run have
+ * to know what their parameters mean. */
 static char *document_of(int number, int points)
 {
-    enum { ROW = 100000 };
-    int rows = (points + ROW - 1) / ROW;
+    enum { ROW = 1000, ONE_ROW = 100000 };
+    int rows = points <= ONE_ROW ? 1 : points / ROW;
 
     return xasprintf(
         "{\"sinter\":1,\"name\":\"bench-%d\",\"parameters\":[{\"name\":"
@@ -306,17 +345,31 @@ static char *read_proc(pid_t pid, const char *name)
 
 double farm_cpu_s(pid_t pid)
 {
+    enum { BEFORE = 11 }; /* fields between the name and user time */
     AUTO(free_pointer) char *text = read_proc(pid, "stat");
-    const char *at = strrchr(text, ')');
-    unsigned long user = 0;
-    unsigned long kernel = 0;
+    char *at = strrchr(text, ')');
+    double ticks;
 
-    if (at == NULL || sscanf(at + 1,
-                             " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-                             "%lu %lu",
-                             &user, &kernel) != 2)
+    for (int i = 0; at != NULL && i <= BEFORE; i++)
+        at = strchr(at + 1, ' ');
+    if (at == NULL)
         must(FAIL(STATUS_CORRUPT, "/proc/%d/stat", (int)pid));
-    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+    ticks = (double)strtoul(at, &at, 10); /* in programs, then in the kernel */
+    ticks += (double)strtoul(at, NULL, 10);
+    return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+double farm_restart_broker(struct farm *f, const char *fsync)
+{
+    AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
+    AUTO(free_pointer) char *store = store_of(f, fsync);
+    int64_t began;
+
+    stop(f->broker);
+    (void)unlink(ready);
+    began = clock_now();
+    start_broker(f, store);
+    return (double)(clock_now() - began) / (double)NS_PER_S;
 }
 
 double farm_rss_bytes(pid_t pid)

@@ -19,12 +19,16 @@ struct farm {
     int worker_count;
     char *workers_at, *clients_at;
     struct dealer *client;
+    char *keys; /* directory of key pairs named by their role; NULL: none */
 };
 
 void must(struct status st);
 
-/* `fsync`: of a redis-server; NULL: the store is SQLite. */
-struct farm farm_open(const char *fsync, int workers);
+/* `fsync`: of a redis-server; NULL: the store is SQLite. With `curve` there are
+ * keys at both sockets, and no workers. */
+struct farm farm_open(const char *fsync, int workers, bool curve);
+/* "DIR/keys/NAME"; the caller frees. NULL without keys. */
+char *farm_key(const struct farm *f, const char *name);
 void farm_close(struct farm *f);
 
 /* The body of the answer; the caller decrefs. */
@@ -34,6 +38,9 @@ void farm_submit(struct farm *f, int number, int points, char id[24]);
 void farm_wait_for_end(struct farm *f, const char *id, int points);
 /* Seconds from submit to the end of a sweep. */
 double farm_run_sweep(struct farm *f, int number, int points);
+
+/* Seconds until a new broker is ready, all that is in the store read. */
+double farm_restart_broker(struct farm *f, const char *fsync);
 
 double farm_cpu_s(pid_t pid); /* used so far, all its threads */
 double farm_rss_bytes(pid_t pid);

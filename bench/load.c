@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/dealer.h"
 #include "common/limits.h"
 #include "common/memory.h"
 #include "common/wire.h"
@@ -28,6 +29,7 @@ enum {
     GREETING = 64,
     TRIPS_MOST = 1 << 20,
     PACE_MS = 1,
+    PATIENCE_MS = 10 * 1000,
 };
 
 /* ZMTP 3.1, rfc.zeromq.org/spec/37: flags before each frame. */
@@ -41,6 +43,7 @@ struct trip {
 
 struct connection {
     int fd;
+    struct dealer *dealer; /* instead of our own ZMTP; NULL: none */
     size_t number;
     bool greeted, ready;
     struct buf in, out;
@@ -120,12 +123,27 @@ static void put_greeting(struct buf *out)
     greeting[9] = 0x7f;
     greeting[10] = 3;
     greeting[11] = 1;
-    memcpy(greeting + 12, "NULL", 4);
+    memcpy(greeting + 12, "NULL", sizeof "NULL");
     must_add(out, greeting, sizeof greeting);
     put_frame(out, FRAME_COMMAND, ready, sizeof ready - 1);
 }
 
 /* ---- messages --------------------------------------------------------- */
+
+/* A handshake may be under way, or the queue be full. */
+static void send_by_dealer(struct connection *c, const struct buf *body)
+{
+    struct status st;
+
+    for (int waited = 0; waited < PATIENCE_MS; waited++) {
+        st = dealer_send(c->dealer, body->data, body->size);
+        if (!status_failed(&st))
+            return;
+        clock_sleep_ms(1);
+    }
+    (void)fprintf(stderr, "load: the broker takes no message\n");
+    exit(EXIT_FAILURE);
+}
 
 static void put_message(struct connection *c, const struct wire_message *m)
 {
@@ -136,7 +154,10 @@ static void put_message(struct connection *c, const struct wire_message *m)
     st = wire_encode(m, &body);
     if (status_failed(&st))
         abort(); /* our own, and small */
-    put_frame(&c->out, 0, body.data, body.size);
+    if (c->dealer != NULL)
+        send_by_dealer(c, &body);
+    else
+        put_frame(&c->out, 0, body.data, body.size);
     buf_release(&body);
 }
 
@@ -335,14 +356,30 @@ MUST_CHECK static struct status take_bytes(struct load *l, struct connection *c)
     return SUCCESS;
 }
 
+/* All that has come, as the descriptor tells of it only once. */
+MUST_CHECK static struct status drain(struct load *l, struct connection *c)
+{
+    const void *data = NULL;
+    size_t size = 0;
+
+    do {
+        TRY_PLAIN(dealer_wait(c->dealer, 0, NULL, 0, &data, &size));
+        if (data != NULL)
+            TRY_PLAIN(take_message(l, c, data, size));
+    } while (data != NULL);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status flush(struct load *l, struct connection *c)
 {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
-    ssize_t sent = c->out.size == 0
+    ssize_t sent = c->dealer != NULL || c->out.size == 0
                        ? 0
                        : send(c->fd, c->out.data, c->out.size,
                               MSG_NOSIGNAL | MSG_DONTWAIT);
 
+    if (c->dealer != NULL)
+        return drain(l, c);
     if (sent < 0 && errno != EAGAIN)
         return FAIL(STATUS_UNAVAILABLE, "send: %s", strerror(errno));
     if (sent <= 0 || (size_t)sent == c->out.size) {
@@ -380,6 +417,8 @@ MUST_CHECK static struct status on_event(struct load *l,
     struct connection *c = e->data.ptr;
     struct epoll_event reading = { .events = EPOLLIN, .data.ptr = c };
 
+    if (c->dealer != NULL)
+        return drain(l, c);
     if ((e->events & (unsigned)EPOLLOUT) != 0)
         (void)epoll_ctl(l->poll, EPOLL_CTL_MOD, c->fd, &reading);
     if ((e->events & (unsigned)EPOLLIN) != 0)
@@ -444,7 +483,7 @@ MUST_CHECK static struct status work(struct load *l)
     bool stopped = false;
 
     while (!stopped) {
-        int wait = l->set.rate > 0.0 ? PACE_MS : 100;
+        int wait = l->set.rate > 0.0 || l->set.key != NULL ? PACE_MS : 100;
         int count = epoll_wait(l->poll, events, EVENTS, wait);
 
         for (int i = 0; i < count; i++) {
@@ -455,6 +494,8 @@ MUST_CHECK static struct status work(struct load *l)
         }
         TRY_PLAIN(pace(l));
         TRY_PLAIN(beat(l));
+        for (size_t i = 0; l->set.key != NULL && i < l->set.connections; i++)
+            TRY_PLAIN(drain(l, &l->items[i])); /* sends hide arrivals */
         l->figures.cpu_s = thread_cpu_s();
     }
     return SUCCESS;
@@ -494,12 +535,29 @@ static int dial(const char *endpoint)
     return connect(fd, (struct sockaddr *)&at, sizeof at) == 0 ? fd : -1;
 }
 
+MUST_CHECK static struct status open_dealer(struct load *l,
+                                            struct connection *c)
+{
+    const struct dealer_safety safety = { .key = l->set.key,
+                                          .broker_key = l->set.broker_key };
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+
+    TRY_PLAIN(dealer_open_safely(l->set.endpoint, &safety, &c->dealer));
+    c->fd = dealer_descriptor(c->dealer);
+    if (epoll_ctl(l->poll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+        return FAIL(STATUS_FAILED, "epoll: %s", strerror(errno));
+    say_hello(l, c);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status open_connection(struct load *l, size_t i)
 {
     struct connection *c = &l->items[i];
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
 
     c->number = i;
+    if (l->set.key != NULL)
+        return open_dealer(l, c);
     buf_init(&c->in, 64 << 20);
     buf_init(&c->out, 64 << 20);
     c->fd = dial(l->set.endpoint);
@@ -546,7 +604,9 @@ struct status load_stop(struct load *l)
 void load_free(struct load *l)
 {
     for (size_t i = 0; i < l->set.connections; i++) {
-        (void)close(l->items[i].fd);
+        if (l->items[i].dealer == NULL)
+            (void)close(l->items[i].fd);
+        dealer_close(l->items[i].dealer);
         buf_release(&l->items[i].in);
         buf_release(&l->items[i].out);
         free(l->items[i].held);

@@ -13,6 +13,9 @@
 struct load; /* opaque */
 
 struct load_settings {
+    /* Paths, both or none. With keys the connections are libzmq's, which is
+     * at work at this end as well then. */
+    const char *key, *broker_key;
     const char *endpoint; /* "ipc://PATH" or "tcp://127.0.0.1:PORT" */
     size_t connections;
     uint64_t slots;  /* of each */
