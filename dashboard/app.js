@@ -24,8 +24,29 @@ function number(value) {
   return String(Number(value.toPrecision(5)));
 }
 
+// Drawn once: it must not be taken away from under somebody's fingers.
+function askToken() {
+  if (document.getElementById("token")) return;
+  const input = element("input", { id: "token", type: "password", autocomplete: "off" });
+  const keep = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("token", input.value.trim());
+    input.remove();
+    refresh();
+  };
+  view.replaceChildren(element("form", { onsubmit: keep },
+    element("label", { for: "token" }, "A token of --http-token-file: "), input, element("button", {}, "Show")));
+}
+
 async function get(path) {
-  const answer = await fetch(path, { headers: { Accept: "application/json" } });
+  const headers = { Accept: "application/json" };
+  const token = sessionStorage.getItem("token");
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const answer = await fetch(path, { headers });
+  if (answer.status === 401) {
+    askToken();
+    throw new Error("it wants a token");
+  }
   if (!answer.ok) throw new Error((await answer.text()) || answer.statusText);
   return answer.json();
 }

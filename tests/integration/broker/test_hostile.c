@@ -446,8 +446,8 @@ static void wrong_versions(const struct farm *f, struct held *h, int side)
                  "version");
     message[2] = WIRE_MAJOR;
     message[3] = 250;
-    assert_fails(peer_provoke(d, message, sizeof message), STATUS_INVALID,
-                 NULL);
+    assert_fails(peer_provoke(d, message, sizeof message), STATUS_CORRUPT,
+                 "unknown type");
     dealer_close(d);
 }
 

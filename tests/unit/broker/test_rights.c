@@ -36,8 +36,8 @@ static void test_orders_take_their_role(void **state)
 /* So that whoever adds one looks here. */
 static void test_every_command_has_been_thought_of(void **state)
 {
-    static const char *const known[] = { "pause",  "resume",  "extend",
-                                         "drain",  "rm",      "priority",
+    static const char *const known[] = { "pause",  "resume",   "extend",
+                                         "drain",  "rm",       "priority",
                                          "cordon", "uncordon", "gc" };
 
     (void)state;

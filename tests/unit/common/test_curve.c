@@ -66,7 +66,6 @@ static void test_pair_is_saved_and_read(void **state)
 static void test_no_key_is_written_over(void **state)
 {
     struct curve_key made;
-    AUTO(free_pointer) char *secret = in_folder("once.key");
     AUTO(free_pointer) char *open = in_folder("once.pub");
 
     (void)state;
