@@ -4,9 +4,12 @@ foreach(tool proxy history)
   add_executable(chaos_${tool} chaos/${tool}.c)
   target_link_libraries(chaos_${tool} PRIVATE sinter_flags sinter_broker)
 endforeach()
-foreach(store redis sqlite)
-  add_test(NAME chaos.${store}
+function(sinter_chaos name)
+  add_test(NAME chaos.${name}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/chaos/chaos.sh
-            ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR} 7 20 ${store})
-  set_tests_properties(chaos.${store} PROPERTIES LABELS chaos TIMEOUT 300)
-endforeach()
+            ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR} ${ARGN})
+  set_tests_properties(chaos.${name} PROPERTIES LABELS chaos TIMEOUT 300)
+endfunction()
+sinter_chaos(redis 7 20 redis)
+sinter_chaos(sqlite 8 15 sqlite)
+sinter_chaos(snapshots 9 15 redis 300ms)

@@ -4,16 +4,19 @@
 # Afterwards the log is read (history.c): whatever was acknowledged is there,
 # no job has two results, every accepted sweep ended once, the counts add up.
 #
-#     chaos.sh BIN TOOLS [SEED [SECONDS [redis|sqlite]]]
+#     chaos.sh BIN TOOLS [SEED [SECONDS [redis|sqlite [SNAPSHOT]]]]
 #
 # BIN has the programs, TOOLS chaos_proxy and chaos_history. The same seed
 # draws the same faults at the same moments; what they hit is up to the machine.
+# With SNAPSHOT, a time, the broker cuts its log so often: there is no history
+# to be read then, and one more kill shows whether the snapshot has it all.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$2" && pwd)
 seed=${3:-1}
 seconds=${4:-20}
 store=${5:-redis}
+snapshot=${6:-0}
 . "$here/../integration/lib.sh" "$1"
 . "$here/../integration/noop.sh"
 RANDOM=$seed # of bash: 15 bits, repeatable
@@ -65,7 +68,7 @@ export SINTER_BROKER=ipc://$WORK/clients
 start_broker() {
     start broker sinter-broker --store "$store_url" --depot "$WORK/depot" \
         --workers "tcp://127.0.0.1:$workers_port" --clients "$SINTER_BROKER" \
-        --http 127.0.0.1:0 --lease 2s --heartbeat 200ms
+        --http 127.0.0.1:0 --lease 2s --heartbeat 200ms --snapshot "$snapshot"
 }
 start_worker() { # NAME
     start "$1" sinter-worker --broker "$workers_at" --name "$1" --slots 2 \
@@ -204,6 +207,7 @@ for id in $(sort -u accepted); do
     timeout 20 sinter --json status "$id" >status.json
     jq -e '.done + .failed + .cancelled + .excluded == .trials and .running == 0' \
         status.json >/dev/null || fail "the counts of $id do not add up: $(cat status.json)"
+    timeout 20 sinter trials "$id" -o csv >"before.$id.csv"
     assert_equal "trials of $id" \
         "$(timeout 20 sinter trials "$id" -o csv --columns id | sed 1d | sort -u | wc -l)" \
         "$(jq .trials status.json)"
@@ -213,7 +217,21 @@ for i in $(seq "$SWEEP_COUNT"); do
         "$(timeout 20 sinter --json status "sweep$i" | jq -c '[.state, .done]')" \
         "[\"done\",$((60 * i))]"
 done
+
+# ---- once more from what is on record
+
+kill_it broker
+there_again() {
+    keep_alive
+    timeout 5 sinter status "$1"
+}
+for id in $(sort -u accepted); do
+    wait_until 60 "the restarted broker" there_again "$id"
+    timeout 20 sinter trials "$id" -o csv >"after.$id.csv"
+    assert_same "before.$id.csv" "after.$id.csv"
+done
 stop broker
+[ "$snapshot" = 0 ] || exit 0
 sort -u -o accepted accepted
 sed -n 's/.*"committed" key=\([0-9a-f]*\) epoch=\([0-9]*\) attempt=\([0-9]*\).*/\1 \2 \3/p' \
     w*.log >committed
