@@ -43,8 +43,10 @@ struct appender {
     size_t next_piece;
 
     char *away;
-    bool lost;    /* the store forgot what it had accepted */
-    bool rebuild; /* from the snapshot, which is all there is */
+    bool asked;        /* somebody wants to know how the store is */
+    int64_t confirmed; /* ns: appender_confirmed() */
+    bool lost;         /* the store forgot what it had accepted */
+    bool rebuild;      /* from the snapshot, which is all there is */
     struct status failure;
     struct snapshot *snapshot;
     enum appender_snapshot snapshot_state;
@@ -162,12 +164,15 @@ static void append_groups(struct appender *a)
 {
     uint64_t from = a->durable;
     uint64_t to = a->pushed;
+    int64_t began = clock_now();
     struct status st;
 
+    a->asked = false;
     (void)pthread_mutex_unlock(&a->lock);
     st = append(a, from, to);
     (void)pthread_mutex_lock(&a->lock);
     if (!status_failed(&st)) {
+        a->confirmed = began;
         come_back(a);
         a->durable = to;
     } else if (status_retry(st.code) == RETRY_LATER) {
@@ -279,7 +284,7 @@ static void *run(void *self)
             break;
         if (a->rebuild)
             rebuild(a);
-        else if (a->durable < a->pushed)
+        else if (a->durable < a->pushed || a->asked)
             append_groups(a);
         else if (may_write_snapshot(a))
             go_on_with_snapshot(a);
@@ -382,6 +387,24 @@ void appender_pop(struct appender *a)
 uint64_t appender_sequence(const struct appender *a)
 {
     return a->sequence;
+}
+
+void appender_ask(struct appender *a)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->asked = true;
+    (void)pthread_cond_signal(&a->work);
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+int64_t appender_confirmed(struct appender *a)
+{
+    int64_t at;
+
+    (void)pthread_mutex_lock(&a->lock);
+    at = a->confirmed;
+    (void)pthread_mutex_unlock(&a->lock);
+    return at;
 }
 
 struct status appender_state(struct appender *a, char **ret_away)

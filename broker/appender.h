@@ -35,6 +35,12 @@ void appender_pop(struct appender *a);
 /* Records pushed so far, in this epoch. */
 uint64_t appender_sequence(const struct appender *a);
 
+/* Ask the store, now, whether it is well and still ours. */
+void appender_ask(struct appender *a);
+/* ns: when the last append or question was begun that it answered well; 0:
+ * none yet. At that time no other broker had taken over. */
+int64_t appender_confirmed(struct appender *a);
+
 /* A failure that no waiting mends. `ret_away`: why the store is away, for the
  * caller to free; NULL: it is well. */
 MUST_CHECK struct status appender_state(struct appender *a, char **ret_away);

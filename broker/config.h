@@ -11,8 +11,11 @@ struct config {
     const char *workers, *clients, *http;
     const char *key, *allow, *http_token_file; /* "" is none as well */
     const char *ready_file, *log, *log_format;
-    int64_t lease_ms, heartbeat_ms, gc_least_ms;
+    int64_t lease_ms, heartbeat_ms, snapshot_ms, gc_least_ms;
     int64_t fetches; /* of one source at a time */
+    int64_t leader_ttl_ms;
+    const char *advertise; /* NULL or "": what is bound */
+    bool standby;
     enum log_level level;
     enum log_format format;
     bool plaintext, http_open;

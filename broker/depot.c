@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/memory.h"
 
@@ -204,10 +205,10 @@ void depot_abandon(struct depot_upload *u)
 
 static int64_t touched_ms(const struct stat *info)
 {
-    enum { MS = 1000, NS_PER_MS_ = 1000 * 1000 };
+    enum { MS_PER_S = 1000 };
 
-    return (int64_t)info->st_mtim.tv_sec * MS +
-           info->st_mtim.tv_nsec / NS_PER_MS_;
+    return (int64_t)info->st_mtim.tv_sec * MS_PER_S +
+           info->st_mtim.tv_nsec / NS_PER_MS;
 }
 
 /* False: no blob of ours. */

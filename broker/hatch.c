@@ -32,6 +32,8 @@ struct hatch {
     int event;
     _Atomic int64_t beat; /* clock_now() of the loop */
     atomic_bool ready;
+    bool standby;                  /* with the mutex */
+    char elsewhere[HATCH_ADDRESS]; /* the leader's address */
 };
 
 struct status hatch_new(struct hatch **ret_hatch)
@@ -101,6 +103,25 @@ void hatch_set_ready(struct hatch *h)
 bool hatch_is_ready(const struct hatch *h)
 {
     return atomic_load(&h->ready);
+}
+
+void hatch_set_standby(struct hatch *h, bool standby, const char *address)
+{
+    (void)pthread_mutex_lock(&h->mutex);
+    h->standby = standby;
+    (void)snprintf(h->elsewhere, HATCH_ADDRESS, "%s", address);
+    (void)pthread_mutex_unlock(&h->mutex);
+}
+
+bool hatch_is_standby(struct hatch *h, char address[HATCH_ADDRESS])
+{
+    bool standby;
+
+    (void)pthread_mutex_lock(&h->mutex);
+    standby = h->standby;
+    (void)snprintf(address, HATCH_ADDRESS, "%s", h->elsewhere);
+    (void)pthread_mutex_unlock(&h->mutex);
+    return standby;
 }
 
 static void append_question(struct hatch *h, struct question *q)

@@ -20,11 +20,16 @@ MUST_CHECK struct status hatch_ask(struct hatch *h, const char *verb,
 /* Milliseconds since the loop last said that it lives. */
 int64_t hatch_silence_ms(const struct hatch *h);
 bool hatch_is_ready(const struct hatch *h);
+/* False: this broker leads. True: it waits for another, whose HTTP address
+ * is in `address` if it is known, else "". */
+enum { HATCH_ADDRESS = 256 };
+bool hatch_is_standby(struct hatch *h, char address[HATCH_ADDRESS]);
 
 /* The loop thread. The descriptor is readable while questions wait. */
 int hatch_descriptor(const struct hatch *h);
 void hatch_beat(struct hatch *h);
 void hatch_set_ready(struct hatch *h);
+void hatch_set_standby(struct hatch *h, bool standby, const char *address);
 
 struct hatch_question {
     const char *verb, *arguments; /* until the reply */

@@ -295,12 +295,20 @@ static enum MHD_Result get_livez(const struct http_server *s,
         "text/plain");
 }
 
+/* A standby is ready as well: it answers, if only to say who leads. */
 static enum MHD_Result get_readyz(const struct http_server *s,
                                   struct MHD_Connection *c, const char *url)
 {
+    char leader[HATCH_ADDRESS];
+
     (void)url;
+    if (hatch_is_standby(s->hatch, leader))
+        return answer_text(c, MHD_HTTP_OK,
+                           xasprintf("ok standby leader=%s\n", leader),
+                           "text/plain");
     if (hatch_is_ready(s->hatch))
-        return answer_text(c, MHD_HTTP_OK, xstrdup("ok\n"), "text/plain");
+        return answer_text(c, MHD_HTTP_OK, xstrdup("ok leader\n"),
+                           "text/plain");
     return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
                        xstrdup("reading the log\n"), "text/plain");
 }
@@ -373,6 +381,26 @@ static enum MHD_Result route_get(const struct http_server *s,
     return r == NULL ? not_found(c, url) : r->get(s, c, url);
 }
 
+/* Whatever is asked of a broker that does not lead, but for its health. */
+static enum MHD_Result refer(struct MHD_Connection *c, const char *leader)
+{
+    json_t *body = json_pack(
+        "{s:s, s:s, s:s}", "error", status_name(STATUS_UNAVAILABLE), "message",
+        leader[0] == '\0' ? "this broker waits for the lead, and nobody has it"
+                          : "another broker leads",
+        "leader", leader);
+    char *text = body == NULL ? xstrdup("{}") : json_dumps(body, JSON_COMPACT);
+
+    json_decref(body);
+    return answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, text,
+                       "application/json");
+}
+
+static bool is_health(const struct route *r)
+{
+    return r != NULL && (r->get == get_livez || r->get == get_readyz);
+}
+
 static enum token_right right_of(struct http_server *s,
                                  struct MHD_Connection *c)
 {
@@ -426,10 +454,13 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c,
     if (q == NULL) {
         const struct route *r = find_route(url);
         enum token_right right = right_of(s, c);
+        char leader[HATCH_ADDRESS];
 
         if ((put || r == NULL || !r->open) &&
             right < (put ? TOKEN_WRITE : TOKEN_READ))
             return refuse(c, right);
+        if (!is_health(r) && hatch_is_standby(s->hatch, leader))
+            return refer(c, leader);
         q = xnew(struct request);
         *state = q;
         if (put)

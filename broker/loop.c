@@ -17,9 +17,9 @@ enum {
     GROUP_BYTES = 256 << 10,
     COMPACT_ABOVE = 10000,        /* messages kept while the store is away */
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */
+    DOUBT_MS = 100,               /* does the leader's key say it by now? */
     FINISH_MOST_MS = 5000,        /* for the store, on a clean stop */
-    SNAPSHOT_MS = 30 * 1000,      /* between snapshots, if there is news ... */
-    SNAPSHOT_RECORDS = 256 << 10, /* ... or so much of it */
+    SNAPSHOT_RECORDS = 256 << 10, /* of news: a snapshot before its time */
     WAIT_END_MOST_MS = 60 * 1000, /* of a client for the end of a sweep */
 };
 
@@ -55,10 +55,11 @@ struct status loop_recover(struct loop *l)
                                            .record = visit };
     int64_t began = clock_now();
 
+    l->begun = began;
     TRY(l->store.begin(l->store.self, &l->epoch), "take over the store");
     TRY(l->store.replay(l->store.self, &visitor), "read the log");
     l->snapshot.known = snapshot_known(l->sched);
-    l->snapshot.due = clock_now() + SNAPSHOT_MS * NS_PER_MS;
+    l->snapshot.due = clock_now() + l->snapshot_ms * NS_PER_MS;
     outbox_init(&l->out);
     sched_start(l->sched, l->epoch, time_now(), &l->out);
     log_event(LOG_INFO, "log read",
@@ -246,6 +247,29 @@ static bool is_group(const struct outbox *out, size_t pending)
            pending == 0;
 }
 
+/* A broker that was stopped for a while may have a successor by now, and what
+ * it knows may be old. Then the store is asked first, and what was taken in
+ * waits for its answer. One that cannot be reached tells nobody; work goes on,
+ * and nothing is acknowledged. */
+static bool may_speak(struct loop *l)
+{
+    int64_t confirmed = appender_confirmed(l->appender);
+
+    if (confirmed < l->begun)
+        confirmed = l->begun;
+    if (l->keeper == NULL || l->store_away ||
+        keeper_may_speak(l->keeper, confirmed) ||
+        (l->doubt != 0 && confirmed >= l->doubt)) {
+        l->doubt = 0;
+        return true;
+    }
+    if (l->doubt == 0) {
+        l->doubt = clock_now();
+        appender_ask(l->appender);
+    }
+    return false;
+}
+
 /* Nothing is said before what it rests on is durable. */
 MUST_CHECK static struct status carry_out(struct loop *l)
 {
@@ -253,6 +277,9 @@ MUST_CHECK static struct status carry_out(struct loop *l)
     size_t pending;
 
     TRY_PLAIN(look_at_store(l));
+    l->speaks = may_speak(l);
+    if (!l->speaks)
+        return SUCCESS;
     while ((box = appender_first(l->appender)) != NULL) {
         TRY_PLAIN(send_messages(l, box, false));
         appender_pop(l->appender);
@@ -294,7 +321,7 @@ static struct snapshot *make_snapshot(struct loop *l, size_t known)
 
     l->snapshot.sequence = records;
     l->snapshot.lasting = snapshot->lasting;
-    l->snapshot.due = clock_now() + SNAPSHOT_MS * NS_PER_MS;
+    l->snapshot.due = clock_now() + l->snapshot_ms * NS_PER_MS;
     log_event(LOG_DEBUG, "snapshot", "sequence=%" PRIu64 " pieces=%zu ms=%.1f",
               records, snapshot->count,
               (double)(clock_now() - began) / (double)NS_PER_MS);
@@ -315,7 +342,7 @@ static void take_snapshot(struct loop *l)
 {
     uint64_t records = appender_sequence(l->appender) + l->out.record_count;
 
-    if (is_snapshot_under_way(l) || l->store_away ||
+    if (l->snapshot_ms == 0 || is_snapshot_under_way(l) || l->store_away ||
         records == l->snapshot.sequence ||
         (records - l->snapshot.sequence < SNAPSHOT_RECORDS &&
          clock_now() < l->snapshot.due))
@@ -352,10 +379,28 @@ MUST_CHECK static struct status finish(struct loop *l)
 
         TRY_PLAIN(carry_out(l));
         if (l->store_away || clock_now() > until ||
-            (appender_pending(l->appender) == 0 && l->out.record_count == 0))
+            (l->speaks && appender_pending(l->appender) == 0 &&
+             l->out.record_count == 0))
             return SUCCESS;
         (void)poll(&store, 1, FINISH_MOST_MS);
     }
+}
+
+/* In doubt whether we lead, only the store's answer counts. */
+MUST_CHECK static struct status wait_for_work(struct loop *l,
+                                              struct pollfd *others,
+                                              size_t count)
+{
+    if (l->speaks)
+        return l->link.wait(l->link.self, timeout_ms(l), others, count);
+    for (size_t i = 0; i < count; i++) {
+        others[i].events = POLLIN;
+        others[i].revents = 0;
+    }
+    /* Questions of HTTP wait as well, and would wake us again and again. */
+    others[1].events = 0;
+    (void)poll(others, (nfds_t)count, DOUBT_MS);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status serve(struct loop *l)
@@ -368,16 +413,19 @@ MUST_CHECK static struct status serve(struct loop *l)
 
     TRY_PLAIN(carry_out(l)); /* the record that this broker has begun */
     while (others[0].revents == 0) {
-        TRY_PLAIN(l->link.wait(l->link.self, timeout_ms(l), others, count));
+        TRY_PLAIN(wait_for_work(l, others, count));
         hatch_beat(l->hatch);
         if (others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);
-        TRY_PLAIN(take_messages(l));
-        answer_hatch(l);
+        if (l->speaks)
+            TRY_PLAIN(take_messages(l));
         sched_tick(l->sched, time_now(), &l->out);
+        TRY_PLAIN(carry_out(l));
+        if (!l->speaks)
+            continue;
+        answer_hatch(l);
         if (gc_is_busy(l->gc))
             gc_step(l->gc, time_now(), is_durable(l), &l->out);
-        TRY_PLAIN(carry_out(l));
         rebuild_store(l);
         take_snapshot(l);
         if (!l->store_away)

@@ -7,6 +7,7 @@
 #include "broker/core/sched.h"
 #include "broker/gc.h"
 #include "broker/hatch.h"
+#include "broker/keeper.h"
 #include "broker/link.h"
 #include "broker/progress.h"
 #include "broker/store.h"
@@ -17,6 +18,7 @@ struct loop {
     struct store store;
     struct link link;
     struct hatch *hatch;
+    struct keeper *keeper;      /* NULL: no other broker can take over */
     const struct depot *depot;  /* for gc; NULL: there is none */
     int64_t gc_least_ms;        /* it keeps what is younger */
     int stop_descriptor;        /* readable: end the loop */
@@ -25,9 +27,13 @@ struct loop {
     void *reload_self;
 
     uint64_t epoch;
+    int64_t begun; /* ns: just before the epoch was raised */
+    int64_t doubt; /* ns: since when it is not known that we lead; 0: it is */
+    bool speaks;   /* in this turn */
     struct appender *appender; /* while it runs */
     struct outbox out;         /* not yet pushed */
     bool store_away;
+    int64_t snapshot_ms; /* set by main: between snapshots; 0: none */
     bool rebuild; /* set by main: a store that forgot is written anew */
     struct progress *progress; /* while it runs */
     struct gc *gc;             /* the same */

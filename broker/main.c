@@ -11,8 +11,10 @@
 #include "broker/depot.h"
 #include "broker/http.h"
 #include "broker/loop.h"
+#include "broker/standby.h"
 #include "broker/token.h"
 #include "common/curve.h"
+#include "common/endpoint.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/memory.h"
@@ -20,6 +22,7 @@
 enum {
     EXIT_USAGE = 2,
     MOST_QUEUED = 4096, /* messages for one peer; credit is the real limit */
+    HANDOVER_MS = 1000, /* for a standby to take the lead that we give away */
 };
 
 /* Everything that is open, in the order it is closed. */
@@ -37,6 +40,7 @@ static void close_broker(struct broker *b)
     http_server_free(b->http);
     if (b->loop.link.self != NULL)
         b->loop.link.close(b->loop.link.self);
+    keeper_free(b->loop.keeper);
     sched_free(b->loop.sched);
     if (b->loop.store.self != NULL)
         b->loop.store.close(b->loop.store.self);
@@ -125,15 +129,22 @@ MUST_CHECK static struct status follow_parent(pid_t parent)
     return SUCCESS;
 }
 
-MUST_CHECK static struct status open_store(struct broker *b,
-                                           const struct config *c)
+MUST_CHECK static struct status connect_store(const struct config *c,
+                                              struct store *ret_store)
 {
     struct store_options options = { .user_file = c->user_file,
                                      .password_file = c->password_file,
                                      .accept_loss = c->accept_loss };
 
-    TRY_PLAIN(store_open(c->store, c->namespace, &options, &b->loop.store));
+    return store_open(c->store, c->namespace, &options, ret_store);
+}
+
+MUST_CHECK static struct status open_store(struct broker *b,
+                                           const struct config *c)
+{
+    TRY_PLAIN(connect_store(c, &b->loop.store));
     b->loop.rebuild = c->rebuild;
+    b->loop.snapshot_ms = c->snapshot_ms;
     if (b->loop.store.caution != NULL)
         log_event(LOG_WARN, "store could not be checked", "caution=\"%s\"",
                   b->loop.store.caution);
@@ -144,21 +155,16 @@ MUST_CHECK static struct status open_http(struct broker *b,
                                           const struct config *c)
 {
     struct token_list *tokens = NULL;
+    AUTO(free_pointer) char *address = NULL;
 
     if (is_given(c->http_token_file))
         TRY(token_list_load(c->http_token_file, &tokens), "--http-token-file");
     TRY_PLAIN(depot_open(c->depot, &b->depot));
     TRY_PLAIN(hatch_new(&b->hatch));
-    if (is_given(c->http_token_file))
-        TRY(token_list_load(c->http_token_file, &tokens), "--http-token-file");
     TRY_PLAIN(http_server_new(c->http, b->depot, b->hatch, tokens, &b->http));
-    b->depot_url = c->depot_url != NULL
-                       ? xstrdup(c->depot_url)
-                       : xasprintf("http://%s", http_server_address(b->http));
-    if (c->depot_url == NULL && (strncmp(c->http, "0.0.0.0:", 8) == 0 ||
-                                 strncmp(c->http, "[::]:", 5) == 0))
-        log_event(LOG_WARN, "workers on other machines need --depot-url",
-                  "depot_url=%s", b->depot_url);
+    address = endpoint_advertised(http_server_address(b->http), c->advertise);
+    b->depot_url = c->depot_url != NULL ? xstrdup(c->depot_url)
+                                        : xasprintf("http://%s", address);
     return SUCCESS;
 }
 
@@ -192,50 +198,107 @@ MUST_CHECK static struct status open_link(struct broker *b,
     return st;
 }
 
+static void put_address(char to[STORE_HOLDER_MOST], const char *bound,
+                        const struct config *c)
+{
+    AUTO(free_pointer) char *address = endpoint_advertised(bound, c->advertise);
+
+    (void)snprintf(to, STORE_HOLDER_MOST, "%s", address);
+}
+
+MUST_CHECK static struct status open_keeper(struct broker *b,
+                                            const struct config *c)
+{
+    const struct link *link = &b->loop.link;
+    struct keeper_leader me = { .known = true };
+    struct store store;
+
+    put_address(me.workers, link->endpoint(link->self, PEER_WORKER), c);
+    put_address(me.clients, link->endpoint(link->self, PEER_CLIENT), c);
+    put_address(me.http, http_server_address(b->http), c);
+    TRY_PLAIN(connect_store(c, &store));
+    return keeper_new(&store, c->leader_ttl_ms, c->standby, &me,
+                      &b->loop.keeper);
+}
+
 MUST_CHECK static struct status open_broker(struct broker *b,
                                             const struct config *c)
+{
+    TRY_PLAIN(open_http(b, c));
+    TRY_PLAIN(open_store(b, c));
+    b->loop.hatch = b->hatch;
+    b->loop.depot = b->depot;
+    b->loop.gc_least_ms = c->gc_least_ms;
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status take_over(struct broker *b,
+                                          const struct config *c)
 {
     struct sched_settings settings = { .heartbeat_ms = c->heartbeat_ms,
                                        .lease_ms = c->lease_ms,
                                        .fetches = (uint64_t)c->fetches,
-                                       .version = SINTER_VERSION };
+                                       .version = SINTER_VERSION,
+                                       .depot = b->depot_url };
 
-    TRY_PLAIN(open_http(b, c));
-    settings.depot = b->depot_url;
-    TRY_PLAIN(open_store(b, c));
     b->loop.sched = sched_new(&settings);
-    b->loop.hatch = b->hatch;
-    b->loop.depot = b->depot;
-    b->loop.gc_least_ms = c->gc_least_ms;
-    TRY_PLAIN(loop_recover(&b->loop));
-    return open_link(b, c);
+    return loop_recover(&b->loop);
 }
 
+/* Where and what this broker is, for the log and for who started it. */
 MUST_CHECK static struct status announce(struct broker *b,
-                                         const struct config *c)
+                                         const struct config *c,
+                                         const char *role)
 {
     struct link *link = &b->loop.link;
     AUTO(json_release)
-    json_t *ready = json_pack(
-        "{s:I, s:s, s:s, s:s, s:I}", "pid", (json_int_t)getpid(), "workers",
-        link->endpoint(link->self, PEER_WORKER), "clients",
-        link->endpoint(link->self, PEER_CLIENT), "http",
-        http_server_address(b->http), "epoch", (json_int_t)b->loop.epoch);
+    json_t *ready =
+        json_pack("{s:I, s:s, s:s, s:s, s:I, s:s}", "pid", (json_int_t)getpid(),
+                  "workers", link->endpoint(link->self, PEER_WORKER), "clients",
+                  link->endpoint(link->self, PEER_CLIENT), "http",
+                  http_server_address(b->http), "epoch",
+                  (json_int_t)b->loop.epoch, "role", role);
     AUTO(free_pointer) char *text = json_dumps(ready, JSON_COMPACT);
 
     hatch_set_ready(b->hatch);
-    log_event(LOG_INFO, "broker is ready", "workers=%s clients=%s http=%s",
-              link->endpoint(link->self, PEER_WORKER),
-              link->endpoint(link->self, PEER_CLIENT),
-              http_server_address(b->http));
+    log_event(
+        LOG_INFO, "broker is ready", "role=%s workers=%s clients=%s http=%s",
+        role, link->endpoint(link->self, PEER_WORKER),
+        link->endpoint(link->self, PEER_CLIENT), http_server_address(b->http));
     if (c->ready_file == NULL)
         return SUCCESS;
     return file_write(c->ready_file, text, strlen(text));
 }
 
+/* The sockets first, which say who leads; the log when we do. */
+MUST_CHECK static struct status wait_and_lead(struct broker *b,
+                                              const struct config *c,
+                                              bool *ret_leads)
+{
+    TRY_PLAIN(open_link(b, c));
+    TRY_PLAIN(open_keeper(b, c));
+    TRY_PLAIN(announce(b, c, "standby"));
+    TRY_PLAIN(standby_wait(&b->loop, ret_leads));
+    if (!*ret_leads)
+        return SUCCESS;
+    TRY_PLAIN(take_over(b, c));
+    hatch_set_standby(b->hatch, false, "");
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status lead_at_once(struct broker *b,
+                                             const struct config *c)
+{
+    TRY_PLAIN(take_over(b, c));
+    TRY_PLAIN(open_link(b, c));
+    return open_keeper(b, c);
+}
+
 MUST_CHECK static struct status serve(const struct config *c, pid_t parent,
                                       struct broker *b)
 {
+    bool leads = true;
+
     TRY_PLAIN(catch_signals(&b->loop));
     b->config = c;
     b->loop.reload = reload;
@@ -243,8 +306,13 @@ MUST_CHECK static struct status serve(const struct config *c, pid_t parent,
     if (c->die_with_parent)
         TRY_PLAIN(follow_parent(parent));
     TRY_PLAIN(open_broker(b, c));
-    TRY_PLAIN(announce(b, c));
-    return loop_run(&b->loop);
+    TRY_PLAIN(c->standby ? wait_and_lead(b, c, &leads) : lead_at_once(b, c));
+    if (!leads)
+        return SUCCESS;
+    keeper_begun(b->loop.keeper, b->loop.epoch);
+    TRY_PLAIN(announce(b, c, "leader"));
+    TRY_PLAIN(loop_run(&b->loop));
+    return standby_depart(&b->loop, c->standby ? HANDOVER_MS : 0);
 }
 
 static int run(const struct config *c, pid_t parent)

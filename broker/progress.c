@@ -40,8 +40,7 @@ static bool is_same(const struct report_progress *a,
     return a->state == b->state && a->total == b->total && a->done == b->done &&
            a->failed == b->failed && a->cancelled == b->cancelled &&
            a->running == b->running && a->has_best == b->has_best &&
-           a->best == b->best &&
-           a->best_trial == b->best_trial;
+           a->best == b->best && a->best_trial == b->best_trial;
 }
 
 /* The fields of a view, with the memory of their values. */

@@ -89,7 +89,8 @@ struct store {
     MUST_CHECK struct status (*rebuild)(void *self);
 
     /* Who leads is advice for finding each other; epochs protect. Free or
-     * ours already: ours for `ttl_ms` from now. Otherwise ret_holder has it.
+     * ours already: ours for `ttl_ms` from now (0: only to see whether
+     * another has it). Otherwise ret_holder has it.
      * The three work before begin(). */
     MUST_CHECK struct status (*acquire)(void *self,
                                         const struct store_holder *me,

@@ -35,7 +35,7 @@ MUST_CHECK static struct status read_config(struct redis_store *s,
     struct status st = redis_command(s, &reply, "CONFIG GET %s", name);
 
     ret_value[0] = '\0';
-    if (s->redis == NULL)
+    if (status_failed(&st) && s->redis == NULL)
         return st;
     if (!status_failed(&st) && reply->elements == 2 &&
         reply->element[1]->str != NULL)
@@ -117,7 +117,7 @@ MUST_CHECK static struct status read_info(struct redis_store *s,
     AUTO(redis_release) redisReply *reply = NULL;
     struct status st = redis_command(s, &reply, "INFO");
 
-    if (s->redis == NULL)
+    if (status_failed(&st) && s->redis == NULL)
         return st;
     *ret_text =
         xstrdup(status_failed(&st) || reply->str == NULL ? "" : reply->str);

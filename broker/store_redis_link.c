@@ -27,11 +27,20 @@ void redis_disconnect(struct redis_store *s)
     redis_view_set_peer(s);
 }
 
+/* What went wrong with the connection. */
+static const char *trouble_of(const struct redis_store *s)
+{
+    if (s->redis == NULL)
+        return "not connected";
+    if (s->redis->err == REDIS_ERR_IO && errno == EAGAIN)
+        return "it does not answer"; /* the time limit of the socket */
+    return s->redis->errstr;
+}
+
 struct status redis_broken(struct redis_store *s)
 {
     struct status st =
-        FAIL(STATUS_UNAVAILABLE, "Redis at %s: %s", s->host,
-             s->redis == NULL ? "not connected" : s->redis->errstr);
+        FAIL(STATUS_UNAVAILABLE, "Redis at %s: %s", s->host, trouble_of(s));
 
     redis_disconnect(s);
     return st;

@@ -17,7 +17,8 @@ const struct option cli_global_options[] = {
       .type = OPTION_TEXT,
       .offset = AT(broker),
       .value = "URL",
-      .help = "Broker; without it the farm in --home, if there is one" },
+      .help = "Broker; with standbys all of them: URL,URL. Without it the "
+              "farm in --home, if there is one" },
     { .name = "home",
       .type = OPTION_TEXT,
       .offset = AT(state),

@@ -28,6 +28,14 @@ static bool idle(void *self)
     return interrupt_seen() || status_failed(&s->trouble);
 }
 
+static void moved(void *self, const char *from, const char *to)
+{
+    const struct session *s = self;
+
+    if (strcmp(from, to) != 0)
+        cli_note(s->cli, "%s is not the leader, asking %s", from, to);
+}
+
 /* An empty path is none: that takes back what the environment says. */
 static const char *given(const char *path)
 {
@@ -61,6 +69,7 @@ MUST_CHECK static struct status dial_away(struct session *s,
         .broker_key = given(options->broker_key),
         .plaintext = options->plaintext,
         .idle = idle,
+        .moved = moved,
         .self = s,
     };
 
@@ -79,8 +88,28 @@ static char *full_endpoint(const char *text)
     return xasprintf("tcp://%s:%d", text, DEFAULT_PORT);
 }
 
-static void clear(struct session *s)
+/* The same of each in "A,B". */
+static char *full_endpoints(const char *text)
 {
+    char *all = NULL;
+
+    do {
+        size_t size = strcspn(text, ",");
+        AUTO(free_pointer) char *item = xasprintf("%.*s", (int)size, text);
+        AUTO(free_pointer) char *full = full_endpoint(item);
+        char *longer =
+            all == NULL ? xstrdup(full) : xasprintf("%s,%s", all, full);
+
+        free(all);
+        all = longer;
+        text += size;
+    } while (*text++ == ',');
+    return all;
+}
+
+static void clear(struct cli *cli, struct session *s)
+{
+    s->cli = cli;
     s->client = NULL;
     s->local = NULL;
     s->token_file = NULL;
@@ -91,7 +120,7 @@ static void clear(struct session *s)
 MUST_CHECK static struct status open_named(const struct cli *cli,
                                            struct session *s)
 {
-    AUTO(free_pointer) char *endpoint = full_endpoint(cli->options->broker);
+    AUTO(free_pointer) char *endpoint = full_endpoints(cli->options->broker);
 
     return dial_away(s, cli->options, endpoint, cli->options->timeout_ms);
 }
@@ -147,7 +176,7 @@ MUST_CHECK static struct status closed_on_failure(struct session *s,
 
 struct status session_open(struct cli *cli, struct session *s)
 {
-    clear(s);
+    clear(cli, s);
     if (cli->options->broker != NULL)
         return closed_on_failure(s, open_named(cli, s));
     if (has_state(cli))
@@ -159,7 +188,7 @@ struct status session_open_farm(struct cli *cli, struct session *s)
 {
     AUTO(free_pointer) char *neighbour = NULL;
 
-    clear(s);
+    clear(cli, s);
     if (cli->options->broker != NULL)
         return closed_on_failure(s, open_named(cli, s));
     neighbour = local_find(cli->options->state);
@@ -174,7 +203,7 @@ struct status session_open_local(struct cli *cli, struct local *local,
 {
     int64_t timeout_ms = cli->options->timeout_ms;
 
-    clear(s);
+    clear(cli, s);
     s->local = local;
     return dial(s, local_endpoint(local),
                 timeout_ms > PATIENCE_MS ? timeout_ms : PATIENCE_MS);
@@ -184,7 +213,7 @@ void session_release(struct session *s)
 {
     sinter_close(s->client);
     local_stop(s->local);
-    clear(s);
+    clear(s->cli, s);
 }
 
 /* The story that matters when a call failed. */

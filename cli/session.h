@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct session {
+    struct cli *cli;
     struct sinter *client;
     struct local *local;    /* NULL: somebody else's broker */
     const char *token_file; /* for the depot; NULL: none */

@@ -15,11 +15,12 @@ enum {
     CONNECT_MS = 10,  /* between two tries while nobody is there */
     RESEND_MS = 2000, /* unanswered so long: sent again, then doubled */
     RESEND_MOST_MS = 8000,
+    NOBODY_MS = 500,    /* nobody there so long: the next address */
+    NO_LEADER_MS = 200, /* a second broker in turn that does not lead */
 };
 
 struct sinter {
-    struct sinter_settings settings; /* `endpoint` is ours */
-    char *endpoint;
+    struct sinter_settings settings; /* but for its texts */
     struct dealer *dealer;
     uint64_t request; /* of the running or last call */
 };
@@ -30,23 +31,28 @@ struct exchange {
     int64_t give_up;   /* ns */
     int64_t resend_at; /* ns */
     int64_t resend_ms;
+    int64_t connecting; /* ns, since when */
+    unsigned refusals;  /* NOT_LEADER so far */
     bool sent;
 };
 
 struct status sinter_connect(const struct sinter_settings *settings,
                              struct sinter **ret_client)
 {
+    const struct dealer_safety safety = { .key = settings->key,
+                                          .broker_key = settings->broker_key,
+                                          .plaintext = settings->plaintext };
     struct sinter *s = xnew(struct sinter);
     struct status st;
 
     s->settings = *settings;
-    s->endpoint = xstrdup(settings->endpoint);
-    s->settings.endpoint = s->endpoint;
     if (s->settings.timeout_ms == 0)
         s->settings.timeout_ms = TIMEOUT_MS;
     /* Another client's late answer is never taken for ours. */
     s->request = (uint64_t)clock_now();
-    st = dealer_open(s->endpoint, &s->dealer);
+    /* The caller's. */
+    s->settings.endpoint = s->settings.key = s->settings.broker_key = NULL;
+    st = dealer_open_safely(settings->endpoint, &safety, &s->dealer);
     if (status_failed(&st)) {
         sinter_close(s);
         return status_wrap(st, "broker %s", settings->endpoint);
@@ -60,8 +66,19 @@ void sinter_close(struct sinter *s)
     if (s == NULL)
         return;
     dealer_close(s->dealer);
-    free(s->endpoint);
     free(s);
+}
+
+static const char *endpoint(const struct sinter *s)
+{
+    return dealer_endpoint(s->dealer);
+}
+
+MUST_CHECK static struct status reopen(struct sinter *s, struct exchange *e)
+{
+    e->sent = false;
+    e->connecting = clock_now();
+    return dealer_reopen(s->dealer);
 }
 
 /* A message that was sent but never answered went to a broker that is gone or
@@ -74,9 +91,9 @@ MUST_CHECK static struct status send_if_due(struct sinter *s,
 
     if (e->sent && now < e->resend_at)
         return SUCCESS;
-    if (e->sent)
-        TRY_PLAIN(dealer_reopen(s->dealer));
-    e->sent = false;
+    if (e->sent || (dealer_endpoint_count(s->dealer) > 1 &&
+                    now > e->connecting + NOBODY_MS * NS_PER_MS))
+        TRY_PLAIN(reopen(s, e));
     st = dealer_send(s->dealer, e->message.data, e->message.size);
     if (status_failed(&st))
         return st.code == STATUS_UNAVAILABLE ? SUCCESS : st;
@@ -111,60 +128,85 @@ static struct status refused(uint64_t code, struct wire_bytes message)
     return FAIL(known, "%.*s", (int)message.size, message.data);
 }
 
+/* To the broker that is said to lead, or the next one. Two that send us to
+ * and fro are between two leaders: not so fast. */
+MUST_CHECK static struct status move(struct sinter *s, struct exchange *e,
+                                     const struct wire_not_leader *m)
+{
+    AUTO(free_pointer) char *from = xstrdup(endpoint(s));
+
+    (void)dealer_redirect(s->dealer, m->address.data, m->address.size);
+    if (e->refusals++ > 0)
+        clock_sleep_ms(NO_LEADER_MS);
+    TRY_PLAIN(reopen(s, e));
+    if (s->settings.moved != NULL)
+        s->settings.moved(s->settings.self, from, endpoint(s));
+    return SUCCESS;
+}
+
 /* Wait a little; ret_done when `decoded` holds the answer of this request. */
-MUST_CHECK static struct status receive(struct sinter *s,
-                                        const struct exchange *e,
+MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
                                         struct wire_decoded *decoded,
                                         bool *ret_done)
 {
     const void *data = NULL;
     size_t size = 0;
+    struct status st = SUCCESS;
 
     *ret_done = false;
     TRY_PLAIN(dealer_wait(s->dealer, e->sent ? IDLE_MS : CONNECT_MS, NULL, 0,
                           &data, &size));
     if (data == NULL)
         return SUCCESS;
-    TRY(wire_decode(data, size, decoded), "answer of broker %s", s->endpoint);
+    TRY(wire_decode(data, size, decoded), "answer of broker %s", endpoint(s));
     if (request_of(&decoded->message) == s->request) {
         *ret_done = true;
         return SUCCESS;
     }
-    wire_release(decoded); /* of a call that was given up */
-    return SUCCESS;
+    if (decoded->message.type == WIRE_NOT_LEADER)
+        st = move(s, e, &decoded->message.not_leader);
+    wire_release(decoded); /* or of a call that was given up */
+    return st;
 }
 
 static struct status no_answer(const struct sinter *s, const struct exchange *e)
 {
     double seconds = (double)s->settings.timeout_ms / 1000.0;
+    const char *obstacle = dealer_obstacle(s->dealer, NULL);
+
+    if (!e->sent && obstacle != NULL)
+        return FAIL(STATUS_DENIED, "broker %s: %s", endpoint(s), obstacle);
 
     if (e->sent)
         return FAIL(STATUS_TIMED_OUT,
                     "broker %s did not answer within %.3g s; it may be busy: "
                     "try again, or with a longer --timeout",
-                    s->endpoint, seconds);
+                    endpoint(s), seconds);
     return FAIL(STATUS_UNAVAILABLE,
                 "no broker answers at %s (tried for %.3g s); is "
                 "sinter-broker running, and is this its --clients endpoint?",
-                s->endpoint, seconds);
+                endpoint(s), seconds);
 }
 
 MUST_CHECK static struct status converse(struct sinter *s, struct exchange *e,
                                          struct wire_decoded *ret_decoded)
 {
+    bool final = false;
     bool done = false;
 
     e->give_up = clock_now() + s->settings.timeout_ms * NS_PER_MS;
+    e->connecting = clock_now();
     e->resend_ms = RESEND_MS;
     while (!done) {
         if (s->settings.idle != NULL && s->settings.idle(s->settings.self))
             return FAIL(STATUS_CANCELLED,
                         "interrupted while waiting for "
                         "broker %s",
-                        s->endpoint);
-        if (clock_now() > e->give_up)
+                        endpoint(s));
+        (void)dealer_obstacle(s->dealer, &final);
+        if (clock_now() > e->give_up || (final && !e->sent))
             return no_answer(s, e);
-        TRY(send_if_due(s, e), "broker %s", s->endpoint);
+        TRY(send_if_due(s, e), "broker %s", endpoint(s));
         TRY_PLAIN(receive(s, e, ret_decoded, &done));
     }
     if (ret_decoded->message.type == WIRE_ERROR) {
@@ -197,7 +239,7 @@ MUST_CHECK static struct status call(struct sinter *s,
         return SUCCESS;
     wire_release(ret_decoded);
     return FAIL(STATUS_CORRUPT, "broker %s answered a %s with something else",
-                s->endpoint, wire_name(m->type));
+                endpoint(s), wire_name(m->type));
 }
 
 struct status sinter_submit(struct sinter *s, const void *compiled, size_t size,

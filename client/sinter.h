@@ -18,12 +18,21 @@ struct sinter; /* opaque */
 enum { SINTER_ID = 65 }; /* a sweep's id with its NUL */
 
 struct sinter_settings {
-    const char *endpoint; /* "tcp://host:7421", "ipc:///path" */
+    const char *endpoint; /* "tcp://host:7421", "ipc:///path"; several with
+                             commas between: brokers, of which one leads */
     int64_t timeout_ms;   /* of each call; 0: 10,000 */
+    /* CURVE: files that `sinter keygen` made, both or none. Without them only
+     * endpoints of this machine are spoken to, unless `plaintext` is set. */
+    const char *key;        /* secret, of a client or an admin */
+    const char *broker_key; /* public */
+    bool plaintext;
     /* Called at least every 100 ms while a call waits; true ends the call
      * with CANCELLED. May be NULL. */
     bool (*idle)(void *self);
-    void *self;
+    /* A broker said that it does not lead, and another is asked. May be
+     * NULL. */
+    void (*moved)(void *self, const char *from, const char *to);
+    void *self; /* of both */
 };
 
 /* Does not wait for the broker. */

@@ -5,6 +5,7 @@
 #include "common/endpoint.h"
 #include "common/limits.h"
 #include "common/memory.h"
+#include "common/roster.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,7 +15,8 @@
 #include <zmq.h>
 
 struct dealer {
-    char *endpoint;
+    struct roster roster;
+    const char *endpoint; /* that of the roster now */
     void *context; /* of its own: closing waits for nobody else's messages */
     void *socket;
     void *monitor;        /* tells what became of handshakes; NULL: none */
@@ -172,11 +174,12 @@ static void close_socket(struct dealer *d)
     d->monitor = NULL;
 }
 
-static struct dealer *new_dealer(const char *endpoint)
+static struct dealer *new_dealer(const char *endpoints)
 {
     struct dealer *d = xnew(struct dealer);
 
-    d->endpoint = xstrdup(endpoint);
+    roster_init(&d->roster, endpoints);
+    d->endpoint = roster_current(&d->roster);
     (void)zmq_msg_init(&d->message);
     return d;
 }
@@ -227,13 +230,17 @@ MUST_CHECK static struct status load_keys(struct dealer *d,
 MUST_CHECK static struct status check_safety(const struct dealer *d,
                                              const struct dealer_safety *safety)
 {
-    if (d->safe || safety->plaintext || endpoint_is_private(d->endpoint))
+    if (d->safe || safety->plaintext)
         return SUCCESS;
-    return FAIL(STATUS_DENIED,
+    for (size_t i = 0; i < d->roster.count; i++)
+        if (!endpoint_is_private(d->roster.items[i]))
+            return FAIL(
+                STATUS_DENIED,
                 "%s is reached over a network where others could listen and "
                 "answer: give --key and --broker-key (`sinter keygen` makes "
                 "them), or --plaintext if that network is yours alone",
-                d->endpoint);
+                d->roster.items[i]);
+    return SUCCESS;
 }
 
 struct status dealer_open_safely(const char *endpoint,
@@ -263,7 +270,7 @@ void dealer_close(struct dealer *d)
             ;
     curve_forget(&d->own);
     free(d->items);
-    free(d->endpoint);
+    roster_release(&d->roster);
     free(d);
 }
 
@@ -276,7 +283,24 @@ struct status dealer_reopen(struct dealer *d)
         (void)zmq_setsockopt(d->socket, ZMQ_LINGER, &none, sizeof none);
     close_socket(d);
     d->refused = false;
+    roster_next(&d->roster);
+    d->endpoint = roster_current(&d->roster);
     return open_socket(d);
+}
+
+bool dealer_redirect(struct dealer *d, const char *endpoint, size_t size)
+{
+    return roster_told(&d->roster, endpoint, size, d->safe);
+}
+
+const char *dealer_endpoint(const struct dealer *d)
+{
+    return d->endpoint;
+}
+
+size_t dealer_endpoint_count(const struct dealer *d)
+{
+    return d->roster.count;
 }
 
 struct status dealer_send(struct dealer *d, const void *data, size_t size)
@@ -346,6 +370,11 @@ static bool poll_all(struct dealer *d, int64_t timeout_ms,
     for (size_t i = 0; i < count; i++)
         others[i].revents = d->items[i + 1].revents;
     return ready == 1 && d->items[0].revents != 0;
+}
+
+int dealer_descriptor(const struct dealer *d)
+{
+    return d->fd;
 }
 
 /* The descriptor tells of changes, not of messages: receive() before each

@@ -14,7 +14,9 @@
 
 struct dealer; /* opaque */
 
-/* Start to connect; does not wait. IMMEDIATE is set: nothing is queued for a
+/* `endpoint` may be several with commas between: brokers of one farm, of which
+ * one leads; the first is tried first.
+ * Start to connect; does not wait. IMMEDIATE is set: nothing is queued for a
  * peer that is not there. Reconnects by itself, 0.1 s growing to 5 s. */
 MUST_CHECK struct status dealer_open(const char *endpoint,
                                      struct dealer **ret_dealer);
@@ -36,11 +38,23 @@ MUST_CHECK struct status dealer_open_safely(const char *endpoint,
  * dealer_reopen() tries again. */
 const char *dealer_obstacle(struct dealer *d, bool *ret_final);
 void dealer_close(struct dealer *d); /* NULL is fine; lingers 1 s */
-/* Drop the connection and make a new one (a broker that went silent). */
+/* Drop the connection and make a new one (a broker that went silent), to the
+ * next of its endpoints or where dealer_redirect() says. */
 MUST_CHECK struct status dealer_reopen(struct dealer *d);
+/* The next dealer_reopen() goes there. Only to one of the endpoints, unless
+ * who says so has proved by its key that it is the broker. False: not there. */
+bool dealer_redirect(struct dealer *d, const char *endpoint, size_t size);
+/* Where it connects to now, until the next dealer_reopen(); how many there
+ * are. */
+const char *dealer_endpoint(const struct dealer *d);
+size_t dealer_endpoint_count(const struct dealer *d);
 
 MUST_CHECK struct status dealer_send(struct dealer *d, const void *data,
                                      size_t size);
+
+/* For whoever waits elsewhere: readable when there may be something, told once.
+ * After that, and after each send, dealer_wait() until it has nothing. */
+int dealer_descriptor(const struct dealer *d);
 
 /* Wait up to `timeout_ms` (-1: for ever) for a message or for any of the
  * plain descriptors in `others`, whose revents are set. A message, if one

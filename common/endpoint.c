@@ -1,10 +1,14 @@
 #include "common/endpoint.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <unistd.h>
+
+#include "common/memory.h"
 
 enum { LOOPBACK_NET = 127, NET_SHIFT = 24 };
 
@@ -45,4 +49,25 @@ bool endpoint_is_private(const char *endpoint)
         return false;
     (void)snprintf(text, sizeof text, "%.*s", (int)size, host);
     return is_loopback(text);
+}
+
+char *endpoint_advertised(const char *endpoint, const char *host)
+{
+    static const char *const all[] = { "*", "0.0.0.0", "[::]" };
+    size_t scheme = begins(endpoint, "tcp://") ? strlen("tcp://") : 0;
+    const char *bound = endpoint + scheme;
+    const char *colon = strrchr(bound, ':');
+    char machine[HOST_NAME_MAX + 1] = "";
+
+    if (colon == NULL || strstr(bound, "://") != NULL)
+        return xstrdup(endpoint);
+    if (host == NULL || host[0] == '\0')
+        for (size_t i = 0; i < COUNT_OF(all); i++)
+            if ((size_t)(colon - bound) == strlen(all[i]) &&
+                begins(bound, all[i]) &&
+                gethostname(machine, sizeof machine - 1) == 0)
+                host = machine;
+    if (host == NULL || host[0] == '\0')
+        return xstrdup(endpoint);
+    return xasprintf("%.*s%s%s", (int)scheme, endpoint, host, colon);
 }

@@ -11,7 +11,8 @@
 
 enum {
     LINE_SIZE = 1024,
-    CLOSERS = 8, /* kept free for what ends a value and a line */
+    CLOSERS = 8,      /* kept free for what ends a value and a line */
+    FIELD_LEAST = 24, /* room without which a field is not begun */
 };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -85,8 +86,10 @@ static void put_escaped(struct line *l, const char *text, size_t size)
 
     for (size_t i = 0; i < size; i += step) {
         unsigned char c = (unsigned char)text[i];
-        char pair[] = { '\\', c == '\n' ? 'n' : (char)c };
+        char pair[] = { '\\', 'n' };
 
+        if (c != '\n')
+            pair[1] = text[i];
         step = utf8_sequence((const unsigned char *)text + i, size - i);
         if (step == 0 || (c < ' ' && c != '\n'))
             put(l, "?", step = 1);
@@ -125,7 +128,7 @@ static void put_field(struct line *l, const struct field *f)
     bool bare = json ? is_number(f) : !f->quoted;
 
     /* Neither a key without a value nor half a line of closing quotes. */
-    if (f->key_size + 2 * CLOSERS > LINE_SIZE - CLOSERS - l->size)
+    if (f->key_size + FIELD_LEAST > LINE_SIZE - l->size)
         return;
     if (l->size > 1)
         put(l, json ? "," : " ", 1);

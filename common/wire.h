@@ -170,6 +170,7 @@ enum wire_type {
     WIRE_ACCEPTED = 48,
     WIRE_ANSWER = 49,
     /* broker to anyone */
+    WIRE_NOT_LEADER = 60,
     WIRE_ERROR = 62,
     /* worker to slot and back, over their own socket pair */
     WIRE_SLOT_RUN = 64,
@@ -295,6 +296,13 @@ struct wire_message {
             uint64_t code;
             struct wire_bytes message;
         } error;
+
+        /* The answer to whatever was said: another broker leads. */
+        struct wire_not_leader {
+            struct wire_bytes address; /* of its side that was spoken to here;
+                                          empty: not known */
+            uint64_t epoch;            /* 0: not known */
+        } not_leader;
 
         struct wire_slot_run {
             struct wire_assignment job;

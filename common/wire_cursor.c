@@ -60,11 +60,12 @@ static uint64_t big_endian(const uint8_t *data, size_t width)
     return number;
 }
 
+/* Of 1, 2, 4 or 8 bytes in two's complement. */
 static uint64_t sign_extend(uint64_t number, size_t width)
 {
-    unsigned unused = 64 - 8 * (unsigned)width;
+    uint64_t sign = UINT64_C(1) << (8 * (width - 1) + 7);
 
-    return (uint64_t)((int64_t)(number << unused) >> unused);
+    return (number ^ sign) - sign;
 }
 
 /* Shape and number of the value at c->at, which goes behind them. */

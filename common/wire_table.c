@@ -235,6 +235,11 @@ static const struct wire_field error_fields[] = {
     FIELD(wire_error, message),
 };
 
+static const struct wire_field not_leader_fields[] = {
+    FIELD(wire_not_leader, address),
+    FIELD(wire_not_leader, epoch),
+};
+
 static const struct wire_field slot_run_fields[] = {
     FIELD(wire_slot_run, job),
     FIELD(wire_slot_run, depot),
@@ -346,6 +351,7 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_QUERY] = ROW("query", query),
     [WIRE_ACCEPTED] = ROW("accepted", accepted),
     [WIRE_ANSWER] = ROW("answer", answer),
+    [WIRE_NOT_LEADER] = ROW("not_leader", not_leader),
     [WIRE_ERROR] = ROW("error", error),
     [WIRE_SLOT_RUN] = ROW("slot_run", slot_run),
     [WIRE_SLOT_PROGRESS] = ROW("slot_progress", slot_progress),

@@ -1,4 +1,4 @@
-foreach(unit resources zap token rights core config hatch http_range store_group ledger)
+foreach(unit leader resources zap token rights core config hatch http_range store_group ledger)
   sinter_test(unit/broker/test_${unit}.c LABEL unit LINK sinter_broker)
 endforeach()
 foreach(unit depot gate link_zmq)
@@ -7,7 +7,7 @@ endforeach()
 sinter_test(contract/test_store.c support/process.c support/store_case.c
   LABEL contract LINK sinter_broker)
 sinter_test(contract/test_store_redis.c support/process.c support/store_case.c
-  LABEL contract LINK sinter_broker)
+  LABEL contract TIMEOUT 120 LINK sinter_broker)
 sinter_test(sim/test_progress.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_stories.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_families.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
@@ -27,3 +27,4 @@ sinter_test(integration/broker/test_hostile.c support/process.c support/peers.c
   ARGS $<TARGET_FILE:sinter-broker> $<TARGET_FILE:sinter-worker>)
 sinter_fuzz(store LINK sinter_broker)
 sinter_fuzz(zap LINK sinter_broker)
+sinter_fuzz(http LINK sinter_broker)

@@ -1,4 +1,4 @@
-foreach(module curve endpoint status buf varint map json digest decimal philox file option clock log utf8
+foreach(module roster curve endpoint status buf varint map json digest decimal philox file option clock log utf8
         machine)
   sinter_test(unit/common/test_${module}.c LABEL unit LINK sinter_common)
 endforeach()

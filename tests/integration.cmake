@@ -1,7 +1,7 @@
 # Whole sweeps on real processes; each script gets the directory of the
 # programs.
 foreach(script merge shards_restart sources_hub faults identical fusion statistics quickstart
-               dashboard export_resume gc verdicts security)
+               dashboard export_resume gc verdicts security standby)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
             ${PROJECT_BINARY_DIR}/bin)

@@ -163,9 +163,8 @@ static struct group *best_of(struct sweep *sweep, struct session *session)
         if (g == NULL || !is_for(session, g))
             continue;
         missing = locality_missing(session, g->place);
-        if (best != NULL &&
-            (missing > best_missing ||
-             (missing == best_missing && !is_earlier(g, best))))
+        if (best != NULL && (missing > best_missing ||
+                             (missing == best_missing && !is_earlier(g, best))))
             continue;
         if (missing > 0 && !locality_may_give(session->sched, session, g))
             continue;

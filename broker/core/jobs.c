@@ -175,6 +175,7 @@ static void dequeue(struct sched *s, struct job *job)
         heap_remove(&s->suspects, job);
         return;
     }
+    assert(job->group != NULL); /* the queue that it is in */
     job->group->sweep->ready--;
     heap_remove(&job->group->ready, job);
     family_leave(job);
@@ -302,7 +303,7 @@ void jobs_count_row(struct sched *s, struct sweep *sweep, uint32_t row)
     if (*mark == sweep->opening)
         return;
     if (row / 8 >= sweep->also_bytes) {
-        size_t bytes = 2 * (row / 8 + 32);
+        size_t bytes = 2 * ((size_t)row / 8 + 32);
 
         sweep->also = xrealloc(sweep->also, bytes);
         memset(sweep->also + sweep->also_bytes, 0, bytes - sweep->also_bytes);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, MOVE_SLOTS = 32 };
+
+/* A slot of the old table whose key has moved: it was not the end of a run. */
+static const uint32_t has_moved = UINT32_MAX;
 
 /* At most three of four slots are used, so a probe always ends. */
 static size_t most_used(const struct keys *k)
@@ -24,44 +27,71 @@ static uint32_t tag_of(const struct digest *key)
 void keys_release(struct keys *k)
 {
     free(k->slots);
+    free(k->old);
     k->slots = NULL;
+    k->old = NULL;
     k->slot_count = 0;
     k->count = 0;
 }
 
 /* The slot that holds the key, or the empty one where it would go. */
-static size_t slot_of(const struct keys *k, const struct digest *key)
+static struct key_slot *find(const struct keys *k, struct key_slot *slots,
+                             size_t slot_count, const struct digest *key)
 {
     uint32_t tag = tag_of(key);
-    size_t at = tag & (k->slot_count - 1);
+    size_t at = tag & (slot_count - 1);
 
-    while (k->slots[at].value != 0) {
-        if (k->slots[at].tag == tag &&
-            digest_equal(k->key_of(k->self, k->slots[at].value), key))
-            return at;
-        at = (at + 1) & (k->slot_count - 1);
+    while (slots[at].value != 0) {
+        if (slots[at].tag == tag && slots[at].value != has_moved &&
+            digest_equal(k->key_of(k->self, slots[at].value), key))
+            break;
+        at = (at + 1) & (slot_count - 1);
     }
-    return at;
+    return &slots[at];
+}
+
+static struct key_slot *find_old(const struct keys *k, const struct digest *key)
+{
+    struct key_slot *slot =
+        k->old == NULL ? NULL : find(k, k->old, k->old_count, key);
+
+    return slot == NULL || slot->value == 0 ? NULL : slot;
+}
+
+/* One that is not there. */
+static void insert(struct keys *k, struct key_slot slot)
+{
+    size_t at = slot.tag & (k->slot_count - 1);
+
+    while (k->slots[at].value != 0)
+        at = (at + 1) & (k->slot_count - 1);
+    k->slots[at] = slot;
+}
+
+static void move_some(struct keys *k, size_t slots)
+{
+    for (; slots > 0 && k->moved < k->old_count; slots--, k->moved++) {
+        struct key_slot *slot = &k->old[k->moved];
+
+        if (slot->value == 0 || slot->value == has_moved)
+            continue;
+        insert(k, *slot);
+        slot->value = has_moved;
+    }
+    if (k->old == NULL || k->moved < k->old_count)
+        return;
+    free(k->old);
+    k->old = NULL;
 }
 
 static void resize(struct keys *k, size_t slot_count)
 {
-    struct key_slot *old = k->slots;
-    size_t old_count = k->slot_count;
-
+    move_some(k, SIZE_MAX);
+    k->old = k->slots;
+    k->old_count = k->slot_count;
+    k->moved = 0;
     k->slots = xcalloc_large(slot_count, sizeof *k->slots);
     k->slot_count = slot_count;
-    for (size_t i = 0; i < old_count; i++) {
-        size_t at;
-
-        if (old[i].value == 0)
-            continue;
-        at = old[i].tag & (slot_count - 1);
-        while (k->slots[at].value != 0)
-            at = (at + 1) & (slot_count - 1);
-        k->slots[at] = old[i];
-    }
-    free(old);
 }
 
 void keys_reserve(struct keys *k, size_t count)
@@ -82,7 +112,15 @@ void keys_prefetch(const struct keys *k, const struct digest *key)
 
 uint32_t keys_get(const struct keys *k, const struct digest *key)
 {
-    return k->slot_count == 0 ? 0 : k->slots[slot_of(k, key)].value;
+    const struct key_slot *slot;
+
+    if (k->slot_count == 0)
+        return 0;
+    slot = find(k, k->slots, k->slot_count, key);
+    if (slot->value != 0)
+        return slot->value;
+    slot = find_old(k, key);
+    return slot == NULL ? 0 : slot->value;
 }
 
 void keys_put(struct keys *k, const struct digest *key, uint32_t value)
@@ -91,20 +129,19 @@ void keys_put(struct keys *k, const struct digest *key, uint32_t value)
 
     if (k->slot_count == 0 || k->count == most_used(k))
         keys_reserve(k, k->count + 1);
-    slot = &k->slots[slot_of(k, key)];
+    move_some(k, MOVE_SLOTS);
+    slot = find_old(k, key);
+    if (slot == NULL)
+        slot = find(k, k->slots, k->slot_count, key);
     k->count += slot->value == 0;
     *slot = (struct key_slot){ .tag = tag_of(key), .value = value };
 }
 
 /* Those behind the hole that probed past it move up. */
-void keys_remove(struct keys *k, const struct digest *key)
+static void close_hole(struct keys *k, size_t hole)
 {
     size_t mask = k->slot_count - 1;
-    size_t hole = k->slot_count == 0 ? 0 : slot_of(k, key);
 
-    if (k->slot_count == 0 || k->slots[hole].value == 0)
-        return;
-    k->count--;
     for (size_t next = (hole + 1) & mask; k->slots[next].value != 0;
          next = (next + 1) & mask) {
         size_t home = k->slots[next].tag & mask;
@@ -115,4 +152,19 @@ void keys_remove(struct keys *k, const struct digest *key)
         }
     }
     k->slots[hole].value = 0;
+}
+
+void keys_remove(struct keys *k, const struct digest *key)
+{
+    struct key_slot *old = find_old(k, key);
+    struct key_slot *slot;
+
+    if (k->slot_count == 0)
+        return;
+    slot = find(k, k->slots, k->slot_count, key);
+    k->count -= old != NULL || slot->value != 0;
+    if (old != NULL)
+        old->value = has_moved;
+    else if (slot->value != 0)
+        close_hole(k, (size_t)(slot - k->slots));
 }

@@ -21,7 +21,12 @@ struct keys {
     const void *self;
     struct key_slot *slots;
     size_t slot_count; /* a power of two */
-    size_t count;
+    size_t count;      /* of both tables */
+    /* The table before, whose keys move a few at a time, so that nobody waits
+     * for all of them at once. NULL: all have moved. */
+    struct key_slot *old;
+    size_t old_count;
+    size_t moved; /* its first slots are empty */
 };
 
 void keys_release(struct keys *k);

@@ -152,6 +152,7 @@ static struct segment *new_segment(struct ledger *l, size_t room)
         l->segments =
             xrealloc(l->segments, l->segment_room * sizeof *l->segments);
     }
+    assert(l->segments != NULL);
     g = &l->segments[l->segment_count++];
     *g = (struct segment){ .data = xcalloc(room, 1), .room = room };
     return g;
@@ -179,11 +180,11 @@ static size_t name_size(const char *name)
 static struct segment *begin_row(struct ledger *l, const struct ledger_row *row)
 {
     size_t most = DIGEST_SIZE + (size_t)NUMBERS * VARINT_MOST +
-                  2 * VARINT_MOST + name_size(row->kind) +
+                  2 * (size_t)VARINT_MOST + name_size(row->kind) +
                   name_size(row->worker) + row->result.size + row->log.size;
     struct segment *last =
         l->segment_count == 0 ? NULL : &l->segments[l->segment_count - 1];
-    size_t room = 1 + 2 * VARINT_MOST + most;
+    size_t room = 1 + 2 * (size_t)VARINT_MOST + most;
 
     if (last != NULL && most <= last->room - last->size)
         return last;

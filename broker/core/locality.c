@@ -191,6 +191,8 @@ static size_t find_names(const char *params, size_t size,
         if (url != NULL && is_remote(url, length))
             names[count++] = digest_of(url, length);
     }
+    if (count == 0)
+        return 0;
     qsort(names, count, sizeof names[0], by_name);
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !digest_equal(&names[i], &names[kept - 1]))

@@ -372,6 +372,19 @@ bool sched_wait_for_end(struct sched *s, struct peer peer, uint64_t request,
     return true;
 }
 
+void sched_peers(const struct sched *s,
+                 void (*visit)(void *self, struct peer peer), void *self)
+{
+    for (size_t i = 0; i < map_count(s->sessions); i++) {
+        const struct session *session = map_at(s->sessions, i, NULL, NULL);
+
+        if (session->connected)
+            visit(self, session->peer);
+    }
+    for (size_t i = 0; i < s->waiter_count; i++)
+        visit(self, s->waiters[i].peer);
+}
+
 void sched_tick(struct sched *s, struct sched_time t, struct outbox *out)
 {
     begin(s, t, out);

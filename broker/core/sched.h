@@ -62,6 +62,11 @@ int64_t sched_deadline(const struct sched *s);
 bool sched_wait_for_end(struct sched *s, struct peer peer, uint64_t request,
                         const char *sweep, int64_t until);
 
+/* Everybody who waits for something: workers, and clients for the end of a
+ * sweep. */
+void sched_peers(const struct sched *s,
+                 void (*visit)(void *self, struct peer peer), void *self);
+
 /* The store is away (text) or well (NULL): shown in status, and no sweep is
  * accepted that could not be kept. The text is copied. */
 void sched_store_error(struct sched *s, const char *text);

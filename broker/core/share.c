@@ -76,7 +76,6 @@ static void enter(struct sched *s, struct sweep *sweep)
         sweep->turn.key = band->clock;
     sweep->turn.tie = sweep->order;
     insert(&s->share, sweep);
-    s->news++;
 }
 
 void share_refresh(struct sched *s)
@@ -84,12 +83,24 @@ void share_refresh(struct sched *s)
     for (size_t i = 0; i < s->live_count; i++) {
         struct sweep *sweep = s->live[i];
         size_t band = band_of(sweep);
+        bool runs = dispatch_may_run_more(sweep);
 
         if (sweep->band != band)
             change_band(s, sweep, band);
-        if (sweep->turn.place == 0 && dispatch_may_run_more(sweep))
+        if (sweep->turn.place == 0 && runs)
             enter(s, sweep);
+        if (runs && !sweep->runs)
+            s->news++;
+        sweep->runs = runs;
     }
+}
+
+/* If not, a worker may be left without work for that: it is news when the
+ * sweep may run more again. */
+static bool still_runs(struct sweep *sweep)
+{
+    sweep->runs = dispatch_may_run_more(sweep);
+    return sweep->runs;
 }
 
 /* The first of the band that may run more; those that may not leave it. */
@@ -98,7 +109,7 @@ static struct sweep *first_of(struct sched *s, struct share_band *band)
     while (band->waiting.count > 0) {
         struct sweep *sweep = sweep_of(order_first(&band->waiting));
 
-        if (dispatch_may_run_more(sweep))
+        if (still_runs(sweep))
             return sweep;
         extract(&s->share, sweep);
     }
@@ -116,7 +127,7 @@ static struct sweep *search(const struct share_band *band,
     for (size_t i = 0; i < band->waiting.count; i++) {
         struct sweep *sweep = sweep_of(band->waiting.items[i]);
 
-        if (sweep != first && dispatch_may_run_more(sweep) &&
+        if (sweep != first && still_runs(sweep) &&
             (best == NULL || order_before(&sweep->turn, &best->turn)) &&
             suits(self, sweep))
             best = sweep;

@@ -41,7 +41,7 @@ static struct part begin_part(struct snapshot_stream *stream,
 {
     struct part part = { .stream = stream, .sweep = sweep, .what = what };
 
-    buf_init(&part.data, 2 * PART_BYTES);
+    buf_init(&part.data, (size_t)2 * PART_BYTES);
     return part;
 }
 

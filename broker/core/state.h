@@ -236,9 +236,11 @@ struct sweep {
     struct map *group_map;    /* what it asks for and reads -> group */
     struct map *paces;        /* what it asks for -> struct pace */
     size_t ready;             /* jobs in the queues of its groups */
+    size_t ahead;         /* more trials are looked at while fewer are ready */
     struct map *families;     /* number -> struct family; NULL: none so far */
     struct order_entry turn;  /* in its band (share.h); us */
     size_t band;
+    bool runs; /* it could give out jobs when share.c last looked */
     double weight; /* of its share; 0: 1 */
 
     struct use *uses;

@@ -93,15 +93,20 @@ static json_t *because(enum why why, const char *format, ...)
                      ".");
 }
 
-/* "12 s", "5 min", "3 h". */
+/* "12 s", "5 min", "3 h": of each unit at least two. */
 static const char *span(int64_t ns, char text[32])
 {
-    enum { MINUTE = 60, HOUR = 60 * MINUTE, FEW = 2 };
+    static const struct {
+        const char *name;
+        int64_t seconds;
+    } units[] = { { "h", 3600 }, { "min", 60 }, { "s", 1 } };
     int64_t s = ns <= 0 ? 0 : (ns + NS_PER_S - 1) / NS_PER_S;
-    const char *unit = s < FEW * MINUTE ? "s" : s < FEW * HOUR ? "min" : "h";
-    int64_t size = s < FEW * MINUTE ? 1 : s < FEW * HOUR ? MINUTE : HOUR;
+    size_t i = 0;
 
-    (void)snprintf(text, 32, "%" PRId64 " %s", s / size, unit);
+    while (i + 1 < COUNT_OF(units) && s < 2 * units[i].seconds)
+        i++;
+    (void)snprintf(text, 32, "%" PRId64 " %s", s / units[i].seconds,
+                   units[i].name);
     return text;
 }
 

@@ -62,19 +62,20 @@ else
     real_store=$store_url
 fi
 proxy worker_link "$workers_port"
-workers_at=tcp://127.0.0.1:$PORT
-export SINTER_BROKER=ipc://$WORK/clients
+# Of two brokers one leads; workers reach the first through a proxy only.
+workers_at=tcp://127.0.0.1:$PORT,ipc://$WORK/standby-workers
+export SINTER_BROKER=ipc://$WORK/broker-clients,ipc://$WORK/standby-clients
 
-start_broker() {
-    start broker sinter-broker --store "$store_url" --depot "$WORK/depot" \
-        --workers "tcp://127.0.0.1:$workers_port" --clients "$SINTER_BROKER" \
+start_broker() { # NAME WORKERS
+    start "$1" sinter-broker --standby --leader-ttl 1s --store "$store_url" \
+        --depot "$WORK/depot" --workers "$2" --clients "ipc://$WORK/$1-clients" \
         --http 127.0.0.1:0 --lease 2s --heartbeat 200ms --snapshot "$snapshot"
 }
 start_worker() { # NAME
     start "$1" sinter-worker --broker "$workers_at" --name "$1" --slots 2 \
         --cache "$WORK/$1.cache" --log debug
 }
-names=(broker)
+names=(broker standby)
 [ "$store" = sqlite ] || names+=(redis)
 for i in $(seq "$WORKER_COUNT"); do names+=("w$i"); done
 
@@ -84,7 +85,8 @@ keep_alive() {
         [ -n "${PID[$name]:-}" ] && running "$name" && continue
         [ -z "${PID[$name]:-}" ] || await "$name"
         case $name in
-        broker) start_broker ;;
+        broker) start_broker broker "tcp://127.0.0.1:$workers_port" ;;
+        standby) start_broker standby "ipc://$WORK/standby-workers" ;;
         redis) start_redis ;;
         *) start_worker "$name" ;;
         esac
@@ -93,6 +95,7 @@ keep_alive() {
 
 # ---- faults
 
+some_broker() { if [ "$(below 2)" = 0 ]; then echo broker; else echo standby; fi; }
 some_worker() { echo "w$((1 + RANDOM % WORKER_COUNT))"; }
 declare -A PAUSED=()
 pause_for_a_while() { # NAME
@@ -141,19 +144,20 @@ heal() { # a stream with bytes missing is of no use to anybody
     done
 }
 break_something() {
-    local kinds=10
-    [ "$store" = redis ] || kinds=7 # a file cannot be killed or cut off
+    local kinds=11
+    [ "$store" = redis ] || kinds=8 # a file cannot be killed or cut off
     case $(below $kinds) in
-    0) kill_it broker ;;
-    1) pause_for_a_while broker ;;
+    0) kill_it "$(some_broker)" ;;
+    1) pause_for_a_while "$(some_broker)" ;;
     2) kill_it "$(some_worker)" ;;
     3) pause_for_a_while "$(some_worker)" ;;
     4) kill_slot ;;
     5) kill_it "$(some_worker)" TERM ;;
     6) spoil worker_link ;;
-    7) spoil store_link ;;
-    8) kill_it redis ;;
-    9) pause_for_a_while redis ;;
+    7) kill_it "$(some_broker)" TERM ;;
+    8) spoil store_link ;;
+    9) kill_it redis ;;
+    10) pause_for_a_while redis ;;
     esac
 }
 
@@ -221,6 +225,7 @@ done
 # ---- once more from what is on record
 
 kill_it broker
+kill_it standby
 there_again() {
     keep_alive
     timeout 5 sinter status "$1"
@@ -230,6 +235,7 @@ for id in $(sort -u accepted); do
     timeout 20 sinter trials "$id" -o csv >"after.$id.csv"
     assert_same "before.$id.csv" "after.$id.csv"
 done
+stop standby
 stop broker
 [ "$snapshot" = 0 ] || exit 0
 sort -u -o accepted accepted

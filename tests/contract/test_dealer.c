@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/dealer.h"
 #include "common/file.h"
+#include "common/memory.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -272,6 +273,37 @@ static void test_parts_behind_the_first_are_dropped(void **state)
     close_router(&r);
 }
 
+static void test_of_several_endpoints_each_is_found(void **state)
+{
+    struct router first = open_router(ipc);
+    AUTO(free_pointer) char *other = xasprintf("%s-2", ipc);
+    AUTO(free_pointer) char *both = xasprintf("%s,%s", ipc, other);
+    struct router second = open_router(other);
+    struct dealer *d;
+
+    (void)state;
+    assert_ok(dealer_open(both, &d));
+    assert_int_equal(dealer_endpoint_count(d), 2);
+    send_soon(d, "one");
+    echo(&first, "one");
+    expect(d, "one");
+    assert_ok(dealer_reopen(d));
+    assert_string_equal(dealer_endpoint(d), other);
+    send_soon(d, "two");
+    echo(&second, "two");
+    expect(d, "two");
+    /* Without keys nobody can send us elsewhere. */
+    assert_false(dealer_redirect(d, "ipc:///elsewhere", 16));
+    assert_true(dealer_redirect(d, other, strlen(other)));
+    assert_ok(dealer_reopen(d));
+    send_soon(d, "three");
+    echo(&second, "three");
+    expect(d, "three");
+    dealer_close(d);
+    close_router(&first);
+    close_router(&second);
+}
+
 static void test_what_is_no_endpoint_is_said(void **state)
 {
     struct dealer *d;
@@ -294,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_a_signal_ends_the_wait),
         cmocka_unit_test(test_no_message_of_a_flood_is_slept_over),
         cmocka_unit_test(test_parts_behind_the_first_are_dropped),
+        cmocka_unit_test(test_of_several_endpoints_each_is_found),
         cmocka_unit_test(test_what_is_no_endpoint_is_said),
     };
 

@@ -197,6 +197,28 @@ static void test_replica_is_no_store(void **state)
     store_case_release(&c);
 }
 
+/* One that hangs is given up for a while; what it had taken in counts. */
+static void test_hanging_redis_is_not_waited_for(void **state)
+{
+    struct store_case c = store_case_new(STORE_REDIS);
+    struct store s = store_case_open(&c);
+    uint64_t e = store_case_begin(&s);
+
+    (void)state;
+    assert_ok(store_case_append(&s, e, 1, 1));
+    assert_int_equal(kill(c.redis, SIGSTOP), 0);
+    assert_fails(store_case_append(&s, e, 2, 9), STATUS_UNAVAILABLE,
+                 "does not answer");
+    assert_fails(store_case_append(&s, e, 2, 9), STATUS_UNAVAILABLE,
+                 "does not answer");
+    assert_int_equal(kill(c.redis, SIGCONT), 0);
+    assert_ok(store_case_append(&s, e, 2, 10));
+    store_case_expect(&s, "1-1:r1 1-2:r2 1-3:r3 1-4:r4 1-5:r5 1-6:r6 1-7:r7 "
+                          "1-8:r8 1-9:r9 1-10:r10 ");
+    s.close(s.self);
+    store_case_release(&c);
+}
+
 /* --- Redis comes back with less */
 
 /* The files Redis keeps, aside or back. */
@@ -592,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_user_with_few_rights_will_do),
         cmocka_unit_test(test_refused_record_leaves_no_hole),
         cmocka_unit_test(test_replica_is_no_store),
+        cmocka_unit_test(test_hanging_redis_is_not_waited_for),
         cmocka_unit_test(test_lost_end_is_appended_again),
         cmocka_unit_test(test_lost_takeover_is_made_good),
         cmocka_unit_test(test_flushed_redis_is_noticed_and_rebuilt),

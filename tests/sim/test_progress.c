@@ -2,8 +2,8 @@
 #include "broker/progress.h"
 #include "common/clock.h"
 #include "common/memory.h"
-#include "tests/sim/farm.h"
 #include "support/test.h"
+#include "tests/sim/farm.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -399,6 +399,65 @@ static void test_a_silent_broker_is_left_and_told_all_that_is_held(void **state)
     sim_free(sim);
 }
 
+static void not_leader(struct sim *sim)
+{
+    const struct wire_message m = { .type = WIRE_NOT_LEADER };
+
+    tell(sim, &m);
+}
+
+static void test_a_broker_that_does_not_lead_is_left_with_all_jobs(void **state)
+{
+    struct sim *sim = welcomed(2);
+
+    (void)state;
+    assign(sim, 1);
+    assign(sim, 2);
+    not_leader(sim);
+    not_leader(sim); /* as the next one: not so fast */
+    finish(sim, 0);
+    pass(sim, 500);
+    expect(sim, "[    0] start slot 0 with 1 depot=D\n"
+                "[    0] start slot 1 with 2 depot=D\n"
+                "[    0] reopen\n"
+                "[    0] hello slots=2 1/1 2/1\n"
+                "[  200] reopen\n"
+                "[  200] hello slots=2 1/1 2/1\n");
+    welcome(sim);
+    not_leader(sim); /* a handover later on */
+    pass(sim, 100);
+    expect(sim, "[  500] done 1/1=success {}\n"
+                "[  500] reopen\n"
+                "[  500] hello slots=2 1/1 2/1\n");
+    sim_free(sim);
+}
+
+static void test_of_several_brokers_the_next_is_tried_soon(void **state)
+{
+    struct session_config config = { .worker = "w",
+                                     .brokers = 2,
+                                     .slots = 2,
+                                     .labels = "",
+                                     .kinds = "",
+                                     .version = "1",
+                                     .drain_ms = DRAIN_MS };
+    struct sim *sim = xnew(struct sim);
+
+    (void)state;
+    sim->session = session_new(&config, 0);
+    sim->quiet = true;
+    settle(sim);
+    pass(sim, 2500);
+    welcome(sim);
+    pass(sim, 7900); /* one that has welcomed us is given its time */
+    expect(sim, "[    0] hello slots=2\n"
+                "[ 1000] reopen\n"
+                "[ 1000] hello slots=2\n"
+                "[ 2000] reopen\n"
+                "[ 2000] hello slots=2\n");
+    sim_free(sim);
+}
+
 static void test_a_depot_that_moved_is_told_to_running_jobs(void **state)
 {
     const struct wire_message moved = {
@@ -714,6 +773,9 @@ int main(void)
         cmocka_unit_test(test_hello_is_repeated_until_somebody_answers),
         cmocka_unit_test(
             test_a_silent_broker_is_left_and_told_all_that_is_held),
+        cmocka_unit_test(
+            test_a_broker_that_does_not_lead_is_left_with_all_jobs),
+        cmocka_unit_test(test_of_several_brokers_the_next_is_tried_soon),
         cmocka_unit_test(test_a_depot_that_moved_is_told_to_running_jobs),
         cmocka_unit_test(test_what_the_broker_drops_ends_without_an_outcome),
         cmocka_unit_test(test_an_outcome_without_an_answer_is_sent_again),

@@ -45,9 +45,9 @@ struct session {
     bool welcomed;
     char *depot;
     int64_t heartbeat_ms;
-    int64_t heard;    /* last message of the broker */
-    int64_t hello_at; /* SESSION_NEVER: none is due */
-    int64_t leave_at; /* a broker that does not lead; SESSION_NEVER: it does */
+    int64_t heard;     /* last message of the broker */
+    int64_t hello_at;  /* SESSION_NEVER: none is due */
+    int64_t leave_at;  /* a broker that does not lead; SESSION_NEVER: it does */
     unsigned refusals; /* NOT_LEADER since the last WELCOME */
     int64_t heartbeat_at;
     int64_t send_at; /* nothing but HELLO is sent before */
