@@ -20,12 +20,16 @@
 enum { PATIENCE_MS = 60 * 1000 };
 
 /* A bench that cannot run says why and is over. */
-void must(struct status st)
+_Noreturn static void die(struct status st)
 {
-    if (!status_failed(&st))
-        return;
     (void)fprintf(stderr, "bench: %s\n", st.message);
     exit(EXIT_FAILURE);
+}
+
+void must(struct status st)
+{
+    if (status_failed(&st))
+        die(st);
 }
 
 static pid_t start(const struct farm *f, const char *const *argv)
@@ -337,7 +341,7 @@ static char *read_proc(pid_t pid, const char *name)
     FILE *file = fopen(path, "re");
 
     if (file == NULL)
-        must(FAIL(STATUS_NOT_FOUND, "%s: %s", path, strerror(errno)));
+        die(FAIL(STATUS_NOT_FOUND, "%s: %s", path, strerror(errno)));
     (void)!fread(text, 1, ROOM - 1, file);
     (void)fclose(file);
     return text;
@@ -353,7 +357,7 @@ double farm_cpu_s(pid_t pid)
     for (int i = 0; at != NULL && i <= BEFORE; i++)
         at = strchr(at + 1, ' ');
     if (at == NULL)
-        must(FAIL(STATUS_CORRUPT, "/proc/%d/stat", (int)pid));
+        die(FAIL(STATUS_CORRUPT, "/proc/%d/stat", (int)pid));
     ticks = (double)strtoul(at, &at, 10); /* in programs, then in the kernel */
     ticks += (double)strtoul(at, NULL, 10);
     return ticks / (double)sysconf(_SC_CLK_TCK);

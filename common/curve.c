@@ -367,7 +367,7 @@ size_t curve_ring_count(const struct curve_ring *ring)
 const struct curve_key *curve_ring_find(const struct curve_ring *ring,
                                         const uint8_t open[CURVE_BYTES])
 {
-    struct curve_key wanted;
+    struct curve_key wanted = { 0 };
 
     memcpy(wanted.open, open, CURVE_BYTES);
     return ring->count == 0 ? NULL

@@ -134,7 +134,7 @@ bool wire_cursor_next(struct wire_cursor *c, struct wire_value *ret_value)
 
 bool wire_cursor_skip(struct wire_cursor *c, const struct wire_value *value)
 {
-    uint64_t left[LIMIT_MESSAGE_DEPTH + 1]; /* to come, by depth */
+    uint64_t left[LIMIT_MESSAGE_DEPTH + 1] = { 0 }; /* to come, by depth */
     size_t outside = c->depth;
     struct wire_value v = *value;
 

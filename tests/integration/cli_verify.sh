@@ -79,13 +79,14 @@ cat >tamper.py <<'PY'
 import re, sqlite3, sys
 store = sqlite3.connect(".sinter/sinter.db")
 changed = 0
-for epoch, sequence, data in store.execute("SELECT epoch, sequence, data FROM log").fetchall():
-    # a digit of the loss of every evaluation; lengths stay
-    new = re.sub(rb'("accuracy":[^}]*"loss":[0-9]\.[0-9]{3})([0-9])',
-                 lambda m: m[1] + b"%d" % ((int(m[2]) + 1) % 10), data)
-    if new != data and b"evaluate.accuracy" in data:
-        store.execute("UPDATE log SET data = ? WHERE epoch = ? AND sequence = ?", (new, epoch, sequence))
-        changed += 1
+for table in "entries", "piece":
+    for row, data in store.execute("SELECT id, data FROM %s" % table).fetchall():
+        # a digit of the loss of every evaluation; lengths stay
+        new = re.sub(rb'("accuracy":[^}]*"loss":[0-9]\.[0-9]{3})([0-9])',
+                     lambda m: m[1] + b"%d" % ((int(m[2]) + 1) % 10), data)
+        if new != data and b"evaluate.accuracy" in data:
+            store.execute("UPDATE %s SET data = ? WHERE id = ?" % table, (new, row))
+            changed += 1
 store.commit()
 sys.exit(0 if changed else 1)
 PY
