@@ -9,7 +9,10 @@
 #include "jobs/merge_family.h"
 #include "jobs/merge_input.h"
 
-enum { MOST_WISHES = 4 * MERGE_POINTS };
+enum {
+    MOST_WISHES = 4 * MERGE_POINTS,
+    TALLIES_SHARE = 4, /* of the memory */
+};
 
 /* ---- what siblings will ask for ---------------------------------------- */
 
@@ -194,7 +197,10 @@ MUST_CHECK static struct status run(struct fusion *f, struct merge *m,
                                     size_t points)
 {
     struct job_context *context = f->context;
+    const uint64_t budget =
+        context->memory_bytes > 0 ? (uint64_t)context->memory_bytes : 0;
     const struct merge_runtime runtime = { .threads = context->threads,
+                                           .tallies = budget / TALLIES_SHARE,
                                            .self = context->self,
                                            .cancelled = context->cancelled,
                                            .progress = context->progress };

@@ -113,6 +113,14 @@ static uint64_t window_of(const struct job_context *context)
     return window < WINDOW_LEAST ? WINDOW_LEAST : window;
 }
 
+/* Without a budget as many as it takes. */
+static uint64_t tallies_of(const struct job_context *context)
+{
+    return context->memory_bytes <= 0
+               ? 0
+               : (uint64_t)context->memory_bytes / WINDOW_SHARE;
+}
+
 /* Pages of a model in memory must not be given back: they are gone then. */
 static bool are_mapped(const struct merge_input *in)
 {
@@ -157,6 +165,7 @@ MUST_CHECK static struct status stream_tensors(struct streamed *s,
     const struct merge_runtime runtime = {
         .threads = context->threads,
         .window = window_of(context),
+        .tallies = tallies_of(context),
         .drop_inputs = are_mapped(in),
         .self = s,
         .cancelled = merge_cancelled,

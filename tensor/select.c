@@ -40,8 +40,10 @@ struct select {
     uint64_t count; /* elements of the running pass */
     struct select_kept kept;
     uint64_t *counters;
-    size_t room; /* of counters held */
-    size_t used; /* by the spans */
+    size_t room;                   /* of counters held */
+    size_t most_kept, most_merged; /* keys of a part, of merged parts */
+    size_t most_counters;          /* 0: as many as two passes need */
+    size_t used;                   /* by the spans */
     size_t span_count;
     struct span spans[SELECT_RANKS]; /* ascending, apart from each other */
     size_t wanted_count;
@@ -83,12 +85,21 @@ static void set_common(const struct select *s, struct span *span)
         span->common = span->first;
 }
 
+/* Two passes need BINS of a span. */
+static size_t counters_for_each(const struct select *s)
+{
+    size_t spans = s->span_count > 0 ? s->span_count : 1;
+    size_t room = s->most_counters > 0 ? s->most_counters : ROOM;
+    size_t each = s->whole && room > BINS ? BINS : room / spans;
+
+    return s->most_counters == 0 && each < BINS ? BINS : each;
+}
+
 /* A pass for the spans. One of BINS keys has a counter for each. */
 static void begin(struct select *s, bool guessed)
 {
-    size_t each = s->span_count > 0 ? ROOM / s->span_count : 0;
+    size_t each = counters_for_each(s);
 
-    each = each < BINS || s->whole ? BINS : each;
     s->used = 0;
     for (size_t i = 0; i < s->span_count; i++) {
         struct span *span = s->spans + i;
@@ -121,8 +132,31 @@ struct select *select_new(enum select_order order)
     struct select *s = xnew(struct select);
 
     s->order = order;
-    begin_whole(s);
+    select_limit(s, 0);
     return s;
+}
+
+/* Half is for keys, half for counters. Room for keys is doubled as they come:
+ * theirs is a power of two. */
+void select_limit(struct select *s, uint64_t bytes)
+{
+    s->most_counters =
+        bytes > 0 ? select_kept_most(bytes, ROOM, sizeof *s->counters) : 0;
+    s->most_merged = select_kept_most(bytes, PARTS, sizeof *s->kept.keys);
+    s->most_kept = s->most_merged < SELECT_KEPT ? s->most_merged : SELECT_KEPT;
+    if (bytes > 0 && s->room > s->most_counters) {
+        free(s->counters);
+        s->counters = NULL;
+        s->room = 0;
+    }
+    if (s->kept.room > s->most_merged)
+        select_kept_release(&s->kept);
+    select_clear(s);
+}
+
+size_t select_bytes(const struct select *s)
+{
+    return s->kept.room * sizeof *s->kept.keys + s->room * sizeof *s->counters;
 }
 
 void select_free(struct select *s)
@@ -203,7 +237,7 @@ static void count_whole(struct select *s, const float *x, size_t count)
 static void add_whole(struct select *s, const float *x, size_t count)
 {
     s->spans[0].inside += count;
-    if (!s->spilled && count <= SELECT_KEPT - s->kept.count) {
+    if (!s->spilled && count <= s->most_kept - s->kept.count) {
         select_kept_add_all(&s->kept, s->order, x, count);
         return;
     }
@@ -238,7 +272,7 @@ void select_add(struct select *s, const float *x, size_t count)
     for (size_t i = 0; i < count; i += PIECE) {
         size_t size = count - i < PIECE ? count - i : PIECE;
 
-        if (s->kept.count + size > SELECT_KEPT)
+        if (s->kept.count + 2 * size > s->most_kept) /* room for each span */
             spill(s);
         for (size_t k = 0; k < s->span_count; k++)
             keep_span(s, s->spans + k, x + i, size);
@@ -282,7 +316,7 @@ static void merge_commons(struct select *s, const struct select *other)
 
 static void merge_kept(struct select *s, const struct select_kept *other)
 {
-    if (s->kept.count + other->count > PARTS)
+    if (s->kept.count + other->count > s->most_merged)
         spill(s);
     select_kept_append(&s->kept, other);
     if (s->spilled)

@@ -33,8 +33,9 @@
 #include "common/status.h"
 
 enum {
-    SELECT_RANKS = 64,     /* wanted at once */
-    SELECT_KEPT = 1 << 18, /* elements that are kept in a pass, at most */
+    SELECT_RANKS = 64,      /* wanted at once */
+    SELECT_KEPT = 1 << 18,  /* elements that are kept in a pass, at most */
+    SELECT_BYTES = 1 << 16, /* the least that a selection can do with */
 };
 
 enum select_order {
@@ -52,6 +53,14 @@ void select_free(struct select *s); /* NULL is fine */
 enum select_order select_order_of(const struct select *s);
 /* Begin another row, with the memory of the last one. */
 void select_clear(struct select *s);
+
+/* Take at most so many bytes from the next row on, if they are SELECT_BYTES or
+ * more; 0: as many as said above. Ranks are to be found by select_finish() or
+ * select_guess(), and then select_settle(): less memory may take more passes,
+ * and a row has the same limit in all its parts. */
+void select_limit(struct select *s, uint64_t bytes);
+/* Held for keys and counters. */
+size_t select_bytes(const struct select *s);
 
 void select_add(struct select *s, const float *x, size_t count);
 /* What `other` counted in the same pass (of the same narrowing). */

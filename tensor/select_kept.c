@@ -17,6 +17,15 @@ enum {
 
 typedef uint32_t lanes __attribute__((vector_size(WIDTH * sizeof(uint32_t))));
 
+size_t select_kept_most(uint64_t bytes, size_t most, size_t size)
+{
+    if (bytes > 0 && bytes < SELECT_BYTES)
+        bytes = SELECT_BYTES;
+    while (bytes > 0 && most * size > bytes / 2)
+        most /= 2;
+    return most;
+}
+
 /* ---- keys are taken ---------------------------------------------------- */
 
 /* Room for so many behind those that are there. */
@@ -236,7 +245,8 @@ static void narrow(struct select_scope *scope, uint32_t digit)
         scope->last = scope->first + ((UINT32_C(1) << shift) - 1);
 }
 
-/* `to` may be where they come from. */
+/* `to` may be where they come from, and has room for one more: what is not
+ * taken is written as well, and overwritten. */
 static size_t take(const uint32_t *keys, size_t count,
                    const struct select_scope *scope, uint32_t *to)
 {
@@ -244,10 +254,18 @@ static size_t take(const uint32_t *keys, size_t count,
     size_t taken = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (keys[i] - scope->first <= range)
-            to[taken++] = keys[i];
+        uint32_t key = keys[i];
+
+        to[taken] = key;
+        taken += key - scope->first <= range;
     }
     return taken;
+}
+
+/* Of those of a digit the common ones are not among the keys. */
+static size_t room_for(uint64_t elements, size_t count)
+{
+    return (elements < count ? (size_t)elements : count) + 1;
 }
 
 struct select_ranked select_kept_find(const struct select_kept *k,
@@ -272,7 +290,7 @@ struct select_ranked select_kept_find(const struct select_kept *k,
                                            digits[digit] };
         narrow(&left, digit);
         if (own == NULL)
-            own = xcalloc(digits[digit], sizeof *own);
+            own = xcalloc(room_for(digits[digit], count), sizeof *own);
         count = take(keys, count, &left, own);
         keys = own;
     }

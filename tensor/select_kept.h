@@ -12,6 +12,10 @@ struct select_kept {
 
 void select_kept_release(struct select_kept *k);
 
+/* How many of a size half the bytes hold: `most`, or so often its half as it
+ * takes. 0 bytes: no limit. */
+size_t select_kept_most(uint64_t bytes, size_t most, size_t size);
+
 /* Keys from `first` to `last`, and how often there is one that is not kept. */
 struct select_scope {
     uint32_t first, last;

@@ -19,7 +19,7 @@ sinter_test(unit/jobs/test_stream_model.c ${support} LABEL unit TIMEOUT 180
   LINK sinter_jobs)
 foreach(name merge_methods merge_points)
   sinter_test(unit/jobs/test_${name}.c ${support} support/one_tensor.c
-    LABEL unit LINK sinter_jobs)
+    LABEL unit TIMEOUT 300 LINK sinter_jobs)
 endforeach()
 foreach(name merge_rows merge_stream merge_load)
   sinter_test(unit/jobs/test_${name}.c ${support} support/merge_case.c

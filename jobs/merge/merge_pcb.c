@@ -36,6 +36,7 @@ struct pcb {
     enum phase phase;
     uint64_t elements;
     bool hints;
+    uint64_t bytes; /* for all statistics; 0: no limit */
     size_t contest_count;
     struct contest *contests; /* [points] */
     struct entry *entries;    /* [points] */
@@ -78,6 +79,27 @@ static void pcb_free(void *tally)
     free(p->contests);
     free(p->entries);
     free(p);
+}
+
+static void pcb_limit(void *tally, uint64_t bytes)
+{
+    struct pcb *p = tally;
+
+    p->bytes = bytes;
+}
+
+/* Magnitudes and scores of all models in each contest. */
+static void limit_statistics(struct pcb *p)
+{
+    size_t shares = 2 * p->contest_count * p->models;
+
+    for (size_t k = 0; k < p->contest_count; k++) {
+        for (size_t i = 0; i < p->models; i++) {
+            merge_statistic_limit(&p->contests[k].magnitudes[i], p->bytes,
+                                  shares);
+            merge_statistic_limit(&p->contests[k].scores[i], p->bytes, shares);
+        }
+    }
 }
 
 static enum merge_rivalry rivalry_of(const struct merge_step *step)
@@ -202,6 +224,7 @@ static enum merge_round pcb_begin(void *tally, const struct merge_step *steps,
             entry->rank = merge_statistic_want(
                 &p->contests[entry->contest].scores[i], rank);
     }
+    limit_statistics(p);
     return next_round(p);
 }
 
@@ -561,6 +584,7 @@ const struct merge_survey merge_survey_pcb = {
     .any_chunks = true,
     .tally_new = pcb_new,
     .tally_free = pcb_free,
+    .limit = pcb_limit,
     .begin = pcb_begin,
     .count = pcb_count,
     .settle_share = pcb_settle_share,
@@ -576,6 +600,7 @@ const struct merge_survey merge_survey_pcb_tensors = {
     .any_chunks = true,
     .tally_new = pcb_new,
     .tally_free = pcb_free,
+    .limit = pcb_limit,
     .begin = pcb_begin,
     .count = pcb_count,
     .settle_share = pcb_settle_share,

@@ -98,6 +98,13 @@ static struct status take_rows(struct merge_worker *w, size_t models)
     return SUCCESS;
 }
 
+static uint64_t tally_bytes(const struct merge_work *work)
+{
+    uint64_t bytes = work->runtime->tallies;
+
+    return bytes == 0 ? 0 : bytes / work->threads + 1;
+}
+
 static struct status take_workers(struct merge_work *work)
 {
     size_t models = merge_most_models(work->plan);
@@ -114,6 +121,8 @@ static struct status take_workers(struct merge_work *work)
         TRY_PLAIN(take_rows(w, models));
         if (work->survey != NULL)
             w->tally = work->survey->tally_new(models, work->points);
+        if (work->survey != NULL && work->survey->limit != NULL)
+            work->survey->limit(w->tally, tally_bytes(work));
         work->tallies[t] = w->tally;
         w->chunk.tally = w->tally;
     }

@@ -8,7 +8,9 @@
  * for m models and p points:
  *     each thread   4 r (2 + 3 m + p) + 7000 p, where r is 4096, or the
  *                   longest row of methods that need whole rows
- *     a survey      its tallies, one for each thread (merge_survey.h)
+ *     a survey      its tallies, one for each thread (merge_survey.h): those
+ *                   of order statistics as runtime->tallies says, but no less
+ *                   than 64 KB for each statistic and thread
  *     a stream      the window, at least 3 times the bytes of r elements
  *     each tensor   its entry in the plan, about 3 KB */
 #ifndef SINTER_JOBS_MERGE_RUN_H
@@ -41,6 +43,7 @@ struct merge_runtime {
     size_t chunk;     /* elements at a time, multiple of REDUCE_CHUNK; 0: as
                          fits the cache */
     uint64_t window;  /* bytes of a stream's buffers; 0: 32 MiB */
+    uint64_t tallies; /* bytes of a survey's tallies; 0: as many as help */
     /* All inputs are mapped files, read-only: pages are given back behind the
      * pass, so that the resident size does not grow with the model. Memory
      * that is no file would be lost. */

@@ -26,6 +26,14 @@ void merge_statistic_begin(struct merge_statistic *s, enum select_order order,
     s->count = 0;
 }
 
+void merge_statistic_limit(struct merge_statistic *s, uint64_t bytes,
+                           size_t shares)
+{
+    uint64_t share = bytes == 0 ? 0 : bytes / shares + 1;
+
+    select_limit(s->select, s->early ? share : 0);
+}
+
 void merge_statistic_release(struct merge_statistic *s)
 {
     select_free(s->select);

@@ -22,6 +22,10 @@ struct merge_statistic {
  * hints any is counted in two. */
 void merge_statistic_begin(struct merge_statistic *s, enum select_order order,
                            uint64_t elements, size_t ranks, bool hints);
+/* After it was begun: a part of the bytes that `shares` of them may take
+ * (select_limit()); without hints it takes what it needs. */
+void merge_statistic_limit(struct merge_statistic *s, uint64_t bytes,
+                           size_t shares);
 void merge_statistic_release(struct merge_statistic *s);
 /* Asks for a rank; its place among the values. */
 size_t merge_statistic_want(struct merge_statistic *s, uint64_t rank);

@@ -43,6 +43,9 @@ struct merge_survey {
     bool any_chunks;
     void *(*tally_new)(size_t models, size_t points);
     void (*tally_free)(void *tally);
+    /* Before begin(): bytes that this tally may take, which changes no result.
+     * NULL: it takes less than is worth it. */
+    void (*limit)(void *tally, uint64_t bytes);
     /* Before the first round; says what that is. `elements` of the whole
      * scope. `hints`: a sample may be asked for; without, the number of
      * rounds is fixed (maps on several workers). Gives the same for all

@@ -49,6 +49,7 @@ struct trims {
     struct pick *picks;    /* [models x points] */
     struct cut *cuts;      /* [points][models] */
     uint64_t elements;     /* of the scope */
+    uint64_t bytes;        /* for all picks; 0: no limit */
     uint64_t signed_count; /* elements whose signs are counted ... */
     int64_t *signs;        /* ... [points] */
 };
@@ -152,6 +153,13 @@ static void trims_free(void *tally)
     free(t);
 }
 
+static void trims_limit(void *tally, uint64_t bytes)
+{
+    struct trims *t = tally;
+
+    t->bytes = bytes;
+}
+
 static struct cut *cut_of(const struct trims *t, size_t point, size_t i)
 {
     return t->cuts + point * t->models + i;
@@ -225,6 +233,8 @@ static enum merge_round trims_begin(void *tally, const struct merge_step *steps,
         }
         cut->rank = merge_statistic_want(&pick->statistic, rank);
     }
+    for (size_t k = 0; k < t->pick_count; k++)
+        merge_statistic_limit(&t->picks[k].statistic, t->bytes, t->pick_count);
     t->phase = t->pick_count > 0 ? COUNT : t->rule->signs ? SIGNS : DONE;
     return next_round(t);
 }
@@ -640,6 +650,7 @@ static bool trims_complete(const void *tally)
         .any_chunks = (is_anywhere),                      \
         .tally_new = name##_new,                          \
         .tally_free = trims_free,                         \
+        .limit = trims_limit,                             \
         .begin = trims_begin,                             \
         .count = trims_count,                             \
         .settle_share = trims_settle_share,               \

@@ -23,13 +23,12 @@ fuzz_one() { # SECONDS TARGET
 export -f fuzz_one
 export build
 
+# $1 and $2 are for the inner shell.
+# shellcheck disable=SC2016
 for file in fuzz_*.c; do
     name=$(basename "${file#fuzz_}" .c)
     case $name in
     wire | zap | http | store) echo $((2 * seconds)) "$name" ;;
     *) echo "$seconds" "$name" ;;
     esac
-done |
-    # $1 and $2 are for the inner shell.
-    # shellcheck disable=SC2016
-    xargs -P 2 -L 1 bash -c 'fuzz_one "$1" "$2"' fuzz
+done | xargs -P 2 -L 1 bash -c 'fuzz_one "$1" "$2"' fuzz

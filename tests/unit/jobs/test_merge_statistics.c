@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "common/philox.h"
 #include "jobs/merge/merge_run.h"
+#include "jobs/merge/merge_statistic.h"
 #include "jobs/merge/merge_survey.h"
 
 /* Statistics of whole models, counted in parts that travel as bytes, and
@@ -255,11 +256,9 @@ static void large_release(struct large *l)
         free(l->rows[i]);
 }
 
-static void merge_large(const struct large *l, const char *text, bool no_hints,
-                        uint64_t threads, float *out)
+static void merge_large(const struct large *l, const char *text,
+                        struct merge_runtime runtime, float *out)
 {
-    const struct merge_runtime runtime = { .threads = threads,
-                                           .no_hints = no_hints };
     void *targets[] = { out };
     void *const *points[] = { targets };
     struct merge_config config;
@@ -274,6 +273,7 @@ static void merge_large(const struct large *l, const char *text, bool no_hints,
     json_decref(json);
 }
 
+/* Nor does little memory for what was counted. */
 static void test_a_glance_changes_no_bit(void **state)
 {
 #define MERGE(method, numbers)                                  \
@@ -292,19 +292,100 @@ static void test_a_glance_changes_no_bit(void **state)
     size_t bytes = LARGE * sizeof(float);
     float *without = xcalloc(LARGE, sizeof *without);
     float *with = xcalloc(LARGE, sizeof *with);
+    const struct merge_runtime others[] = {
+        { .threads = 2 },
+        { .threads = 2, .tallies = 1 },
+        { .threads = 1, .tallies = 1 << 20 },
+    };
     struct large l;
 
     (void)state;
     large_init(&l);
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        merge_large(&l, texts[i], true, 1, without);
-        merge_large(&l, texts[i], false, 2, with);
-        assert_memory_equal(without, with, bytes);
-        assert_memory_not_equal(with, l.rows[0], bytes);
+        const struct merge_runtime plain = { .threads = 1, .no_hints = true };
+
+        merge_large(&l, texts[i], plain, without);
+        assert_memory_not_equal(without, l.rows[0], bytes);
+        for (size_t k = 0; k < COUNT_OF(others); k++) {
+            merge_large(&l, texts[i], others[k], with);
+            assert_memory_equal(without, with, bytes);
+        }
     }
     large_release(&l);
     free(without);
     free(with);
+}
+
+/* Parts of many models, as two threads have them, within one budget. */
+enum { MANY = 64, BUDGET = 16 << 20 };
+
+static struct merge_statistic *begin_many(uint64_t budget, size_t threads)
+{
+    struct merge_statistic *parts = xcalloc(MANY * threads, sizeof *parts);
+
+    for (size_t k = 0; k < MANY * threads; k++) {
+        merge_statistic_begin(&parts[k], SELECT_MAGNITUDE, LARGE, 1, true);
+        merge_statistic_limit(&parts[k], budget, MANY * threads);
+        (void)merge_statistic_want(&parts[k], LARGE / 5 * 4);
+    }
+    return parts;
+}
+
+static uint64_t bytes_of(const struct merge_statistic *parts, size_t count)
+{
+    uint64_t bytes = 0;
+
+    for (size_t k = 0; k < count; k++)
+        bytes += select_bytes(parts[k].select);
+    return bytes;
+}
+
+/* A round of all models, each with the row a little changed; a sample of
+ * it that says nothing. True: all are done. */
+static bool count_many(struct merge_statistic *parts, size_t threads, float *x)
+{
+    size_t size = LARGE / threads;
+    bool done = true;
+
+    for (size_t i = 0; i < MANY; i++) {
+        struct merge_statistic *own[2] = { &parts[i * threads],
+                                           &parts[i * threads + 1] };
+
+        for (size_t t = 0; t < threads; t++)
+            merge_statistic_add(own[t], x + t * size,
+                                own[t]->round == MERGE_COUNT_SAMPLE ? 10
+                                                                    : size);
+        merge_statistic_settle(own, threads, LARGE);
+        done = done && own[0]->done;
+    }
+    return done;
+}
+
+static void test_many_models_keep_to_the_budget(void **state)
+{
+    struct merge_statistic *little = begin_many(BUDGET, 2);
+    struct merge_statistic *plenty = begin_many(0, 1);
+    float *x = xcalloc(LARGE, sizeof *x);
+
+    (void)state;
+    fill(x, NULL, LARGE, 7);
+    for (size_t i = 0; i < LARGE / 2; i++)
+        x[i] = roundf(x[i] * 64.0F) / 64.0F;
+    while (!count_many(little, 2, x))
+        assert_true(bytes_of(little, 2 * (size_t)MANY) <= BUDGET);
+    assert_true(bytes_of(little, 2 * (size_t)MANY) <= BUDGET);
+    while (!count_many(plenty, 1, x))
+        ;
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(little[2 * i].values[0] >= plenty[i].values[0] &&
+                    little[2 * i].values[0] <= plenty[i].values[0]);
+    for (size_t k = 0; k < 2 * (size_t)MANY; k++)
+        merge_statistic_release(&little[k]);
+    for (size_t k = 0; k < MANY; k++)
+        merge_statistic_release(&plenty[k]);
+    free(little);
+    free(plenty);
+    free(x);
 }
 
 static int setup(void **state)
@@ -322,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_parts_on_machines_of_their_own_are_one_model),
         cmocka_unit_test(test_statistics_of_another_merge_are_refused),
         cmocka_unit_test(test_a_glance_changes_no_bit),
+        cmocka_unit_test(test_many_models_keep_to_the_budget),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -158,6 +158,7 @@ static void test_a_stream_is_the_merge(void **state)
     static const struct merge_runtime runtimes[] = {
         { .threads = 1, .window = 1 },
         { .threads = 3, .window = 200 << 10 },
+        { .threads = 2, .tallies = 1 },
     };
 
     for (struct merge_case c = { .method = NULL }; merge_case_next(&c);) {

@@ -402,6 +402,77 @@ static void test_what_is_not_kept_is_counted(void **state)
     free(sorted);
 }
 
+/* Two parts with so many bytes each, after a glance that says nothing. */
+static void check_limited(const float *x, size_t count, const float *sorted,
+                          const uint64_t *ranks, size_t rank_count,
+                          uint64_t bytes)
+{
+    struct select *parts[] = { select_new(SELECT_MAGNITUDE),
+                               select_new(SELECT_MAGNITUDE) };
+    bool done = false;
+
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        select_limit(parts[i], bytes);
+    select_add(parts[0], x, 1);
+    assert_ok(select_guess(parts[0], ranks, rank_count, count));
+    for (int passes = 0; !done; passes++) {
+        assert_true(passes < 16);
+        select_follow(parts[1], parts[0]);
+        select_add(parts[0], x, count / 3);
+        select_add(parts[1], x + count / 3, count - count / 3);
+        select_merge(parts[0], parts[1]);
+        done = select_settle(parts[0]);
+        for (size_t i = 0; i < COUNT_OF(parts); i++)
+            assert_true(select_bytes(parts[i]) <= bytes);
+    }
+    for (size_t i = 0; i < rank_count; i++)
+        check_found(select_result(parts[0], i), sorted, count, ranks[i]);
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        select_free(parts[i]);
+}
+
+static void test_little_memory_changes_nothing(void **state)
+{
+    static const uint64_t bytes[] = { SELECT_BYTES, 200000, 1 << 20, 8 << 20 };
+    static float x[LARGE];
+    uint64_t ranks[SELECT_RANKS];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ranks); i++)
+        ranks[i] = i * (LARGE / SELECT_RANKS);
+    for (int ties = 0; ties < 2; ties++) {
+        AUTO(free_pointer) float *sorted = NULL;
+
+        fill_random(x, LARGE);
+        for (size_t i = 0; ties == 1 && i < LARGE; i++)
+            x[i] = roundf(x[i] * 50.0F) / 50.0F;
+        sorted = reference_sorted_magnitudes(x, LARGE);
+        for (size_t i = 0; i < COUNT_OF(bytes); i++) {
+            check_limited(x, LARGE, sorted, ranks + 20, 2, bytes[i]);
+            check_limited(x, LARGE, sorted, ranks, COUNT_OF(ranks), bytes[i]);
+        }
+    }
+}
+
+/* What was taken before the limit is given back. */
+static void test_a_limit_holds_for_the_next_row(void **state)
+{
+    enum { MANY = SELECT_KEPT + 1 };
+    float *x = xcalloc(MANY, sizeof *x);
+    struct select *s = select_new(SELECT_MAGNITUDE);
+
+    (void)state;
+    select_add(s, x, SELECT_KEPT);
+    select_add(s, x, 1);
+    assert_true(select_bytes(s) > (1 << 20));
+    select_limit(s, SELECT_BYTES);
+    assert_int_equal(select_count(s), 0);
+    select_add(s, x, MANY);
+    assert_true(select_bytes(s) <= SELECT_BYTES);
+    select_free(s);
+    free(x);
+}
+
 static void test_values_are_guessed_too(void **state)
 {
     float x[MOST], sample[MOST];
@@ -599,6 +670,8 @@ int main(void)
         cmocka_unit_test(test_misleading_samples_cost_passes_only),
         cmocka_unit_test(test_one_pass_is_enough_after_a_good_guess),
         cmocka_unit_test(test_what_is_not_kept_is_counted),
+        cmocka_unit_test(test_little_memory_changes_nothing),
+        cmocka_unit_test(test_a_limit_holds_for_the_next_row),
         cmocka_unit_test(test_values_are_guessed_too),
         cmocka_unit_test(test_parts_are_guessed_as_one_row),
         cmocka_unit_test(test_saved_parts_are_the_same_parts),
