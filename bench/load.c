@@ -32,6 +32,10 @@ enum {
     PATIENCE_MS = 10 * 1000,
 };
 
+/* Of the pace, so many seconds may be made up for; what could not be kept up
+ * before that is gone: a pause is followed by no burst. */
+static const double owed_most_s = 0.01;
+
 /* ZMTP 3.1, rfc.zeromq.org/spec/37: flags before each frame. */
 enum { FRAME_LONG = 2, FRAME_COMMAND = 4 };
 
@@ -452,8 +456,8 @@ MUST_CHECK static struct status pace(struct load *l)
     if (l->set.rate <= 0.0)
         return SUCCESS;
     l->owed += l->set.rate * (double)(now - l->paced_at) / (double)NS_PER_S;
-    if (l->owed > l->set.rate / 10.0)
-        l->owed = l->set.rate / 10.0; /* what could not be kept up is gone */
+    if (l->owed > l->set.rate * owed_most_s)
+        l->owed = l->set.rate * owed_most_s;
     l->paced_at = now;
     for (size_t i = 0; i < l->set.connections && l->owed >= 1.0; i++) {
         struct connection *c = &l->items[l->rotor++ % l->set.connections];

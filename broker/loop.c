@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 enum {
-    BATCH = 256,             /* messages of one turn */
-    BATCH_BYTES = 512 << 10, /* of records and replies, about */
-    GROUP_LEAST = 512,       /* records that need not wait for company */
+    BATCH = 256,            /* messages of one turn */
+    BATCH_BYTES = 64 << 10, /* of records and replies: about 1 ms */
+    GROUP_LEAST = 512,      /* records that need not wait for company */
     GROUP_BYTES = 256 << 10,
     COMPACT_ABOVE = 10000,        /* messages kept while the store is away */
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */

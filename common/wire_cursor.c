@@ -63,8 +63,10 @@ static uint64_t big_endian(const uint8_t *data, size_t width)
 /* Of 1, 2, 4 or 8 bytes in two's complement. */
 static uint64_t sign_extend(uint64_t number, size_t width)
 {
-    uint64_t sign = UINT64_C(1) << (8 * (width - 1) + 7);
+    uint64_t sign;
 
+    assert(width > 0 && width <= sizeof number);
+    sign = UINT64_C(1) << (8 * width - 1);
     return (number ^ sign) - sign;
 }
 

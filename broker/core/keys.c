@@ -90,7 +90,9 @@ static void resize(struct keys *k, size_t slot_count)
     k->old = k->slots;
     k->old_count = k->slot_count;
     k->moved = 0;
-    k->slots = xcalloc_large(slot_count, sizeof *k->slots);
+    /* Zeroed by the kernel a page at a time, as they are used: to write all of
+     * it here would hold up everybody. */
+    k->slots = xcalloc(slot_count, sizeof *k->slots);
     k->slot_count = slot_count;
 }
 

@@ -1,6 +1,7 @@
 /* ledger.h -- the results, each once, in the order in which they came: packed
- * rows in segments of at most 1 MiB that only grow at the end. A full segment
- * never changes and never moves, so it can be written away as it is.
+ * rows in segments of 256 KiB, or of one large row, that only grow at the end.
+ * A full segment never changes and never moves, so it can be written away as it
+ * is.
  *
  * A row is the key (32 bytes) and then varints and texts, see ledger.c; names
  * of kinds and workers stand once in each segment. */

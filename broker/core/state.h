@@ -236,11 +236,10 @@ struct sweep {
     struct map *group_map;    /* what it asks for and reads -> group */
     struct map *paces;        /* what it asks for -> struct pace */
     size_t ready;             /* jobs in the queues of its groups */
-    size_t ahead;         /* more trials are looked at while fewer are ready */
     struct map *families;     /* number -> struct family; NULL: none so far */
     struct order_entry turn;  /* in its band (share.h); us */
     size_t band;
-    bool runs; /* it could give out jobs when share.c last looked */
+    bool runs;     /* it could give out jobs when share.c last looked */
     double weight; /* of its share; 0: 1 */
 
     struct use *uses;
@@ -359,14 +358,14 @@ struct sched {
     size_t live_count;
     bool expand_more;
 
-    struct map *sessions; /* peer id -> struct session */
-    int64_t memory_most;  /* of a worker that ever was here */
-    struct map *known;    /* name -> incarnation of workers, by the log */
-    size_t rotor;         /* where the next round of dispatch begins */
+    struct map *sessions;    /* peer id -> struct session */
+    int64_t memory_most;     /* of a worker that ever was here */
+    struct map *known;       /* name -> incarnation of workers, by the log */
+    size_t rotor;            /* where the next round of dispatch begins */
     struct collect *collect; /* the one that marks; NULL: none */
     uint32_t *forgotten;     /* rows of the ledger that are results no more */
     size_t forgotten_count, forgotten_room;
-    struct gone *gone;    /* workers that vanished of late */
+    struct gone *gone; /* workers that vanished of late */
     size_t gone_count, gone_room;
     int64_t next_scan;     /* of leases */
     int64_t recovery_ends; /* no assignments before; 0: over */

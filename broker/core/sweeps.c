@@ -15,15 +15,14 @@
 #include <string.h>
 
 /* Trials ahead of the workers: enough that no worker starves, few enough that
- * a million points cost nothing. Beyond ACTIVE_LEAST more are looked at only
- * while fewer than READY_LEAST jobs are ready, or up to READY_MOST where
- * workers took all there was. */
+ * a million points cost nothing and what is in hand stays in the caches. Beyond
+ * ACTIVE_LEAST more are looked at only while fewer than READY_LEAST jobs are
+ * ready. */
 enum {
     ACTIVE_LEAST = 1024,
     ACTIVE_MOST = 64 * 1024,
     READY_LEAST = 512,
-    READY_MOST = 4096,
-    EXPAND_SLICE = 4096, /* trials a tick: some ms */
+    EXPAND_SLICE = 1024, /* trials a tick: messages wait for it, about 1 ms */
 };
 
 /* Memory of the states, one byte each, is taken at the submit. */
@@ -560,22 +559,12 @@ static bool wants_trials(const struct sweep *sweep)
         sweep->taken >= sweep->limits.trials)
         return false;
     return active < ACTIVE_LEAST ||
-           (sweep->ready < sweep->ahead && active < ACTIVE_MOST);
+           (sweep->ready < READY_LEAST && active < ACTIVE_MOST);
 }
 
 static bool too_many_failed(const struct sweep *sweep)
 {
     return sweep->tally[TRIAL_FAILED] > sweep->limits.failures;
-}
-
-/* Workers took all there was: they are quick. */
-static void look_further_ahead(struct sweep *sweep)
-{
-    if (sweep->ahead < READY_LEAST)
-        sweep->ahead = READY_LEAST;
-    else if (sweep->ready == 0 && sweep->ahead < READY_MOST &&
-             sweep->tally[TRIAL_ACTIVE] > ACTIVE_LEAST)
-        sweep->ahead *= 2;
 }
 
 void sweeps_expand(struct sched *s)
@@ -586,7 +575,6 @@ void sweeps_expand(struct sched *s)
     for (size_t i = 0; i < s->live_count; i++) {
         struct sweep *sweep = s->live[i];
 
-        look_further_ahead(sweep);
         while (budget > 0 && wants_trials(sweep) && !too_many_failed(sweep)) {
             uint64_t index = sweep->cursor++;
 

@@ -1,6 +1,9 @@
 #include "common/endpoint.h"
 #include "common/macros.h"
+#include "common/memory.h"
 #include "support/test.h"
+
+#include <unistd.h>
 
 static void test_who_can_reach_an_address(void **state)
 {
@@ -39,10 +42,37 @@ static void test_who_can_reach_an_address(void **state)
             fail_msg("%s", open[i]);
 }
 
+static void check_advertised(const char *bound, const char *host,
+                             const char *wanted)
+{
+    AUTO(free_pointer) char *got = endpoint_advertised(bound, host);
+
+    assert_string_equal(got, wanted);
+}
+
+static void test_where_others_are_told_to_come(void **state)
+{
+    char machine[65] = "";
+    AUTO(free_pointer) char *here = NULL;
+
+    (void)state;
+    assert_int_equal(gethostname(machine, sizeof machine - 1), 0);
+    here = xasprintf("tcp://%s:7420", machine);
+    check_advertised("tcp://0.0.0.0:7420", NULL, here);
+    check_advertised("tcp://[::]:7420", "", here);
+    check_advertised("tcp://0.0.0.0:7420", "broker-2", "tcp://broker-2:7420");
+    check_advertised("tcp://10.0.0.1:7420", NULL, "tcp://10.0.0.1:7420");
+    check_advertised("tcp://10.0.0.1:7420", "b", "tcp://b:7420");
+    check_advertised("127.0.0.1:7422", NULL, "127.0.0.1:7422");
+    check_advertised("0.0.0.0:7422", "b", "b:7422");
+    check_advertised("ipc:///tmp/a:b", "b", "ipc:///tmp/a:b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_can_reach_an_address),
+        cmocka_unit_test(test_where_others_are_told_to_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
