@@ -89,7 +89,7 @@ struct status standby_wait(struct loop *l, bool *ret_leads)
     while (!*ret_leads && others[0].revents == 0) {
         TRY_PLAIN(l->link.wait(l->link.self, WAIT_MS, others, count));
         hatch_beat(l->hatch);
-        if (others[COUNT_OF(others) - 1].revents != 0)
+        if (l->reload != NULL && others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);
         if (others[2].revents != 0) {
             *ret_leads = keeper_look(l->keeper, &leader);

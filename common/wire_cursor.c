@@ -2,6 +2,8 @@
 
 #include "common/limits.h"
 
+#include <assert.h>
+
 /* How a value begins. */
 struct head {
     uint8_t shape;

@@ -32,7 +32,7 @@ submit() { # NAME SLEEP: differs, so that no two sweeps have a job in common
 }
 done_of() { sinter --json status "$1" | jq .done; }
 half_done() { [ "$(done_of "$1")" -ge $((POINTS / 4)) ]; }
-ended() { [ "$(sinter --json status "$1" | jq -r .state)" = done ]; }
+ended() { [ "$(sinter --json status "$1" | jq -r .state)" = "done" ]; }
 
 # All results of a sweep, and how often its jobs ran: once each.
 check() { # NAME
@@ -121,5 +121,8 @@ for sweep in killed stopped handed; do
     assert_same again.csv "$sweep.csv"
 done
 sed -n 's/.*committed.* key=\([0-9a-f]*\) .*/\1/p' w1.log w2.log | sort >keys
-assert_equal "jobs" "$(sort -u keys | wc -l)" $((3 * POINTS))
+# A result may be durable and its COMMITTED lost with the leader; the next one
+# then says "drop it".
+[ -s keys ] || fail "no worker says what was committed"
+assert_equal "jobs that were committed twice" "$(uniq -d keys)" ""
 stop b
