@@ -34,7 +34,7 @@ struct loop {
     struct outbox out;         /* not yet pushed */
     bool store_away;
     int64_t snapshot_ms; /* set by main: between snapshots; 0: none */
-    bool rebuild; /* set by main: a store that forgot is written anew */
+    bool rebuild;        /* set by main: a store that forgot is written anew */
     struct progress *progress; /* while it runs */
     struct gc *gc;             /* the same */
 

@@ -15,7 +15,8 @@ enum { KEEP_SHARE = 2 }; /* of the memory */
 
 static const struct option options[] = {
     { "broker", 'b', OPTION_TEXT, AT(broker), "tcp://127.0.0.1:7420", 0, 0,
-      "ENDPOINT[,...]", "where the broker listens for workers; with a standby "
+      "ENDPOINT[,...]",
+      "where the broker listens for workers; with a standby "
       "the addresses of all" },
     { "key", 0, OPTION_TEXT, AT(key), NULL, 0, 0, "FILE",
       "secret key of this worker (`sinter keygen`)" },

@@ -375,10 +375,8 @@ static const struct record {
     struct status (*apply)(struct sched *s, const json_t *arguments,
                            int64_t at_ms);
 } commands[] = {
-    { "end", apply_end },
-    { "forgive", apply_forgive },
-    { "retry", apply_retry },
-    { "worker", fleet_apply },
+    { "end", apply_end },        { "forgive", apply_forgive },
+    { "retry", apply_retry },    { "worker", fleet_apply },
     { "forget", collect_apply },
 };
 

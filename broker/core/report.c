@@ -278,8 +278,7 @@ static json_t *labels_of(const struct session *w)
     for (const struct job *job = w->first; job != NULL; job = job->next) {
         char label[JOBS_LABEL];
 
-        (void)json_array_append_new(array,
-                                    json_string(jobs_label(job, label)));
+        (void)json_array_append_new(array, json_string(jobs_label(job, label)));
     }
     return array;
 }
