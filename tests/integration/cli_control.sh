@@ -26,7 +26,7 @@ assert_contains err.txt "is paused"
 assert_exit 0 sinter pause "$id" --json
 assert_contains out.txt '"schema":"sinter.pause/1"'
 wait_until 20 "what ran" running_none demo
-done_then=$(what demo done)
+done_then=$(what demo "done")
 assert_exit 0 sinter ls
 assert_contains out.txt paused
 assert_exit 0 sinter why demo
@@ -34,7 +34,7 @@ assert_contains out.txt "is paused; \`sinter resume"
 stop farm KILL
 HTTP=$HTTP_PORT broker farm
 wait_until 20 "the worker" one_worker
-assert_equal "done while paused" "$(what demo done)" "$done_then"
+assert_equal "done while paused" "$(what demo "done")" "$done_then"
 assert_exit 0 sinter status demo
 assert_contains out.txt paused
 assert_exit 0 sinter priority demo 7 --weight 2
@@ -66,7 +66,7 @@ assert_contains err.txt "no worker \"nobody\""
 assert_exit 0 sinter workers --drain w1
 assert_exit 0 sinter workers --uncordon w1
 assert_exit 0 sinter watch demo
-assert_equal "done" "$(what demo done)" 40
+assert_equal "done" "$(what demo "done")" 40
 
 # extend
 cat >search.yaml <<YAML
@@ -85,7 +85,7 @@ assert_exit 2 sinter extend search
 assert_exit 0 sinter extend search --trials 2
 assert_contains err.txt "goes on to 5 trials"
 assert_exit 0 sinter watch search
-assert_equal "trials" "$(what search done)" 5
+assert_equal "trials" "$(what search "done")" 5
 sinter trials search -o csv --columns id,x | head -n 4 >again.csv
 assert_same three.csv again.csv
 
