@@ -117,7 +117,7 @@ static void add_place(struct ledger *l, size_t segment, size_t offset)
 /* `signed` numbers with the sign in the lowest bit. */
 static uint64_t fold(int64_t n)
 {
-    return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+    return (uint64_t)n << 1 ^ (n < 0 ? UINT64_MAX : 0);
 }
 
 static int64_t unfold(uint64_t n)
