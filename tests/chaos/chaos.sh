@@ -118,7 +118,8 @@ kill_it() { # NAME [SIGNAL]
 }
 kill_slot() {
     local slot
-    slot=$(children "${PID[$(some_worker)]}" | head -n 1)
+    slot=$(children "${PID[$(some_worker)]}")
+    slot=${slot%%$'\n'*}
     [ -z "$slot" ] || kill -KILL "$slot" 2>/dev/null || true
 }
 spoil() { # PROXY: until it is made well again
