@@ -93,27 +93,13 @@ MUST_CHECK static struct status append(struct appender *a, uint64_t from,
     return SUCCESS;
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-    struct timespec until;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * NS_PER_MS;
-    if (until.tv_nsec >= NS_PER_S) {
-        until.tv_sec++;
-        until.tv_nsec -= NS_PER_S;
-    }
-    return until;
-}
-
 /* With the lock: sleep, or until there is something to do at all. */
 static void wait_ms(struct appender *a, int64_t ms)
 {
-    struct timespec until = in_ms(ms);
+    int64_t until = clock_now() + ms * NS_PER_MS;
 
     while (!a->stop && !a->rebuild &&
-           pthread_cond_timedwait(&a->work, &a->lock, &until) != ETIMEDOUT)
+           clock_condition_wait(&a->work, &a->lock, until))
         continue;
 }
 
@@ -137,7 +123,7 @@ static void go_away(struct appender *a, const struct status *st)
         log_failure("store is away; nothing is acknowledged until it is back",
                     st);
     a->lost = lost;
-    if (lost && a->snapshot != NULL) /* its time would never come */
+    if (lost && a->snapshot != NULL && !a->rebuild) /* never its time */
         end_snapshot(a, st);
     a->retry_ms = a->away == NULL ? RETRY_FIRST_MS : 2 * a->retry_ms;
     if (a->retry_ms > RETRY_MOST_MS)
@@ -201,7 +187,6 @@ MUST_CHECK static struct status write_piece(struct appender *a, bool *ret_more)
 {
     const struct snapshot *s = a->snapshot;
     const struct snapshot_piece *p;
-    struct status st;
 
     while (a->next_piece < s->count && s->pieces[a->next_piece].is_known)
         a->next_piece++;
@@ -209,11 +194,7 @@ MUST_CHECK static struct status write_piece(struct appender *a, bool *ret_more)
     if (!*ret_more)
         return publish(a, s);
     p = &s->pieces[a->next_piece++];
-    st = a->store.put(a->store.self, p->name, p->data);
-    /* INVALID: it is in the published snapshot, and never changes. */
-    if (st.code == STATUS_INVALID && a->next_piece <= s->lasting)
-        return SUCCESS;
-    return st;
+    return a->store.put(a->store.self, p->name, p->data);
 }
 
 /* With the lock, which is open while the store works. */
@@ -260,18 +241,11 @@ static bool may_write_snapshot(const struct appender *a)
     return a->snapshot != NULL && a->appended >= a->snapshot->sequence;
 }
 
-/* With the lock: is the store well? An append of nothing tells. */
-static void ask_store(struct appender *a)
-{
-    append_groups(a);
-}
-
 /* With the lock: sleep until there may be something to do. */
 static bool is_idle_for_long(struct appender *a)
 {
-    struct timespec until = in_ms(CHECK_MS);
-
-    return pthread_cond_timedwait(&a->work, &a->lock, &until) == ETIMEDOUT;
+    return !clock_condition_wait(&a->work, &a->lock,
+                                 clock_now() + CHECK_MS * NS_PER_MS);
 }
 
 static void *run(void *self)
@@ -289,7 +263,7 @@ static void *run(void *self)
         else if (may_write_snapshot(a))
             go_on_with_snapshot(a);
         else if (is_idle_for_long(a))
-            ask_store(a);
+            append_groups(a); /* of nothing: is the store well? */
     }
     (void)pthread_mutex_unlock(&a->lock);
     return NULL;
@@ -301,17 +275,13 @@ struct status appender_new(const struct store *store, uint64_t epoch,
                            struct appender **ret_appender)
 {
     struct appender *a = xnew(struct appender);
-    pthread_condattr_t monotonic;
 
     a->store = *store;
     a->epoch = epoch;
     for (int i = 0; i < BOXES; i++)
         outbox_init(&a->boxes[i]);
     (void)pthread_mutex_init(&a->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&a->work, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&a->work);
     a->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *ret_appender = a;
     if (a->event < 0)
@@ -430,27 +400,27 @@ bool appender_is_lost(struct appender *a)
     return lost;
 }
 
-void appender_rebuild(struct appender *a, struct snapshot *snapshot)
+static void take_snapshot(struct appender *a, struct snapshot *snapshot,
+                          bool rebuild)
 {
     (void)pthread_mutex_lock(&a->lock);
     assert(a->snapshot == NULL);
     a->snapshot = snapshot;
     a->snapshot_state = SNAPSHOT_RUNNING;
     a->next_piece = 0;
-    a->rebuild = true;
+    a->rebuild = rebuild;
     (void)pthread_cond_signal(&a->work);
     (void)pthread_mutex_unlock(&a->lock);
 }
 
+void appender_rebuild(struct appender *a, struct snapshot *snapshot)
+{
+    take_snapshot(a, snapshot, true);
+}
+
 void appender_snapshot(struct appender *a, struct snapshot *snapshot)
 {
-    (void)pthread_mutex_lock(&a->lock);
-    assert(a->snapshot == NULL);
-    a->snapshot = snapshot;
-    a->snapshot_state = SNAPSHOT_RUNNING;
-    a->next_piece = 0;
-    (void)pthread_cond_signal(&a->work);
-    (void)pthread_mutex_unlock(&a->lock);
+    take_snapshot(a, snapshot, false);
 }
 
 enum appender_snapshot appender_snapshot_state(struct appender *a)

@@ -39,7 +39,6 @@ struct hatch {
 struct status hatch_new(struct hatch **ret_hatch)
 {
     struct hatch *h;
-    pthread_condattr_t attributes;
     int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     if (event < 0)
@@ -47,10 +46,7 @@ struct status hatch_new(struct hatch **ret_hatch)
     h = xnew(struct hatch);
     h->event = event;
     (void)pthread_mutex_init(&h->mutex, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&h->answered, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    clock_condition_init(&h->answered);
     hatch_beat(h);
     *ret_hatch = h;
     return SUCCESS;
@@ -147,13 +143,11 @@ static void unlink_question(struct hatch *h, const struct question *q)
 /* With the mutex held. True: `q` is answered. */
 static bool wait_for_answer(struct hatch *h, struct question *q)
 {
-    struct timespec until;
+    int64_t until = clock_now() + PATIENCE_S * NS_PER_S;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PATIENCE_S;
-    while (q->stage != ANSWERED)
-        if (pthread_cond_timedwait(&h->answered, &h->mutex, &until) != 0)
-            break;
+    while (q->stage != ANSWERED &&
+           clock_condition_wait(&h->answered, &h->mutex, until))
+        continue;
     return q->stage == ANSWERED;
 }
 

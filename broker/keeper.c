@@ -153,18 +153,6 @@ static void ask(struct keeper *k, enum leader_action action)
         tell(k);
 }
 
-/* With the lock. */
-static void sleep_until(struct keeper *k, int64_t ns)
-{
-    struct timespec until = { .tv_sec = ns / NS_PER_S,
-                              .tv_nsec = ns % NS_PER_S };
-
-    if (ns == INT64_MAX)
-        (void)pthread_cond_wait(&k->changed, &k->lock);
-    else
-        (void)pthread_cond_timedwait(&k->changed, &k->lock, &until);
-}
-
 static void *run(void *self)
 {
     struct keeper *k = self;
@@ -174,7 +162,7 @@ static void *run(void *self)
         enum leader_action action = leader_next(&k->leader, clock_now());
 
         if (action == LEADER_SLEEP)
-            sleep_until(k, k->leader.next);
+            (void)clock_condition_wait(&k->changed, &k->lock, k->leader.next);
         else
             ask(k, action);
     }
@@ -197,17 +185,6 @@ static void name_myself(char name[STORE_HOLDER_MOST])
                    (long)getpid(), random);
 }
 
-static void init_locks(struct keeper *k)
-{
-    pthread_condattr_t monotonic;
-
-    (void)pthread_mutex_init(&k->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&k->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-}
-
 struct status keeper_new(const struct store *store, int64_t ttl_ms,
                          bool standby, const struct keeper_leader *me,
                          struct keeper **ret_keeper)
@@ -219,7 +196,8 @@ struct status keeper_new(const struct store *store, int64_t ttl_ms,
     name_myself(k->me.name);
     describe(&k->self, k->me.address);
     leader_init(&k->leader, ttl_ms, standby, clock_now());
-    init_locks(k);
+    (void)pthread_mutex_init(&k->lock, NULL);
+    clock_condition_init(&k->changed);
     k->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *ret_keeper = k;
     if (k->event < 0)

@@ -379,8 +379,7 @@ MUST_CHECK static struct status finish(struct loop *l)
 
         TRY_PLAIN(carry_out(l));
         if (l->store_away || clock_now() > until ||
-            (l->speaks && appender_pending(l->appender) == 0 &&
-             l->out.record_count == 0))
+            (l->speaks && is_durable(l)))
             return SUCCESS;
         (void)poll(&store, 1, FINISH_MOST_MS);
     }
@@ -409,11 +408,10 @@ MUST_CHECK static struct status serve(struct loop *l)
                                { .fd = hatch_descriptor(l->hatch) },
                                { .fd = appender_descriptor(l->appender) },
                                { .fd = l->reload_descriptor } };
-    const size_t count = COUNT_OF(others) - (l->reload == NULL);
 
     TRY_PLAIN(carry_out(l)); /* the record that this broker has begun */
     while (others[0].revents == 0) {
-        TRY_PLAIN(wait_for_work(l, others, count));
+        TRY_PLAIN(wait_for_work(l, others, COUNT_OF(others)));
         hatch_beat(l->hatch);
         if (others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);

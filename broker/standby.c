@@ -81,15 +81,15 @@ struct status standby_wait(struct loop *l, bool *ret_leads)
                                { .fd = hatch_descriptor(l->hatch) },
                                { .fd = keeper_descriptor(l->keeper) },
                                { .fd = l->reload_descriptor } };
-    const size_t count = COUNT_OF(others) - (l->reload == NULL);
     struct keeper_leader leader = { .known = false };
 
     hatch_set_standby(l->hatch, true, "");
     *ret_leads = false;
     while (!*ret_leads && others[0].revents == 0) {
-        TRY_PLAIN(l->link.wait(l->link.self, WAIT_MS, others, count));
+        TRY_PLAIN(l->link.wait(l->link.self, WAIT_MS, others,
+                               COUNT_OF(others)));
         hatch_beat(l->hatch);
-        if (l->reload != NULL && others[COUNT_OF(others) - 1].revents != 0)
+        if (others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);
         if (others[2].revents != 0) {
             *ret_leads = keeper_look(l->keeper, &leader);

@@ -1,5 +1,6 @@
 #include "common/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 int64_t clock_now(void)
@@ -33,4 +34,25 @@ void clock_sleep_ms(int64_t ms)
                           .tv_nsec = (long)(ms % 1000 * NS_PER_MS) };
 
     (void)nanosleep(&t, NULL);
+}
+
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+}
+
+bool clock_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                          int64_t ns)
+{
+    const struct timespec until = { .tv_sec = (time_t)(ns / NS_PER_S),
+                                    .tv_nsec = (long)(ns % NS_PER_S) };
+
+    if (ns == INT64_MAX)
+        return pthread_cond_wait(condition, lock) == 0;
+    return pthread_cond_timedwait(condition, lock, &until) != ETIMEDOUT;
 }

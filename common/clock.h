@@ -2,6 +2,8 @@
 #ifndef SINTER_COMMON_CLOCK_H
 #define SINTER_COMMON_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +18,12 @@ int64_t clock_wall_ms(void);
 void clock_format(int64_t wall_ms, char *text, size_t size);
 /* Sleep this long unless a signal comes first. */
 void clock_sleep_ms(int64_t ms);
+
+/* A condition whose waits end by clock_now(). */
+void clock_condition_init(pthread_cond_t *condition);
+/* Wait with the lock until signalled (or for no reason, as conditions do) or
+ * until `ns` of clock_now(), INT64_MAX: for ever. False: it is that late. */
+bool clock_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                          int64_t ns);
 
 #endif
