@@ -184,16 +184,11 @@ const struct option config_options[] = {
     { 0 },
 };
 
-static bool is_given(const char *path)
-{
-    return path != NULL && path[0] != '\0';
-}
-
 MUST_CHECK static struct status check_socket(const struct config *c,
                                              const char *flag,
                                              const char *endpoint)
 {
-    if (is_given(c->key) || c->plaintext || endpoint_is_private(endpoint))
+    if (c->key != NULL || c->plaintext || endpoint_is_private(endpoint))
         return SUCCESS;
     return FAIL(STATUS_INVALID,
                 "%s %s can be reached by other machines, unencrypted and "
@@ -205,13 +200,13 @@ MUST_CHECK static struct status check_socket(const struct config *c,
 
 MUST_CHECK static struct status check_safety(const struct config *c)
 {
-    if (is_given(c->key) != is_given(c->allow))
+    if ((c->key == NULL) != (c->allow == NULL))
         return FAIL(STATUS_INVALID,
                     "--key and --allow go together: the secret key of this "
                     "broker, and the public ones of those who may connect");
     TRY_PLAIN(check_socket(c, "--workers", c->workers));
     TRY_PLAIN(check_socket(c, "--clients", c->clients));
-    if (is_given(c->http_token_file) || c->http_open ||
+    if (c->http_token_file != NULL || c->http_open ||
         endpoint_is_private(c->http))
         return SUCCESS;
     return FAIL(STATUS_INVALID,
@@ -227,6 +222,9 @@ struct status config_check(struct config *c)
 
     TRY_PLAIN(log_level_find(c->log, &c->level));
     TRY_PLAIN(log_format_find(c->log_format, &c->format));
+    c->key = option_given(c->key);
+    c->allow = option_given(c->allow);
+    c->http_token_file = option_given(c->http_token_file);
     TRY_PLAIN(check_safety(c));
     if (c->lease_ms < LEAST_HEARTBEATS * c->heartbeat_ms)
         return FAIL(STATUS_INVALID,

@@ -24,7 +24,8 @@ struct config {
 
 extern const struct option config_options[];
 
-/* What the table cannot say; sets level and format. */
+/* What the table cannot say; sets level and format; empty
+ * paths are none. */
 MUST_CHECK struct status config_check(struct config *c);
 
 #endif

@@ -71,11 +71,6 @@ MUST_CHECK static struct status catch_signals(struct loop *l)
     return SUCCESS;
 }
 
-static bool is_given(const char *path)
-{
-    return path != NULL && path[0] != '\0';
-}
-
 /* A list that cannot be read changes nothing. */
 static void reload_keys(struct broker *b)
 {
@@ -113,9 +108,9 @@ static void reload(void *self)
     while (read(b->loop.reload_descriptor, &info, sizeof info) ==
            (ssize_t)sizeof info)
         continue;
-    if (is_given(b->config->allow))
+    if (b->config->allow != NULL)
         reload_keys(b);
-    if (is_given(b->config->http_token_file))
+    if (b->config->http_token_file != NULL)
         reload_tokens(b);
 }
 
@@ -157,7 +152,7 @@ MUST_CHECK static struct status open_http(struct broker *b,
     struct token_list *tokens = NULL;
     AUTO(free_pointer) char *address = NULL;
 
-    if (is_given(c->http_token_file))
+    if (c->http_token_file != NULL)
         TRY(token_list_load(c->http_token_file, &tokens), "--http-token-file");
     TRY_PLAIN(depot_open(c->depot, &b->depot));
     TRY_PLAIN(hatch_new(&b->hatch));
@@ -177,7 +172,7 @@ MUST_CHECK static struct status open_link(struct broker *b,
 
     settings.endpoints[PEER_WORKER] = c->workers;
     settings.endpoints[PEER_CLIENT] = c->clients;
-    if (!is_given(c->key)) {
+    if (c->key == NULL) {
         if (c->plaintext)
             log_event(LOG_WARN, "without keys",
                       "whoever reaches %s or %s "

@@ -7,6 +7,7 @@
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/words.h"
 
 enum {
     FILE_MOST = 64 << 10,
@@ -25,27 +26,11 @@ struct token_list {
     struct token items[TOKENS_MOST];
 };
 
-/* The words of a line; more than there may be are counted only. */
-static size_t split(char *line, char *words[WORDS])
-{
-    size_t count = 0;
-    char *word;
-
-    while ((word = strsep(&line, " \t\r")) != NULL) {
-        if (*word == '\0')
-            continue;
-        if (count < WORDS)
-            words[count] = word;
-        count++;
-    }
-    return count;
-}
-
 /* What is wrong is not repeated: it may be a secret. */
 MUST_CHECK static struct status add_line(struct token_list *list, char *line)
 {
     char *words[WORDS] = { NULL };
-    size_t count = split(line, words);
+    size_t count = words_split(line, words, WORDS);
     const char *token = words[count == WORDS];
     enum token_right right = TOKEN_WRITE;
 

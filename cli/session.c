@@ -36,12 +36,6 @@ static void moved(void *self, const char *from, const char *to)
         cli_note(s->cli, "%s is not the leader, asking %s", from, to);
 }
 
-/* An empty path is none: that takes back what the environment says. */
-static const char *given(const char *path)
-{
-    return path == NULL || path[0] == '\0' ? NULL : path;
-}
-
 MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
                                      int64_t timeout_ms)
 {
@@ -65,15 +59,15 @@ MUST_CHECK static struct status dial_away(struct session *s,
     struct sinter_settings settings = {
         .endpoint = endpoint,
         .timeout_ms = timeout_ms,
-        .key = given(options->key),
-        .broker_key = given(options->broker_key),
+        .key = option_given(options->key),
+        .broker_key = option_given(options->broker_key),
         .plaintext = options->plaintext,
         .idle = idle,
         .moved = moved,
         .self = s,
     };
 
-    s->token_file = given(options->http_token_file);
+    s->token_file = option_given(options->http_token_file);
     interrupt_catch();
     return sinter_connect(&settings, &s->client);
 }

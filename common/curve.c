@@ -13,6 +13,7 @@
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/words.h"
 
 enum {
     Z85 = 41,
@@ -164,28 +165,12 @@ struct status curve_save(const struct curve_key *key, const char *directory)
 
 /* Reading. */
 
-/* The words of a line; more than there may be are counted only. */
-static size_t split(char *line, char *words[WORDS])
-{
-    size_t count = 0;
-    char *word;
-
-    while ((word = strsep(&line, " \t\r")) != NULL) {
-        if (*word == '\0')
-            continue;
-        if (count < WORDS)
-            words[count] = word;
-        count++;
-    }
-    return count;
-}
-
 /* What is wrong is not repeated: a secret may stand where none belongs. */
 MUST_CHECK static struct status read_line(char *line, struct curve_key *ret_key,
                                           bool *ret_secret)
 {
     char *words[WORDS] = { NULL };
-    size_t count = split(line, words);
+    size_t count = words_split(line, words, WORDS);
     struct status st;
 
     *ret_key = (struct curve_key){ .role = CURVE_BROKER };

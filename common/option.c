@@ -488,6 +488,11 @@ void option_release(const struct option *table, void *config)
         }
 }
 
+const char *option_given(const char *text)
+{
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
 /* Help. */
 
 static int left_part(const struct option *row, char *text, size_t size)

@@ -52,6 +52,9 @@ MUST_CHECK struct status option_parse(const struct option *table, int argc,
 /* Frees the arrays of OPTION_LIST members. */
 void option_release(const struct option *table, void *config);
 
+/* An empty text is none (NULL): that takes back what the environment says. */
+const char *option_given(const char *text);
+
 /* The table as it stands in --help, 80 columns. */
 void option_help(const struct option *table, FILE *out);
 

@@ -67,12 +67,6 @@ static const struct option options[] = {
     { 0 },
 };
 
-/* An empty path is none: that takes back what the environment says. */
-static const char *given(const char *path)
-{
-    return path == NULL || path[0] == '\0' ? NULL : path;
-}
-
 /* What the options leave to the machine. */
 MUST_CHECK static struct status fill(struct worker_config *c)
 {
@@ -80,9 +74,9 @@ MUST_CHECK static struct status fill(struct worker_config *c)
 
     TRY_PLAIN(log_level_find(c->log, &c->level));
     TRY_PLAIN(log_format_find(c->log_format, &c->format));
-    c->key = given(c->key);
-    c->broker_key = given(c->broker_key);
-    c->http_token_file = given(c->http_token_file);
+    c->key = option_given(c->key);
+    c->broker_key = option_given(c->broker_key);
+    c->http_token_file = option_given(c->http_token_file);
     c->cpus = machine_cpus("");
     if (c->slots == 0)
         c->slots = (int64_t)c->cpus;
