@@ -94,16 +94,16 @@ static uint64_t credit(const struct session *session, const struct group *g)
 
 /* ---- which job -------------------------------------------------------- */
 
-bool dispatch_can_serve(const struct session *session, const struct group *g)
+bool dispatch_gives(const struct sweep *sweep)
 {
-    return resources_has(session, g);
+    return !sweep->paused &&
+           (sweep->limits.parallel == 0 ||
+            sweep->jobs[JOB_RUNNING] < sweep->limits.parallel);
 }
 
 bool dispatch_may_run_more(const struct sweep *sweep)
 {
-    return sweep->ready > 0 && !sweep->paused &&
-           (sweep->limits.parallel == 0 ||
-            sweep->jobs[JOB_RUNNING] < sweep->limits.parallel);
+    return sweep->ready > 0 && dispatch_gives(sweep);
 }
 
 static bool has_slots(const struct session *session, const struct group *g)
@@ -235,8 +235,7 @@ static struct group *choose_ahead(struct sched *s, struct session *session)
                : NULL;
 }
 
-/* It may be given jobs, if not now then soon. */
-static bool is_open(const struct session *session)
+bool dispatch_is_open(const struct session *session)
 {
     return session->connected && !session->suspect && !session->draining &&
            !session->cordoned;
@@ -244,7 +243,7 @@ static bool is_open(const struct session *session)
 
 static bool may_take(const struct session *session)
 {
-    return is_open(session) && session->solo == NULL && !session->reserved;
+    return dispatch_is_open(session) && session->solo == NULL && !session->reserved;
 }
 
 bool dispatch_is_idle(const struct session *session)
@@ -373,7 +372,7 @@ static void serve_free(struct sched *s, struct ring *busy)
 
         if (!may_take(session)) {
             dispatch_release_keeper(session);
-            if (is_open(session))
+            if (dispatch_is_open(session))
                 ring_add(&aside, place);
             continue;
         }

@@ -9,6 +9,8 @@
 void dispatch_run(struct sched *s);
 /* Something changed at the worker: it may have room for a job. */
 void dispatch_wake(struct session *session);
+/* It may be given jobs, if not now then soon. */
+bool dispatch_is_open(const struct session *session);
 /* It has a free slot and may be given any job. */
 bool dispatch_is_idle(const struct session *session);
 /* It is not to make room for a large job any more. */
@@ -19,10 +21,10 @@ void dispatch_ended(struct sched *s, struct job *job, int64_t wall_ms,
 /* A job of the group took so long. */
 void dispatch_learn(struct sched *s, struct group *g, int64_t wall_ms);
 
-/* Could the worker run jobs of the group if it had nothing else to do? */
-bool dispatch_can_serve(const struct session *session, const struct group *g);
 /* Does the sweep give out jobs? Not while it is paused, nor beyond its
  * limits.parallel. */
+bool dispatch_gives(const struct sweep *sweep);
+/* The same, and are there any for a group's queue? */
 bool dispatch_may_run_more(const struct sweep *sweep);
 /* Give a ready job to an idle worker that gets nothing beside it. */
 void dispatch_give_alone(struct sched *s, struct session *session,

@@ -350,6 +350,7 @@ struct sched {
     uint64_t job_count[JOB_STATES];
     struct heap backoff;
     struct heap suspects; /* READY ones; in no queue of a group */
+    bool isolating;       /* there are some, or were when one ran alone */
 
     struct sweep **sweeps; /* in order of submission */
     size_t sweep_count, sweep_room;

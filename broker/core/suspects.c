@@ -1,6 +1,7 @@
 #include "broker/core/suspects.h"
 
 #include "broker/core/dispatch.h"
+#include "broker/core/resources.h"
 #include "common/map.h"
 #include "common/memory.h"
 
@@ -18,24 +19,16 @@ static struct session *session_at(const struct sched *s, size_t i)
     return map_at(s->sessions, i, NULL, NULL);
 }
 
-static bool is_open(const struct session *w)
-{
-    return w->connected && !w->suspect && !w->draining && !w->cordoned;
-}
-
 /* Could the worker be given the suspect, now or when it is idle? */
 static bool may_serve(const struct session *w, const struct job *job)
 {
-    return is_open(w) && w->solo == NULL && dispatch_can_serve(w, job->group);
+    return dispatch_is_open(w) && w->solo == NULL &&
+           resources_has(w, job->group);
 }
 
 static bool may_run(const struct job *job)
 {
-    const struct sweep *sweep = job->group->sweep;
-
-    return !sweep->paused &&
-           (sweep->limits.parallel == 0 ||
-            sweep->jobs[JOB_RUNNING] < sweep->limits.parallel);
+    return dispatch_gives(job->group->sweep);
 }
 
 static size_t count_solo(const struct sched *s)
@@ -103,7 +96,7 @@ static bool has_reserved(const struct sched *s)
     for (size_t i = 0; i < map_count(s->sessions); i++) {
         const struct session *w = session_at(s, i);
 
-        if (w->reserved && is_open(w))
+        if (w->reserved && dispatch_is_open(w))
             return true;
     }
     return false;
@@ -118,12 +111,17 @@ static void release_reserved(struct sched *s)
 void suspects_run(struct sched *s)
 {
     size_t room = most_solo(s);
-    size_t solo = count_solo(s);
     struct session *w = NULL;
     struct job *job;
+    size_t solo;
 
+    s->isolating = s->isolating || s->suspects.count > 0;
+    if (!s->isolating)
+        return;
+    solo = count_solo(s);
     if (s->suspects.count == 0 && solo == 0) {
         release_reserved(s);
+        s->isolating = false;
         return;
     }
     while (solo < room && (job = next_suspect(s, &w)) != NULL) {

@@ -70,25 +70,31 @@ static struct job *make_live(struct table *t, const struct digest *key)
     return job;
 }
 
+void table_take_row(struct job *job, uint32_t number,
+                    const struct ledger_row *row)
+{
+    job->settled = true;
+    job->row = number + 1;
+    job->epoch = row->epoch;
+    job->attempt = row->attempt;
+    job->order = row->order;
+    job->kind = row->kind;
+    job->worker = row->worker;
+    job->wall_ms = row->wall_ms;
+    job->at_ms = row->at_ms;
+    job->peak_bytes = row->peak_bytes;
+    job->bytes_read = row->bytes_read;
+    job->bytes_fetched = row->bytes_fetched;
+    job->model = row->model;
+}
+
 static struct job *make_done(struct table *t, uint32_t number)
 {
     struct ledger_row row = ledger_read(t->ledger, number);
     struct job *job = make_live(t, &row.key);
 
     job->state = JOB_DONE;
-    job->settled = true;
-    job->row = number + 1;
-    job->epoch = row.epoch;
-    job->attempt = row.attempt;
-    job->order = row.order;
-    job->kind = row.kind;
-    job->worker = row.worker;
-    job->wall_ms = row.wall_ms;
-    job->at_ms = row.at_ms;
-    job->peak_bytes = row.peak_bytes;
-    job->bytes_read = row.bytes_read;
-    job->bytes_fetched = row.bytes_fetched;
-    job->model = row.model;
+    table_take_row(job, number, &row);
     job->log = row.log.size == 0 ? NULL : xstrndup(row.log.data, row.log.size);
     table_leave(t, job);
     return job;

@@ -36,6 +36,10 @@ struct job *table_next_leaving(struct table *t);
 /* Take it out and free it; done ones are rows from now on. */
 void table_drop(struct table *t, struct job *job);
 
+/* What the row of that number says of the job. Its state is the caller's. */
+void table_take_row(struct job *job, uint32_t number,
+                    const struct ledger_row *row);
+
 /* Is the row still the result of its key? */
 bool table_has_row(const struct table *t, uint32_t row);
 /* The key has no result any more. True: a struct of it remains for a while,

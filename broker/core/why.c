@@ -454,9 +454,9 @@ static void count_work(const struct sched *s, struct session *w,
 
             if (g->ready.count == 0)
                 continue;
-            *ret_servable += dispatch_can_serve(w, g);
+            *ret_servable += resources_has(w, g);
             *ret_open +=
-                dispatch_can_serve(w, g) && dispatch_may_run_more(sweep);
+                resources_has(w, g) && dispatch_may_run_more(sweep);
         }
     }
 }
