@@ -4,30 +4,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh" "$1"
+. "$here/mini.sh"
 
-cat >mini.yaml <<'YAML'
-sinter: 1
-name: mini
-stages:
-  base:
-    train:
-      init: {architecture: llama, hidden: 32, layers: 2, heads: 2}
-      data: {builtin: tasks, mix: {reverse: 1, sort: 1}}
-      steps: 20
-      optimizer: {name: adamw, lr: 2e-3}
-  one:
-    train:
-      model: $stages.base.model
-      data: {builtin: tasks, mix: {reverse: 1}}
-      steps: 20
-      optimizer: {name: adamw, lr: 2e-3}
-  mix:
-    merge:
-      merge_method: dare_linear
-      base_model: $stages.base.model
-      models:
-        - {model: $stages.one.model, parameters: {weight: $lambda, density: 0.5}}
-      dtype: float32
+mini_begin >mini.yaml
+cat >>mini.yaml <<'YAML'
 parameters: {lambda: [0.3, 1.0]}
 evaluate:
   rev: {builtin: accuracy, data: {builtin: tasks, task: reverse, split: test, items: 64}}
