@@ -59,18 +59,13 @@ MUST_CHECK static struct status make_document(struct session *s,
     AUTO(free_pointer) char *text = NULL;
     struct compiled *c = NULL;
     bool excluded = false;
-    struct status st = SUCCESS;
+    struct status st;
 
     TRY_PLAIN(session_ask(s, "spec", json_pack("{s:s}", "sweep", wish->sweep),
                           &spec));
     text = json_canonical(spec);
     TRY(compiled_parse(text, strlen(text), &c), "sweep %s", wish->sweep);
-    if (wish->trial == 0 || wish->trial > compiled_trial_count(c))
-        st = FAIL(STATUS_NOT_FOUND, "%s has no trial %llu, it has %llu",
-                  wish->sweep, (unsigned long long)wish->trial,
-                  (unsigned long long)compiled_trial_count(c));
-    if (!status_failed(&st))
-        st = compiled_trial(c, wish->trial - 1, &values, &excluded);
+    st = compiled_trial(c, wish->trial - 1, &values, &excluded);
     if (!status_failed(&st))
         st = compiled_export_document(c, values, wish->shard_bytes,
                                       ret_document);

@@ -66,3 +66,20 @@ cp again/model.safetensors mini-best/model.safetensors
 touch -d '2001-01-01' mini-best/model.safetensors
 assert_exit 0 sinter run check.yaml --workers 1
 assert_contains err.txt "computed 1 job"
+
+# A trial beyond the number in the file, since the search was extended.
+mini_begin | sed 's/^name: .*/name: search/' >search.yaml
+cat >>search.yaml <<'YAML'
+parameters:
+  lambda: {min: 0.1, max: 1.0}
+strategy: {method: random, trials: 1, seed: 1}
+evaluate:
+  rev: {builtin: accuracy, data: {builtin: tasks, task: reverse, split: test, items: 64}}
+objective: {metric: rev.loss, goal: minimize}
+YAML
+assert_exit 0 sinter run search.yaml --workers 2
+assert_exit 5 sinter export search/2 -o second
+assert_exit 0 sinter extend search --trials 1
+assert_exit 0 sinter run search.yaml --workers 2
+assert_exit 0 sinter export search/2 -o second
+[ -s second/model.safetensors ] || fail "second is no model: $(ls second)"
