@@ -114,6 +114,21 @@ MUST_CHECK static struct status start(struct cli *cli, struct job *j)
     return session_open_local(cli, farm, &j->session);
 }
 
+/* Who runs a sweep that was paused wants it to go on: nobody else uses this
+ * farm. */
+MUST_CHECK static struct status wake(struct job *j, const json_t *status,
+                                     bool *ret_woken)
+{
+    AUTO(json_release) json_t *answer = NULL;
+
+    *ret_woken =
+        json_bool_or(status, "paused", false) && !follow_has_ended(status);
+    if (!*ret_woken)
+        return SUCCESS;
+    return session_ask(&j->session, "resume",
+                       json_pack("{s:s}", "sweep", j->sweep), &answer);
+}
+
 /* Submitted before the first worker is there, so that what was known can be
  * told from what is computed now. */
 MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
@@ -123,17 +138,20 @@ MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
     size_t workers =
         settings->workers == 0 ? local_processors() : (size_t)settings->workers;
     bool duplicate = false;
+    bool woken = false;
     int64_t trials = 0;
 
     TRY_PLAIN(
         session_submit(&j->session, j->file.document, j->sweep, &duplicate));
     TRY_PLAIN(follow_status(&j->session, j->sweep, &status));
+    TRY_PLAIN(wake(j, status, &woken));
     j->known = json_int_or(json_object_get(status, "jobs"), "done", 0);
     trials = json_int_or(status, "trials", 0);
     cli_note(cli, "%s  %s  %lld trial%s, %zu worker%s%s",
              json_text_or(status, "name", "?"), j->sweep, (long long)trials,
              number_plural((uint64_t)trials), workers, number_plural(workers),
              !duplicate                 ? ""
+             : woken                    ? "; it was paused, and goes on"
              : follow_has_ended(status) ? "; it was run before"
                                         : "; going on where it was");
     return cli_here(cli, local_start_workers(j->session.local, workers,
@@ -272,8 +290,9 @@ const struct command command_run = {
     .usage = "FILE",
     .details = "  Starts a broker and workers for as long as it runs, keeps "
                "everything in .sinter\n  and prints the best points. The same "
-               "command again goes on, or reports what\n  is known. Exit 7 if "
-               "too many trials failed, 130 after Ctrl-C.\n",
+               "command again goes on, also\n  after a pause, or reports what "
+               "is known. Exit 7 if too many trials failed,\n  130 after "
+               "Ctrl-C.\n",
     .group = COMMAND_START,
     .options = options,
     .settings_size = sizeof(struct run_settings),

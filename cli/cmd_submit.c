@@ -48,13 +48,39 @@ static void tell(const struct cli *cli, const struct sweep_file *file,
     if (!cli->options->json)
         fprintf(cli->out.stream, "%s\n", sweep);
     (void)fflush(cli->out.stream);
-    cli_note(cli,
-             duplicate ? "%s was submitted before; the same sweep goes on"
-                       : "%s submitted: %llu trial%s",
-             compiled_name(file->compiled), (unsigned long long)trials,
-             number_plural(trials));
-    if (!follows)
+    if (!duplicate)
+        cli_note(cli, "%s submitted: %llu trial%s",
+                 compiled_name(file->compiled), (unsigned long long)trials,
+                 number_plural(trials));
+    else if (follows)
+        cli_note(cli, "%s was submitted before", compiled_name(file->compiled));
+    if (!follows && !duplicate)
         cli_note(cli, "follow: sinter watch %s", sweep);
+}
+
+/* The same file again: what has become of it since? */
+MUST_CHECK static struct status tell_state(const struct cli *cli,
+                                           struct session *s, const char *sweep)
+{
+    AUTO(json_release) json_t *status = NULL;
+    const char *name;
+
+    TRY_PLAIN(follow_status(s, sweep, &status));
+    name = json_text_or(status, "name", "?");
+    if (follow_has_ended(status))
+        cli_note(cli, "%s was submitted before and is %s: sinter status %s",
+                 name, json_text_or(status, "state", "?"), sweep);
+    else if (json_bool_or(status, "paused", false))
+        cli_note(cli,
+                 "%s was submitted before and is paused; `sinter resume %s` "
+                 "goes on",
+                 name, sweep);
+    else
+        cli_note(cli,
+                 "%s was submitted before; the same sweep goes on: sinter "
+                 "watch %s",
+                 name, sweep);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status wait_for(struct cli *cli, struct session *s,
@@ -96,7 +122,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     TRY_PLAIN(session_submit(&session, file.document, sweep, &duplicate));
     tell(cli, &file, sweep, duplicate, follows);
     if (!follows)
-        return SUCCESS;
+        return duplicate ? tell_state(cli, &session, sweep) : SUCCESS;
     return wait_for(cli, &session, sweep, settings->watch);
 }
 
@@ -105,9 +131,9 @@ const struct command command_submit = {
     .summary = "Send a sweep to the farm",
     .usage = "FILE",
     .details = "  Prints the sweep's id. The same file again is the same "
-               "sweep: nothing is\n  computed twice. Ctrl-C while waiting "
-               "leaves the sweep running.\n  Without a farm, see `sinter "
-               "run`.\n",
+               "sweep: nothing is\n  computed twice; one that was "
+               "paused stays so. Ctrl-C while waiting leaves\n  the sweep "
+               "running. Without a farm, see `sinter run`.\n",
     .group = COMMAND_START,
     .options = options,
     .settings_size = sizeof(struct submit_settings),

@@ -20,10 +20,28 @@ bool follow_has_ended(const json_t *status)
     return strcmp(json_text_or(status, "state", ""), "running") != 0;
 }
 
+/* A wait that nobody but a person ends. The block on a terminal says it, and
+ * so does JSON. */
+static void tell_pause(const struct cli *cli, enum follow_show show,
+                       const json_t *before, const json_t *status)
+{
+    bool is_seen =
+        show == FOLLOW_JSON || (show == FOLLOW_PROGRESS && cli->err.tty &&
+                                !cli->options->quiet && !cli->options->json);
+
+    if (is_seen || !json_bool_or(status, "paused", false) ||
+        json_bool_or(before, "paused", false))
+        return;
+    cli_warn(cli, "%s is paused; `sinter resume %s` goes on",
+             json_text_or(status, "name", "?"),
+             json_text_or(status, "id", "@last"));
+}
+
 static void show_one(struct cli *cli, enum follow_show show,
                      struct progress *progress, const json_t *before,
                      const json_t *status)
 {
+    tell_pause(cli, show, before, status);
     if (show == FOLLOW_PROGRESS)
         progress_show(progress, status, clock_now());
     else if (show == FOLLOW_JSON &&

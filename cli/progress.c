@@ -113,7 +113,7 @@ static void format_line(const json_t *status, char text[LINE_SIZE])
 
     text[0] = '\0';
     append(text, "%s %s %lld/%lld jobs=%lld/%lld",
-           json_text_or(status, "id", "?"), json_text_or(status, "state", "?"),
+           json_text_or(status, "id", "?"), progress_state(status),
            (long long)json_int_or(status, "done", 0),
            (long long)json_int_or(status, "trials", 0),
            (long long)json_int_or(jobs, "done", 0),
@@ -208,7 +208,7 @@ static void block_head(struct progress *p, const json_t *status)
     char line[LINE_SIZE] = "";
 
     append(line, "%s  %s  %s  workers %lld", json_text_or(status, "name", "?"),
-           json_text_or(status, "id", "?"), json_text_or(status, "state", "?"),
+           json_text_or(status, "id", "?"), progress_state(status),
            (long long)json_int_or(status, "workers", 0));
     block_line(p, line);
 }
@@ -292,6 +292,12 @@ static void block_trouble(struct progress *p, const json_t *status)
     char line[LINE_SIZE] = "";
     int64_t failed = json_int_or(status, "failed", 0);
 
+    if (json_bool_or(status, "paused", false)) {
+        append(line, " paused: `sinter resume %s` goes on",
+               json_text_or(status, "id", "@last"));
+        block_line(p, line);
+        line[0] = '\0';
+    }
     if (obstacle != NULL) {
         append(line, " waits: %s", obstacle);
         block_line(p, line);

@@ -44,6 +44,11 @@ assert_exit 1 sinter priority demo 1000
 assert_contains err.txt "-100 to 100"
 assert_exit 2 sinter pause demo/3
 assert_contains err.txt "paused as a whole"
+# Submitted again it stays so, and whoever waits for it is told.
+assert_exit 0 sinter submit demo.yaml
+assert_contains err.txt "was submitted before and is paused; \`sinter resume $id"
+start waiting sinter -q submit demo.yaml --wait
+wait_until 20 "a word about the pause" grep -q "warning: demo is paused" waiting.log
 assert_exit 0 sinter resume demo
 assert_exit 0 sinter resume demo
 
@@ -66,6 +71,10 @@ assert_contains err.txt "no worker \"nobody\""
 assert_exit 0 sinter workers --drain w1
 assert_exit 0 sinter workers --uncordon w1
 assert_exit 0 sinter watch demo
+await waiting
+assert_equal "exit of the one that waited" "$STATUS" 0
+assert_exit 0 sinter submit demo.yaml
+assert_contains err.txt "was submitted before and is done"
 assert_equal "done" "$(what demo "done")" 40
 
 # extend

@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh" "$1"
 . "$here/noop.sh"
 
-noop_sweep long.yaml long 40 100ms
+noop_sweep long.yaml long 100 100ms
 
 some_done() { # LEAST
     [ "$(sinter --json status long | sed -n 's/^  "done": \([0-9]*\),$/\1/p')" -ge "$1" ]
@@ -39,10 +39,18 @@ for delay in 0.005 0.02 0.04 0.06 0.1; do
     wait_until 15 "the young farm to die with its parent" alone
 done
 
+# Paused while it ran: whoever follows it is told, and running it again means
+# that it shall go on.
+start run3 sinter run long.yaml --workers 1
+wait_until 30 "the third run" grep -q "going on where it was" run3.log
+assert_exit 0 sinter pause long
+wait_until 30 "a word about the pause" grep -q "warning: long is paused; .sinter resume" run3.log
+stop run3 INT
 assert_exit 0 sinter run long.yaml --workers 2
+assert_contains err.txt "; it was paused, and goes on"
 known=$(sed -n 's/.*already known \([0-9]*\).*/\1/p' err.txt)
 computed=$(sed -n 's/^computed \([0-9]*\) jobs.*/\1/p' err.txt)
-assert_equal "all jobs" $((known + computed)) 40
+assert_equal "all jobs" $((known + computed)) 100
 [ "$known" -ge 10 ] || fail "only $known results were kept"
 table all.csv long --columns id,state,x,work.value
-assert_equal "trials done" "$(grep -c ',done,' all.csv)" 40
+assert_equal "trials done" "$(grep -c ',done,' all.csv)" 100

@@ -101,6 +101,29 @@ static void test_stages_take_the_lines_they_need(void **state)
     free(text);
 }
 
+/* What goes on only when somebody says so. */
+static void test_a_pause_is_shown_with_its_remedy(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct terminal terminal = { .width = 80, .tty = true };
+    struct progress p;
+    AUTO(json_release) json_t *status = status_at(5);
+
+    (void)state;
+    (void)json_object_set_new(status, "paused", json_true());
+    terminal.stream = open_memstream(&text, &size);
+    progress_init(&p, &terminal, false);
+    progress_show(&p, status, NS_PER_S);
+    terminal.tty = false;
+    progress_show(&p, status, 2 * NS_PER_S);
+    fclose(terminal.stream);
+    assert_non_null(strstr(text, "demo  s-1  paused"));
+    assert_non_null(strstr(text, " paused: `sinter resume s-1` goes on"));
+    assert_non_null(strstr(text, "Z s-1 paused 5/100"));
+    free(text);
+}
+
 static void test_best_is_said_with_its_error(void **state)
 {
     AUTO(json_release)
@@ -134,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_a_log_gets_a_plain_line_every_twentieth),
         cmocka_unit_test(test_a_terminal_gets_a_block_within_its_width),
         cmocka_unit_test(test_stages_take_the_lines_they_need),
+        cmocka_unit_test(test_a_pause_is_shown_with_its_remedy),
         cmocka_unit_test(test_best_is_said_with_its_error),
         cmocka_unit_test(test_values_stand_on_one_line),
     };
