@@ -93,8 +93,13 @@ static enum status_code code_of(int result)
 
 struct status sqlite_trouble(const struct sqlite_store *s, int result)
 {
-    return FAIL(code_of(result), "%s: %s (SQLite %d)", s->path,
-                sqlite3_errmsg(s->db), sqlite3_extended_errcode(s->db));
+    const char *advice = code_of(result) == STATUS_NO_SPACE
+                             ? "; free some space there, writes go on by "
+                               "themselves"
+                             : "";
+
+    return FAIL(code_of(result), "%s: %s (SQLite %d)%s", s->path,
+                sqlite3_errmsg(s->db), sqlite3_extended_errcode(s->db), advice);
 }
 
 sqlite3_stmt *sqlite_bind(const struct sqlite_store *s, enum sqlite_text which,

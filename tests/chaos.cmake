@@ -13,3 +13,12 @@ endfunction()
 sinter_chaos(redis 7 20 redis)
 sinter_chaos(sqlite 8 15 sqlite)
 sinter_chaos(snapshots 9 15 redis 300ms)
+# What takes mounts or networks of its own: skipped, in words, where there may
+# be none.
+foreach(script full_disk full_disk_jobs)
+  add_test(NAME integration.${script}
+    COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
+            ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR})
+  set_tests_properties(integration.${script} PROPERTIES
+    LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77)
+endforeach()
