@@ -6,11 +6,13 @@
  *            metrics: {exact: "results.gsm8k.exact_match"}}
  *     timeout: 2h
  *
- * ${model_dir} is the model as a directory, ${out} an empty one. Numbers come
+ * ${model_dir} is the model as a directory, ${out} an empty one; SINTER_CPUS is
+ * how many threads it should use. Numbers come
  * from JSON (a file, or standard output) or from lines of standard output by
  * regular expressions. */
 #include <fnmatch.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <math.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -300,13 +302,23 @@ static struct status fill_arguments(struct command *c)
 static struct status run_program(struct command *c)
 {
     const char *token = c->context->token == NULL ? "" : c->context->token;
+    const uint64_t threads = c->context->threads > 1 ? c->context->threads : 1;
     int epoch = (int)strcspn(token, "/");
     AUTO(free_pointer)
     char *first = xasprintf("SINTER_EPOCH=%.*s", epoch, token);
     AUTO(free_pointer)
     char *second = xasprintf("SINTER_ATTEMPT=%s",
                              token[epoch] == '/' ? token + epoch + 1 : "");
-    const char *environment[] = { first, second, NULL };
+    AUTO(free_pointer)
+    char *cpus = xasprintf("SINTER_CPUS=%" PRIu64, threads);
+    AUTO(free_pointer)
+    char *omp = xasprintf("OMP_NUM_THREADS=%" PRIu64, threads);
+    AUTO(free_pointer)
+    char *blas = xasprintf("OPENBLAS_NUM_THREADS=%" PRIu64, threads);
+    /* The list ends before those of libraries if one will do: what the worker
+     * was started with stays. */
+    const char *environment[] = { first, second, cpus, threads > 1 ? omp : NULL,
+                                  blas,  NULL };
     const struct program p = {
         .command = c->arguments,
         .directory = c->context->scratch,

@@ -49,7 +49,7 @@ struct status model_input_open(const json_t *params,
         model_input_release(&in);
         return status_wrap(s, "model");
     }
-    blas_set_threads((int)(context->threads == 0 ? 1 : context->threads));
+    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     log_extra(in.model, context);
     *ret_input = in;
     return SUCCESS;

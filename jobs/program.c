@@ -138,7 +138,18 @@ static struct status judge(const struct running *r)
     return SUCCESS;
 }
 
-/* Ours without SINTER_*, then the given ones. */
+/* Does one of the list set the name that `variable` sets? */
+static bool is_set(const char *const *list, const char *variable)
+{
+    size_t name = strcspn(variable, "=") + 1;
+
+    for (; *list != NULL; list++)
+        if (strncmp(*list, variable, name) == 0)
+            return true;
+    return false;
+}
+
+/* Ours without SINTER_* and what is given, then the given ones. */
 static char **build_environment(const char *const *given)
 {
     size_t count = 0, more = 0, used = 0;
@@ -150,7 +161,8 @@ static char **build_environment(const char *const *given)
         more++;
     all = xcalloc(count + more + 1, sizeof(*all));
     for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], "SINTER_", 7) != 0)
+        if (strncmp(environ[i], "SINTER_", 7) != 0 &&
+            !is_set(given, environ[i]))
             all[used++] = xstrdup(environ[i]);
     for (size_t i = 0; i < more; i++)
         all[used++] = xstrdup(given[i]);

@@ -309,7 +309,7 @@ static struct status prepare(struct train *t)
     t->steps = (uint64_t)json_int_or(t->params, "steps", 300);
     t->batch_size = (uint64_t)json_int_or(t->params, "batch", 32);
     t->clip = json_real_or(t->params, "clip", 1.0);
-    blas_set_threads((int)(t->context->threads == 0 ? 1 : t->context->threads));
+    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     if (init != NULL)
         TRY_PLAIN(start_fresh(t, init));
     else

@@ -129,7 +129,8 @@ static char **child_arguments(const struct slot *s)
     return argv;
 }
 
-/* The environment with BLAS held to the slot's one thread. */
+/* The environment with BLAS held to one thread; a job that asks for more
+ * sets that itself. */
 static char **child_environment(void)
 {
     static char threads[] = "OPENBLAS_NUM_THREADS=1";

@@ -91,6 +91,8 @@ static void start_worker(struct farm *f, const char *slots, const char *drain)
         "error",
         "--allow-command",
         "sleep",
+        "--allow-command",
+        "env",
         "--die-with-parent",
         NULL,
     };
@@ -652,6 +654,38 @@ static void test_the_command_line_is_checked(void **state)
     assert_int_equal(run_program("--cache=/sys/kernel/sinter"), 1);
 }
 
+/* What a job that asks for so many cpus is told that it has. */
+static void expect_cpus(struct farm *f, int key, uint64_t asked, uint64_t told)
+{
+    struct wire_assignment job = {
+        .token = token(key),
+        .kind = wire_text("evaluate.command"),
+        .params = wire_text("{\"command\":[\"env\"],\"read\":{\"stdout\":"
+                            "\"^SINTER_CPUS=([0-9]+)$\"}}"),
+        .label = wire_text("test"),
+        .cpus = asked,
+    };
+    AUTO(free_pointer)
+    char *wanted = xasprintf("\"value\":%llu}", (unsigned long long)told);
+
+    say(f, &(struct wire_message){ .type = WIRE_ASSIGN,
+                                   .assign = { { &job, 1 } } });
+    expect_words(expect_outcome(f, key, STATUS_SUCCESS)->result, wanted);
+}
+
+/* As many as it asks for, as far as the machine has them; else one. */
+static void test_a_job_has_the_threads_it_asks_cpus_for(void **state)
+{
+    struct farm *f = farm_with_worker("2");
+    uint64_t cpus = machine_cpus("");
+
+    (void)state;
+    expect_cpus(f, 1, 0, 1);
+    expect_cpus(f, 2, 2, cpus < 2 ? 1 : 2);
+    expect_cpus(f, 3, cpus + 5, cpus);
+    farm_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_slots_die_with_their_worker),
         cmocka_unit_test(test_an_artifact_finds_a_depot_that_moved),
         cmocka_unit_test(test_programs_of_a_dead_slot_are_ended),
+        cmocka_unit_test(test_a_job_has_the_threads_it_asks_cpus_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

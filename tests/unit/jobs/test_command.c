@@ -170,6 +170,26 @@ static void test_the_environment_tells_the_attempt_only(void **state)
     json_decref(result);
 }
 
+/* With several cpus libraries are told, whatever the worker was started with;
+ * with one its settings stay. */
+static void test_the_environment_tells_the_cpus(void **state)
+{
+    static const char script[] =
+        "echo $SINTER_CPUS$OMP_NUM_THREADS$OPENBLAS_NUM_THREADS";
+    json_t *result;
+
+    (void)state;
+    assert_int_equal(setenv("OMP_NUM_THREADS", "7", 1), 0);
+    assert_int_equal(setenv("OPENBLAS_NUM_THREADS", "1", 1), 0);
+    assert_ok(run(shell(script, "{'stdout':'^([0-9]+)$'}"), &result));
+    assert_true(tiny_metric(result, "value") == 171);
+    json_decref(result);
+    fake->context.threads = 3;
+    assert_ok(run(shell(script, "{'stdout':'^([0-9]+)$'}"), &result));
+    assert_true(tiny_metric(result, "value") == 333);
+    json_decref(result);
+}
+
 static void test_the_model_is_there_as_files(void **state)
 {
     json_t *params = shell("ls ${model_dir} | wc -l; test -s "
@@ -303,6 +323,7 @@ int main(void)
         CASE(test_only_allowed_programs_run),
         CASE(test_a_program_that_is_not_there_is_named),
         CASE(test_the_environment_tells_the_attempt_only),
+        CASE(test_the_environment_tells_the_cpus),
         CASE(test_the_model_is_there_as_files),
         CASE(test_time_out_and_cancel_end_the_whole_group),
         CASE(test_too_much_output_is_refused),
