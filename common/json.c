@@ -75,18 +75,36 @@ static void must_add(struct buf *out, const char *text)
     assert(!status_failed(&st)); /* the buffer has no limit */
 }
 
-static void write_text(struct buf *out, const json_t *json)
+/* As jansson writes it; what nothing is to be said of, without its help. */
+static void write_text(struct buf *out, const char *text)
 {
-    char *text = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT);
+    AUTO(json_release) json_t *json = NULL;
+    AUTO(free_pointer) char *quoted = NULL;
+    const char *at = text;
 
-    assert(text != NULL);
-    must_add(out, text);
-    free(text);
+    while ((unsigned char)*at >= ' ' && *at != '"' && *at != '\\')
+        at++;
+    if (*at == '\0') {
+        must_add(out, "\"");
+        must_add(out, text);
+        must_add(out, "\"");
+        return;
+    }
+    json = json_string(text);
+    quoted = json_dumps(json, JSON_ENCODE_ANY);
+    assert(quoted != NULL);
+    must_add(out, quoted);
 }
+
+struct member {
+    const char *name;
+    const json_t *value;
+};
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(((const struct member *)a)->name,
+                  ((const struct member *)b)->name);
 }
 
 struct layout {
@@ -110,31 +128,28 @@ static void write_object(struct buf *out, const json_t *object,
                          const struct layout *l, int level)
 {
     size_t count = json_object_size(object);
-    const char **names = xcalloc(count + 1, sizeof *names);
+    struct member *members = xcalloc(count + 1, sizeof *members);
     const char *name;
     json_t *value;
     size_t i = 0;
 
     /* jansson's iteration wants a mutable object but changes nothing. */
-    json_object_foreach((json_t *)(uintptr_t)object, name, value) names[i++] =
-        name;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value) members[i++] =
+        (struct member){ name, value };
     if (l->is_canonical)
-        qsort(names, count, sizeof *names, by_name);
+        qsort(members, count, sizeof *members, by_name);
     must_add(out, "{");
     for (i = 0; i < count; i++) {
-        json_t *text = json_string(names[i]);
-
         must_add(out, i == 0 ? "" : ",");
         break_line(out, l, level + 1);
-        write_text(out, text);
-        json_decref(text);
+        write_text(out, members[i].name);
         must_add(out, l->indent == 0 ? ":" : ": ");
-        write_any(out, json_object_get(object, names[i]), l, level + 1);
+        write_any(out, members[i].value, l, level + 1);
     }
     if (count > 0)
         break_line(out, l, level);
     must_add(out, "}");
-    free(names);
+    free(members);
 }
 
 static void write_array(struct buf *out, const json_t *array,
@@ -163,6 +178,14 @@ static void write_real(struct buf *out, double value, const struct layout *l)
         must_add(out, ".0");
 }
 
+static void write_integer(struct buf *out, json_int_t value)
+{
+    char number[24];
+
+    (void)snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, value);
+    must_add(out, number);
+}
+
 /* Depth is bounded: json_parse() and the spec reader refuse more than
  * LIMIT_DEPTH. */
 static void write_any(struct buf *out, const json_t *json,
@@ -178,8 +201,21 @@ static void write_any(struct buf *out, const json_t *json,
     case JSON_REAL:
         write_real(out, json_real_value(json), l);
         break;
-    default:
-        write_text(out, json);
+    case JSON_STRING:
+        write_text(out, json_string_value(json));
+        break;
+    case JSON_INTEGER:
+        write_integer(out, json_integer_value(json));
+        break;
+    case JSON_TRUE:
+        must_add(out, "true");
+        break;
+    case JSON_FALSE:
+        must_add(out, "false");
+        break;
+    case JSON_NULL:
+        must_add(out, "null");
+        break;
     }
 }
 

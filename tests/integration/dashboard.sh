@@ -26,5 +26,15 @@ id=$(jq -r '.sweeps[] | select(.name == "seen") | .id' sweeps.json)
 assert_equal "state" "$(curl -sS "$base/api/v1/sweeps/$id" | jq -r .state)" "done"
 assert_equal "trials" \
     "$(curl -sS "$base/api/v1/sweeps/$id/trials" | jq '[.trials[] | select(.state == "done")] | length')" 3
+# Numbers in the fewest digits that read back.
+cat >tenth.yaml <<'YAML'
+sinter: 1
+name: tenth
+evaluate:
+  work: {builtin: noop, value: 0.1}
+YAML
+SINTER_BROKER=$CLIENTS assert_exit 0 sinter submit --wait tenth.yaml
+curl -sS "$base/api/v1/sweeps/$(cat out.txt)/trials" >tenth.json
+assert_contains tenth.json '"work.value":0.1}'
 curl -sS "$base/metrics" >metrics.txt
 assert_contains metrics.txt sinter_

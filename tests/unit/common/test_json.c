@@ -143,6 +143,23 @@ static void test_what_is_shown_keeps_order_and_type(void **state)
     json_decref(json);
 }
 
+/* Texts, numbers and words come out as jansson writes them. */
+static void test_what_is_shown_is_written_as_jansson_writes_it(void **state)
+{
+    json_t *json = read_json(
+        "{\"\\u0001\\n\\t\":\"a\\\\b\\\"c\\/d\",\"\xc3\xa9\":"
+        "[true,false,null,\"\",-9223372036854775808,9223372036854775807,"
+        "\"\x7f\",\"\\ud83d\\ude00\",0.5],\"\":{\"\":[[]]}}");
+    char *shown = json_shown_line(json);
+    char *wanted = json_dumps(json, JSON_COMPACT);
+
+    (void)state;
+    assert_string_equal(shown, wanted);
+    free(shown);
+    free(wanted);
+    json_decref(json);
+}
+
 static void test_what_is_no_json_is_refused_with_its_place(void **state)
 {
     json_t *json = NULL;
@@ -287,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_canonical_text_is_one_for_equal_values),
         cmocka_unit_test(test_reals_are_the_shortest_that_read_back),
         cmocka_unit_test(test_what_is_shown_keeps_order_and_type),
+        cmocka_unit_test(test_what_is_shown_is_written_as_jansson_writes_it),
         cmocka_unit_test(test_what_is_no_json_is_refused_with_its_place),
         cmocka_unit_test(test_nesting_has_a_limit),
         cmocka_unit_test(test_the_quick_look_never_says_more_than_the_parser),
