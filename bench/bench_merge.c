@@ -5,8 +5,9 @@
  *
  * Inputs are in memory and the output is written again and again, as in a
  * slot. The input of a method with a base counts that, too. Of each method
- * float32 with one thread and two, bfloat16 against the elements that float32
- * takes in the same time; then what many points cost against one. */
+ * float32 with one thread and two; bfloat16 against the elements that float32
+ * takes in the same time, turn by turn, and float32 against itself, which is
+ * what such a comparison can tell; then what many points cost against one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #include "common/philox.h"
 #include "jobs/merge/merge_run.h"
 
-enum { TASKS = 4, MODELS = 1 + TASKS, TENSORS = 16, RUNS = 3, ALIGN = 64 };
+enum { TASKS = 4, MODELS = 1 + TASKS, TENSORS = 16, RUNS = 5, ALIGN = 64 };
 enum { POINT_MILLIONS = 6 }; /* elements of a run of many points, at most */
 
 /* The base and the tasks, of one dtype. */
@@ -200,48 +201,56 @@ static void check(struct status s)
     exit(1);
 }
 
-/* Seconds of a run, the median of several. */
-static double seconds_of(const struct models *models,
-                         const struct merge_config *configs, size_t points,
-                         const struct output *outputs, uint64_t threads)
-{
-    const struct merge_runtime runtime = { .threads = threads };
-    void *const *targets[MERGE_POINTS];
-    double seconds[RUNS];
+/* A merge that can be timed again and again. */
+struct timed {
+    struct merge *merge;
     struct merge_inputs inputs;
-    struct merge *m;
+    void *const *targets[MERGE_POINTS];
+};
 
+static void timed_init(struct timed *t, const struct models *models,
+                       const struct merge_config *configs, size_t points,
+                       const struct output *outputs)
+{
     for (size_t p = 0; p < points; p++)
-        targets[p] = outputs[p].targets;
-    set_inputs(&inputs, models, configs->method);
-    check(merge_new(configs, points, &inputs, &m));
-    for (size_t run = 0; run < RUNS; run++) {
-        int64_t begin = clock_now();
-
-        check(merge_run(m, &runtime, targets));
-        seconds[run] = (double)(clock_now() - begin) / (double)NS_PER_S;
-    }
-    merge_free(m);
-    return bench_quantile(seconds, RUNS, 0.5);
+        t->targets[p] = outputs[p].targets;
+    set_inputs(&t->inputs, models, configs->method);
+    check(merge_new(configs, points, &t->inputs, &t->merge));
 }
 
-/* Seconds of one point with the usual numbers. */
-static double seconds_of_one(const struct models *models,
-                             const struct merge_method *method,
-                             const char *rule, uint64_t threads)
+static double seconds_of(struct timed *t, uint64_t threads)
 {
-    const char *dtype = models->dtype == DTYPE_F32 ? "float32" : "bfloat16";
-    json_t *json = config_of(method, rule, dtype, NULL);
+    const struct merge_runtime runtime = { .threads = threads };
+    int64_t begin = clock_now();
+
+    check(merge_run(t->merge, &runtime, t->targets));
+    return (double)(clock_now() - begin) / (double)NS_PER_S;
+}
+
+/* One point with the usual numbers. */
+struct one {
+    json_t *json;
     struct merge_config config;
     struct output output;
-    double seconds;
+    struct timed timed;
+};
 
-    output_init(&output, models);
-    check(merge_config_read(json, &config));
-    seconds = seconds_of(models, &config, 1, &output, threads);
-    output_release(&output);
-    json_decref(json);
-    return seconds;
+static void one_init(struct one *o, const struct models *models,
+                     const struct merge_method *method, const char *rule)
+{
+    const char *dtype = models->dtype == DTYPE_F32 ? "float32" : "bfloat16";
+
+    o->json = config_of(method, rule, dtype, NULL);
+    check(merge_config_read(o->json, &o->config));
+    output_init(&o->output, models);
+    timed_init(&o->timed, models, &o->config, 1, &o->output);
+}
+
+static void one_release(struct one *o)
+{
+    merge_free(o->timed.merge);
+    output_release(&o->output);
+    json_decref(o->json);
 }
 
 static void name_of(const struct merge_method *method, const char *rule,
@@ -253,30 +262,65 @@ static void name_of(const struct merge_method *method, const char *rule,
                    rule != NULL ? "." : "", rule != NULL ? rule : "", more);
 }
 
+/* Medians of turns, each of which runs all of them. */
+struct turns {
+    double one, two; /* seconds of float32 by one thread and by two */
+    double half;     /* of bfloat16 */
+    double gain;     /* of bfloat16: times the elements a second */
+    double again;    /* of float32 against itself */
+};
+
+static struct turns take_turns(struct one *f32, struct one *bf16)
+{
+    double one[RUNS], two[RUNS], half[RUNS], gain[RUNS], again[RUNS];
+
+    (void)seconds_of(&f32->timed, 1);
+    (void)seconds_of(&bf16->timed, 1);
+    for (size_t run = 0; run < RUNS; run++) {
+        one[run] = seconds_of(&f32->timed, 1);
+        half[run] = seconds_of(&bf16->timed, 1);
+        again[run] = one[run] / seconds_of(&f32->timed, 1);
+        gain[run] = one[run] / half[run];
+        two[run] = seconds_of(&f32->timed, 2);
+    }
+    return (struct turns){
+        bench_quantile(one, RUNS, 0.5),   bench_quantile(two, RUNS, 0.5),
+        bench_quantile(half, RUNS, 0.5),  bench_quantile(gain, RUNS, 0.5),
+        bench_quantile(again, RUNS, 0.5),
+    };
+}
+
 static void bench_method(const struct models *f32, const struct models *bf16,
                          const struct merge_method *method, const char *rule,
                          const double *triads)
 {
+    static const char *const against[] = { "triad.threads1", "triad.threads2" };
+    static const char *const more[] = { "threads1", "threads2" };
     size_t inputs = tasks_of(method) + (method->base ? 1 : 0);
     double bytes = (double)(f32->elements * inputs * sizeof(float));
-    double one = 0.0;
-    double half;
+    struct one whole, half;
+    struct turns turns;
     char name[96];
 
-    for (uint64_t threads = 1; threads <= 2; threads++) {
-        double seconds = seconds_of_one(f32, method, rule, threads);
-        double rate = bytes / seconds / 1e9;
+    one_init(&whole, f32, method, rule);
+    one_init(&half, bf16, method, rule);
+    turns = take_turns(&whole, &half);
+    for (size_t k = 0; k < COUNT_OF(more); k++) {
+        double rate = bytes / (k == 0 ? turns.one : turns.two) / 1e9;
 
-        one = threads == 1 ? seconds : one;
-        name_of(method, rule, threads == 1 ? "threads1" : "threads2", name,
-                sizeof name);
-        bench_print(name, rate, "GB/s", rate / triads[threads - 1],
-                    threads == 1 ? "triad.threads1" : "triad.threads2");
+        name_of(method, rule, more[k], name, sizeof name);
+        bench_print(name, rate, "GB/s", rate / triads[k], against[k]);
     }
-    half = seconds_of_one(bf16, method, rule, 1);
+    name_of(method, rule, "speedup", name, sizeof name);
+    bench_print(name, turns.one / turns.two, "times", turns.one / turns.two,
+                "one thread");
     name_of(method, rule, "bf16", name, sizeof name);
-    bench_print(name, bytes / 2.0 / half / 1e9, "GB/s", one / half,
+    bench_print(name, bytes / 2.0 / turns.half / 1e9, "GB/s", turns.gain,
                 "elements a second of threads1");
+    name_of(method, rule, "again", name, sizeof name);
+    bench_print(name, bytes / turns.one / 1e9, "GB/s", turns.again, "itself");
+    one_release(&whole);
+    one_release(&half);
 }
 
 /* `count` values of a parameter by four lambdas, in one run. */
@@ -307,7 +351,8 @@ static void bench_fan(const struct models *models, const struct fan *fan)
     json_t *json[MERGE_POINTS];
     struct merge_config configs[MERGE_POINTS];
     struct output outputs[MERGE_POINTS];
-    double one, all;
+    struct timed single, fused;
+    double all[RUNS], share[RUNS];
     char more[32];
     char name[96];
 
@@ -319,11 +364,20 @@ static void bench_fan(const struct models *models, const struct fan *fan)
         check(merge_config_read(json[p], &configs[p]));
         output_init(&outputs[p], models);
     }
-    one = seconds_of(models, configs, 1, outputs, 1);
-    all = seconds_of(models, configs, points, outputs, 1);
+    timed_init(&single, models, configs, 1, outputs);
+    timed_init(&fused, models, configs, points, outputs);
+    for (size_t run = 0; run < RUNS; run++) {
+        double one = seconds_of(&single, 1);
+
+        all[run] = seconds_of(&fused, 1);
+        share[run] = all[run] / one;
+    }
+    merge_free(single.merge);
+    merge_free(fused.merge);
     (void)snprintf(more, sizeof more, "points%zu", points);
     name_of(method, NULL, more, name, sizeof name);
-    bench_print(name, all, "s", all / one, "one point");
+    bench_print(name, bench_quantile(all, RUNS, 0.5), "s",
+                bench_quantile(share, RUNS, 0.5), "one point");
     for (size_t p = 0; p < points; p++) {
         output_release(&outputs[p]);
         json_decref(json[p]);
