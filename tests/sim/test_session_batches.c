@@ -130,6 +130,49 @@ static void test_a_batch_keeps_to_its_slot_and_its_order(void **state)
     sim_free(sim);
 }
 
+static void assign_model(struct sim *sim, int job, const char *model)
+{
+    AUTO(free_pointer)
+    char *params = xasprintf("{\"a\":%d,\"model\":{\"$recipe\":{\"kind\":"
+                             "\"m\",\"params\":{\"}\":%s}}},\"z\":%d}",
+                             job, model, job);
+    struct wire_assignment a = { .token = token(job, 1),
+                                 .kind = wire_text("k"),
+                                 .params = wire_text(params) };
+
+    session_on_message(
+        sim->session, 0,
+        &(struct wire_message){ .type = WIRE_ASSIGN, .assign = { { &a, 1 } } });
+}
+
+/* Evaluators of one model that come one after the other. */
+static void test_a_job_goes_to_the_slot_that_made_its_model(void **state)
+{
+    const struct wire_outcome lost = { .code = STATUS_LOST, .crashed = 1 };
+    struct sim *sim = sim_new(0);
+
+    (void)state;
+    assign_model(sim, 1, "0.5");
+    assign_model(sim, 2, "0.25");
+    settle(sim);
+    expect(sim, "0:1() 1:2() ");
+    finish(sim, 0);
+    finish(sim, 1);
+    assign_model(sim, 3, "0.25");
+    assign_model(sim, 4, "0.5");
+    assign_model(sim, 5, "0.25");
+    settle(sim);
+    expect(sim, "1:3() 0:4() ");
+    finish(sim, 0); /* better there than to wait */
+    expect(sim, "0:5() ");
+    session_on_slot_died(sim->session, 0, 1, &lost);
+    finish(sim, 0);
+    assign_model(sim, 6, "0.25"); /* slot 0 has it, slot 1 has nothing now */
+    settle(sim);
+    expect(sim, "0:6() ");
+    sim_free(sim);
+}
+
 static void test_others_pass_a_batch_that_waits(void **state)
 {
     struct sim *sim = sim_new(0);
@@ -257,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_batch_keeps_to_its_slot_and_its_order),
+        cmocka_unit_test(test_a_job_goes_to_the_slot_that_made_its_model),
         cmocka_unit_test(test_others_pass_a_batch_that_waits),
         cmocka_unit_test(test_a_batch_that_lost_its_slot_takes_another),
         cmocka_unit_test(test_batches_of_two_epochs_are_two),

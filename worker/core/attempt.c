@@ -56,6 +56,40 @@ MUST_CHECK static struct status kept_copy(const struct wire_message *m,
     return SUCCESS;
 }
 
+/* The byte behind the object that begins at `at`. */
+static const char *end_of_object(const char *at, const char *end)
+{
+    bool is_inside = false;
+    int depth = 0;
+
+    for (; at < end; at++) {
+        if (is_inside && *at == '\\')
+            at++;
+        else if (*at == '"')
+            is_inside = !is_inside;
+        else if (!is_inside)
+            depth += (*at == '{') - (*at == '}');
+        if (depth == 0)
+            return at + 1;
+    }
+    return end;
+}
+
+static struct digest model_of(struct wire_bytes params)
+{
+    static const char mark[] = "\"$recipe\":{";
+    const struct digest none = { { 0 } };
+    const char *at = params.size == 0 ? NULL
+                                      : memmem(params.data, params.size, mark,
+                                               sizeof mark - 1);
+    const char *end = params.data + params.size;
+
+    if (at == NULL)
+        return none;
+    at += sizeof mark - 2; /* its brace */
+    return digest_of(at, (size_t)(end_of_object(at, end) - at));
+}
+
 struct status attempt_new(const struct wire_assignment *job,
                           struct attempt **ret_attempt)
 {
@@ -70,6 +104,7 @@ struct status attempt_new(const struct wire_assignment *job,
     a->run = run;
     a->token = job->token;
     a->progress.token = job->token;
+    a->model = model_of(job->params);
     a->lane = SIZE_MAX;
     a->told = a->log_told = true;
     buf_init(&a->log, LIMIT_LOG_TAIL);

@@ -37,6 +37,8 @@ struct attempt {
     struct kept run;  /* WIRE_SLOT_RUN: the assignment */
     struct kept done; /* WIRE_DONE with one outcome, when FINISHED */
 
+    struct digest model; /* of the text of the lazy model it reads first; all
+                            zero: it reads none */
     size_t lane;     /* when QUEUED: slot its batch began in; SIZE_MAX: none */
     size_t slot;     /* when RUNNING */
     int64_t started; /* ns */

@@ -165,6 +165,7 @@ void session_on_slot_died(struct session *s, int64_t now, size_t slot,
     struct wire_outcome o = *outcome;
 
     s->slots[slot].dying = false;
+    s->slots[slot].model = (struct digest){ { 0 } };
     if (a == NULL)
         return;
     if (a->end == ATTEMPT_TIMED_OUT) {

@@ -167,8 +167,18 @@ static struct session_slot *lane_of(const struct session *s,
     return slot != NULL && is_of(a, slot->epoch, slot->batch) ? slot : NULL;
 }
 
-/* A free slot, if possible one that no batch may come back to; NULL: none. */
-static struct session_slot *free_slot(const struct session *s)
+static bool has_model(const struct session_slot *slot, const struct attempt *a)
+{
+    const struct digest none = { { 0 } };
+
+    return !digest_equal(&a->model, &none) &&
+           digest_equal(&a->model, &slot->model);
+}
+
+/* A free slot: one that made the model that the job reads, else if possible
+ * one that no batch may come back to; NULL: none. */
+static struct session_slot *free_slot(const struct session *s,
+                                      const struct attempt *a)
 {
     struct session_slot *found = NULL;
 
@@ -177,9 +187,10 @@ static struct session_slot *free_slot(const struct session *s)
 
         if (!is_free(slot))
             continue;
-        if (slot->batch == 0)
+        if (has_model(slot, a))
             return slot;
-        found = found == NULL ? slot : found;
+        if (found == NULL || (found->batch != 0 && slot->batch == 0))
+            found = slot;
     }
     return found;
 }
@@ -190,16 +201,17 @@ static struct session_slot *free_slot(const struct session *s)
 static struct attempt *choose(const struct session *s,
                               struct session_slot **ret_slot)
 {
-    struct session_slot *any = free_slot(s);
+    if (s->running >= s->config.slots)
+        return NULL;
+    for (struct attempt *a = s->queue.first; a != NULL; a = a->next) {
+        struct session_slot *slot = lane_of(s, a);
 
-    for (struct attempt *a = s->queue.first; a != NULL && any != NULL;
-         a = a->next) {
-        struct session_slot *lane = lane_of(s, a);
-
-        if (lane != NULL && !is_free(lane))
+        if (slot == NULL)
+            slot = free_slot(s, a);
+        else if (!is_free(slot))
             continue;
-        *ret_slot = lane != NULL ? lane : any;
-        return fits(s, a) ? a : NULL;
+        *ret_slot = slot;
+        return slot != NULL && fits(s, a) ? a : NULL;
     }
     return NULL;
 }
@@ -241,6 +253,7 @@ static bool next_start(struct session *s, int64_t now,
     slot->attempt = a;
     slot->epoch = a->token.epoch;
     slot->batch = attempt_job(a)->batch;
+    slot->model = a->model;
     s->running++;
     s->load += session_load(s, a);
     s->memory_used += attempt_job(a)->memory_bytes;

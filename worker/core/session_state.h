@@ -25,6 +25,7 @@ enum session_phase {
 struct session_slot {
     struct attempt *attempt; /* NULL: free, unless `dying` */
     uint64_t epoch, batch;   /* of the job started last; 0: no batch */
+    struct digest model;     /* that its process made last; all zero: none */
     bool dying;              /* killed; no job until it has died */
     bool stop_due, kill_due;
     bool tell_due; /* the depot is at another place now */
