@@ -19,6 +19,12 @@ const struct option cli_global_options[] = {
       .value = "URL",
       .help = "Broker; with standbys all of them: URL,URL. Without it the "
               "farm in --home, if there is one" },
+    { .name = "context",
+      .type = OPTION_TEXT,
+      .offset = AT(context),
+      .value = "NAME",
+      .help = "The broker that `sinter login` gave this name, in place of "
+              "--broker and its keys" },
     { .name = "home",
       .type = OPTION_TEXT,
       .offset = AT(state),

@@ -28,8 +28,10 @@ enum cli_exit {
 
 /* Options that every command takes. */
 struct cli_options {
-    const char *broker; /* NULL: a local farm or the default endpoint */
-    const char *state;  /* directory of the local farm */
+    const char *broker;  /* NULL: a local farm, the current context or the
+                           default endpoint */
+    const char *context; /* of context.h; NULL: the current one */
+    const char *state;   /* directory of the local farm */
     /* Paths, for a broker elsewhere; NULL or "": none. */
     const char *key, *broker_key, *http_token_file;
     bool plaintext;

@@ -359,6 +359,12 @@ MUST_CHECK static struct status ask_known(struct cli *cli,
     return SUCCESS;
 }
 
+/* Was a broker named, that is to be asked what is known? */
+static bool has_broker(const struct cli *cli)
+{
+    return cli->options->broker != NULL || cli->options->context != NULL;
+}
+
 MUST_CHECK static struct status look(struct cli *cli, struct sweep_file *file,
                                      struct findings *f)
 {
@@ -370,7 +376,7 @@ MUST_CHECK static struct status look(struct cli *cli, struct sweep_file *file,
     source_store_free(store);
     f->farm = passes_farm_here();
     f->known = -1;
-    if (cli->options->broker == NULL &&
+    if (!has_broker(cli) &&
         !((const struct plan_settings *)cli->settings)->detailed)
         return SUCCESS;
     return ask_known(cli, file, f);
@@ -383,7 +389,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     AUTO(findings_release) struct findings f = { .known = -1 };
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &file));
-    if (settings->detailed || cli->options->broker != NULL)
+    if (settings->detailed || has_broker(cli))
         TRY_PLAIN(prepare_sources(cli, &file));
     TRY_PLAIN(look(cli, &file, &f));
     if (json_array_size(f.survey.clashes) > 0)

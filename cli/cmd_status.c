@@ -53,12 +53,13 @@ static void print_rate(const struct cli *cli, const json_t *status)
 {
     const json_t *eta = json_object_get(status, "eta_s");
     double rate = json_real_or(status, "rate_per_s", 0.0);
+    long long workers = number_of(status, "workers");
     char left[NUMBER_TEXT];
 
     if (strcmp(json_text_or(status, "state", ""), "running") != 0)
         return;
-    fprintf(cli->out.stream, "rate     %.3g trials/s on %lld workers", rate,
-            number_of(status, "workers"));
+    fprintf(cli->out.stream, "rate     %.3g trials/s on %lld worker%s", rate,
+            workers, number_plural((uint64_t)workers));
     if (json_is_number(eta)) {
         number_duration((int64_t)(json_number_value(eta) * 1000.0), left);
         fprintf(cli->out.stream, ", about %s left", left);

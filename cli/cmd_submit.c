@@ -67,9 +67,17 @@ MUST_CHECK static struct status tell_state(const struct cli *cli,
 
     TRY_PLAIN(follow_status(s, sweep, &status));
     name = json_text_or(status, "name", "?");
-    if (follow_has_ended(status))
-        cli_note(cli, "%s was submitted before and is %s: sinter status %s",
-                 name, json_text_or(status, "state", "?"), sweep);
+    if (strcmp(json_text_or(status, "state", "?"), "done") == 0)
+        cli_note(cli, "%s was submitted before and is done: sinter best %s",
+                 name, sweep);
+    else if (follow_has_ended(status))
+        cli_note(cli,
+                 "%s was submitted before and %s; `sinter retry %s` goes on",
+                 name,
+                 strcmp(json_text_or(status, "state", "?"), "cancelled") == 0
+                     ? "was cancelled"
+                     : "has failed",
+                 sweep);
     else if (json_bool_or(status, "paused", false))
         cli_note(cli,
                  "%s was submitted before and is paused; `sinter resume %s` "

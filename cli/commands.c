@@ -3,12 +3,12 @@
 #include <string.h>
 
 extern const struct command command_best, command_cancel, command_check,
-    command_export, command_extend, command_gc, command_help_command,
-    command_init, command_inspect, command_keygen, command_logs, command_ls,
-    command_merge, command_pause, command_plan, command_priority,
-    command_resume, command_retry, command_rm, command_run, command_status,
-    command_submit, command_trials, command_verify, command_version,
-    command_watch, command_why, command_workers;
+    command_context, command_export, command_extend, command_gc,
+    command_help_command, command_init, command_inspect, command_keygen,
+    command_login, command_logs, command_ls, command_merge, command_pause,
+    command_plan, command_priority, command_resume, command_retry, command_rm,
+    command_run, command_status, command_submit, command_trials, command_verify,
+    command_version, command_watch, command_why, command_workers;
 
 const struct command *const commands[] = {
     &command_init,
@@ -37,6 +37,8 @@ const struct command *const commands[] = {
     &command_workers,
     &command_gc,
     &command_keygen,
+    &command_login,
+    &command_context,
     &command_help_command,
     &command_version,
     NULL,

@@ -10,6 +10,7 @@
 enum {
     STEPS = 20,  /* a plain line each 5 % ... */
     LINE_S = 30, /* ... or after so long, if anything changed */
+    STUCK_S = 2, /* so long a start or a restart may take */
     BAR_WIDTH = 40,
     BAR_LEAST = 8,
     BESIDE_BAR = 36, /* columns of what stands behind the bar */
@@ -149,20 +150,46 @@ static int64_t twentieths(const json_t *status)
     return total <= 0 ? 0 : json_int_or(jobs, "done", 0) * STEPS / total;
 }
 
+/* What keeps the sweep from going on; NULL: nothing. */
+static const char *obstacle_of(const json_t *status)
+{
+    const char *store = json_text_or(status, "store_error", NULL);
+
+    return store != NULL ? store : json_text_or(status, "obstacle", NULL);
+}
+
+/* Has something been in the way for long enough to be told? */
+static bool is_stuck(struct progress *p, const json_t *status, int64_t now)
+{
+    if (obstacle_of(status) == NULL) {
+        p->stuck_at = 0;
+        p->told_stuck = false;
+        return false;
+    }
+    if (p->stuck_at == 0)
+        p->stuck_at = now;
+    return now - p->stuck_at >= STUCK_S * NS_PER_S;
+}
+
 static void show_plain(struct progress *p, const json_t *status, int64_t now)
 {
     char line[LINE_SIZE];
     int64_t steps = twentieths(status);
+    bool stuck = is_stuck(p, status, now);
     bool is_due = p->shown_at == 0 || steps != p->steps ||
+                  stuck != p->told_stuck ||
                   now - p->shown_at >= LINE_S * NS_PER_S;
 
     if (!is_due)
         return;
     format_line(status, line);
+    if (stuck)
+        append(line, " waits: %s", obstacle_of(status));
     if (strncmp(line, p->last, sizeof p->last - 1) != 0)
         print_line(p, line);
     p->shown_at = now;
     p->steps = steps;
+    p->told_stuck = stuck;
 }
 
 /* One line of the block, cut to the terminal; the rest of the old one goes. */

@@ -16,6 +16,8 @@ struct progress {
     size_t lines;     /* of the block on the screen */
     int64_t shown_at; /* ns; 0: nothing yet */
     int64_t steps;    /* twentieths done when last shown */
+    int64_t stuck_at; /* ns: since then something is in the way; 0: nothing */
+    bool told_stuck;  /* a plain line has said so */
     char last[512];   /* what the last line said, without its time */
 };
 

@@ -1,5 +1,6 @@
 #include "cli/session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
@@ -17,6 +18,7 @@ enum {
     FIND_MS = 5000,  /* for a neighbour's broker to come up or go */
     TEND_MS = 50,
     PATIENCE_MS = 60000, /* a local broker may be starting again */
+    BUSY_TIMES = 6, /* a broker that says it is busy has so many time-outs */
 };
 
 static bool idle(void *self)
@@ -36,18 +38,46 @@ static void moved(void *self, const char *from, const char *to)
         cli_note(s->cli, "%s is not the leader, asking %s", from, to);
 }
 
+static void busy(void *self, const char *endpoint, const char *reason)
+{
+    const struct session *s = self;
+
+    cli_note(s->cli, "broker %s is busy: %s; trying for %.3g s", endpoint,
+             reason, (double)s->busy_ms / 1000.0);
+}
+
 MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
                                      int64_t timeout_ms)
 {
     struct sinter_settings settings = {
         .endpoint = endpoint,
         .timeout_ms = timeout_ms,
+        .busy_ms = BUSY_TIMES * timeout_ms,
         .idle = idle,
+        .busy = busy,
         .self = s,
     };
 
+    s->busy_ms = settings.busy_ms;
     interrupt_catch();
     return sinter_connect(&settings, &s->client);
+}
+
+/* "A,B", each of a sort that can be spoken to? */
+static bool is_endpoint(const char *text)
+{
+    static const char *const sorts[] = { "tcp://", "ipc://", "inproc://" };
+
+    for (; text != NULL; text = strchr(text, ',')) {
+        bool is_known = false;
+
+        text += *text == ',' ? 1 : 0;
+        for (size_t i = 0; i < COUNT_OF(sorts); i++)
+            is_known |= strncmp(text, sorts[i], strlen(sorts[i])) == 0;
+        if (!is_known)
+            return false;
+    }
+    return true;
 }
 
 /* A broker that is not of this directory: with the keys for it. */
@@ -59,15 +89,23 @@ MUST_CHECK static struct status dial_away(struct session *s,
     struct sinter_settings settings = {
         .endpoint = endpoint,
         .timeout_ms = timeout_ms,
+        .busy_ms = BUSY_TIMES * timeout_ms,
         .key = option_given(options->key),
         .broker_key = option_given(options->broker_key),
         .plaintext = options->plaintext,
         .idle = idle,
         .moved = moved,
+        .busy = busy,
         .self = s,
     };
 
+    if (!is_endpoint(endpoint))
+        return cli_usage(s->cli,
+                         "%s is no address of a broker: it is HOST, HOST:PORT, "
+                         "tcp://HOST:PORT or ipc://PATH (its --clients)",
+                         endpoint);
     s->token_file = option_given(options->http_token_file);
+    s->busy_ms = settings.busy_ms;
     interrupt_catch();
     return sinter_connect(&settings, &s->client);
 }
@@ -106,6 +144,7 @@ static void clear(struct cli *cli, struct session *s)
     s->cli = cli;
     s->client = NULL;
     s->local = NULL;
+    memset(&s->context, 0, sizeof s->context);
     s->token_file = NULL;
     s->trouble = SUCCESS;
     s->missing = NULL;
@@ -117,6 +156,57 @@ MUST_CHECK static struct status open_named(const struct cli *cli,
     AUTO(free_pointer) char *endpoint = full_endpoints(cli->options->broker);
 
     return dial_away(s, cli->options, endpoint, cli->options->timeout_ms);
+}
+
+/* NULL: the current one, if there is one. */
+MUST_CHECK static struct status open_context(const struct cli *cli,
+                                             struct session *s,
+                                             const char *name, bool *ret_open)
+{
+    struct cli_options options = *cli->options;
+    AUTO(free_pointer) char *endpoint = NULL;
+
+    TRY_PLAIN(context_find(name, &s->context));
+    *ret_open = s->context.name != NULL;
+    if (!*ret_open)
+        return SUCCESS;
+    options.key = s->context.key;
+    options.broker_key = s->context.broker_key;
+    options.http_token_file = s->context.http_token_file;
+    options.plaintext = s->context.plaintext;
+    endpoint = full_endpoints(s->context.broker);
+    return dial_away(s, &options, endpoint, options.timeout_ms);
+}
+
+/* A variable of the environment, and no flag? */
+static bool is_inherited(const char *variable, const char *text)
+{
+    const char *value = getenv(variable);
+
+    return value != NULL && strcmp(value, text) == 0;
+}
+
+/* By --broker or --context, if one of them is given; a flag beats a variable,
+ * and of two variables the context counts. */
+MUST_CHECK static struct status open_told(struct cli *cli, struct session *s,
+                                          bool *ret_open)
+{
+    const char *broker = option_given(cli->options->broker);
+    const char *context = option_given(cli->options->context);
+
+    *ret_open = broker != NULL;
+    if (broker == NULL && context == NULL)
+        return SUCCESS;
+    if (broker != NULL && context != NULL) {
+        bool is_flag = !is_inherited("SINTER_BROKER", broker);
+
+        if (is_flag && !is_inherited("SINTER_CONTEXT", context))
+            return cli_usage(cli, "--broker and --context: one of them");
+        context = is_flag ? NULL : context;
+    }
+    if (context != NULL)
+        return open_context(cli, s, context, ret_open);
+    return open_named(cli, s);
 }
 
 /* The broker of a neighbour if one works on the state, else one of our own. */
@@ -153,9 +243,15 @@ static bool has_state(const struct cli *cli)
     return file_exists(lock);
 }
 
+/* Nobody said which. */
 MUST_CHECK static struct status open_guess(const struct cli *cli,
                                            struct session *s)
 {
+    bool is_open = false;
+
+    TRY_PLAIN(open_context(cli, s, NULL, &is_open));
+    if (is_open)
+        return SUCCESS;
     s->missing = cli->options->state;
     return dial_away(s, cli->options, default_endpoint, GUESS_MS);
 }
@@ -170,26 +266,30 @@ MUST_CHECK static struct status closed_on_failure(struct session *s,
 
 struct status session_open(struct cli *cli, struct session *s)
 {
+    bool is_open = false;
+    struct status st;
+
     clear(cli, s);
-    if (cli->options->broker != NULL)
-        return closed_on_failure(s, open_named(cli, s));
-    if (has_state(cli))
-        return closed_on_failure(s, open_state(cli, s));
-    return closed_on_failure(s, open_guess(cli, s));
+    st = open_told(cli, s, &is_open);
+    if (!status_failed(&st) && !is_open)
+        st = has_state(cli) ? open_state(cli, s) : open_guess(cli, s);
+    return closed_on_failure(s, st);
 }
 
 struct status session_open_farm(struct cli *cli, struct session *s)
 {
     AUTO(free_pointer) char *neighbour = NULL;
+    bool is_open = false;
+    struct status st;
 
     clear(cli, s);
-    if (cli->options->broker != NULL)
-        return closed_on_failure(s, open_named(cli, s));
+    st = open_told(cli, s, &is_open);
+    if (status_failed(&st) || is_open)
+        return closed_on_failure(s, st);
     neighbour = local_find(cli->options->state);
-    if (neighbour != NULL)
-        return closed_on_failure(s,
-                                 dial(s, neighbour, cli->options->timeout_ms));
-    return closed_on_failure(s, open_guess(cli, s));
+    st = neighbour != NULL ? dial(s, neighbour, cli->options->timeout_ms)
+                           : open_guess(cli, s);
+    return closed_on_failure(s, st);
 }
 
 struct status session_open_local(struct cli *cli, struct local *local,
@@ -207,6 +307,7 @@ void session_release(struct session *s)
 {
     sinter_close(s->client);
     local_stop(s->local);
+    context_release(&s->context);
     clear(s->cli, s);
 }
 

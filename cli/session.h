@@ -5,6 +5,7 @@
 #define SINTER_CLI_SESSION_H
 
 #include "cli/cli.h"
+#include "cli/context.h"
 #include "cli/local.h"
 #include "client/sinter.h"
 
@@ -14,14 +15,16 @@ struct session {
     struct cli *cli;
     struct sinter *client;
     struct local *local;    /* NULL: somebody else's broker */
+    struct context context; /* whose broker it is; all zero: none's */
     const char *token_file; /* for the depot; NULL: none */
+    int64_t busy_ms;        /* that a call waits for a busy broker */
     struct status trouble;  /* of the local farm, found while waiting */
     const char *missing;    /* the home directory, when there was none and the
                               default endpoint is a guess; else NULL */
 };
 
-/* Without --broker: the home directory's, if there is one, else the default
- * endpoint. The struct must stay where it is until the release. */
+/* Without --broker and --context: the home directory's, if there is one, else
+ * the current context's, else the default endpoint. The struct must stay where it is until the release. */
 MUST_CHECK struct status session_open(struct cli *cli, struct session *s);
 /* The same, but never a broker of our own: for what only makes sense with
  * workers that outlive the command. */

@@ -1,5 +1,6 @@
 #include "client/sinter.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -15,8 +16,9 @@ enum {
     CONNECT_MS = 10,  /* between two tries while nobody is there */
     RESEND_MS = 2000, /* unanswered so long: sent again, then doubled */
     RESEND_MOST_MS = 8000,
-    NOBODY_MS = 500,    /* nobody there so long: the next address */
-    NO_LEADER_MS = 200, /* a second broker in turn that does not lead */
+    NOBODY_MS = 500,          /* nobody there so long: the next address */
+    NO_LEADER_MS = 200,       /* a second broker in turn that does not lead */
+    BUSY_MOST_MS = 30 * 1000, /* whatever a broker that is busy says */
 };
 
 struct sinter {
@@ -34,6 +36,8 @@ struct exchange {
     int64_t connecting; /* ns, since when */
     unsigned refusals;  /* NOT_LEADER so far */
     bool sent;
+    bool put_off; /* by a broker that is busy: the connection is well */
+    char *busy;   /* what it said; NULL: it never did */
 };
 
 struct status sinter_connect(const struct sinter_settings *settings,
@@ -91,9 +95,11 @@ MUST_CHECK static struct status send_if_due(struct sinter *s,
 
     if (e->sent && now < e->resend_at)
         return SUCCESS;
-    if (e->sent || (dealer_endpoint_count(s->dealer) > 1 &&
-                    now > e->connecting + NOBODY_MS * NS_PER_MS))
+    if (!e->put_off &&
+        (e->sent || (dealer_endpoint_count(s->dealer) > 1 &&
+                     now > e->connecting + NOBODY_MS * NS_PER_MS)))
         TRY_PLAIN(reopen(s, e));
+    e->put_off = false;
     st = dealer_send(s->dealer, e->message.data, e->message.size);
     if (status_failed(&st))
         return st.code == STATUS_UNAVAILABLE ? SUCCESS : st;
@@ -114,6 +120,8 @@ static uint64_t request_of(const struct wire_message *m)
         return m->answer.request;
     case WIRE_ERROR:
         return m->error.request;
+    case WIRE_BUSY:
+        return m->busy.request;
     default:
         return 0;
     }
@@ -144,6 +152,35 @@ MUST_CHECK static struct status move(struct sinter *s, struct exchange *e,
     return SUCCESS;
 }
 
+/* A time of our own choice, so that not all who wait come back at once. */
+static int64_t jittered(int64_t ms)
+{
+    ms = ms < 1 ? 1 : ms;
+    ms = ms > BUSY_MOST_MS ? BUSY_MOST_MS : ms;
+    return ms + clock_now() / 1000 % (ms + 1);
+}
+
+/* The same request again, a little later; it changed nothing. */
+static void put_off(struct sinter *s, struct exchange *e,
+                    const struct wire_busy *m)
+{
+    int64_t now = clock_now();
+    bool first = e->busy == NULL;
+
+    free(e->busy);
+    e->busy = wire_take(m->reason);
+    e->put_off = true;
+    e->resend_at = now + jittered(m->retry_after_ms) * NS_PER_MS;
+    e->resend_ms = RESEND_MS;
+    if (!first)
+        return;
+    if (s->settings.busy_ms > s->settings.timeout_ms)
+        e->give_up +=
+            (s->settings.busy_ms - s->settings.timeout_ms) * NS_PER_MS;
+    if (s->settings.busy != NULL)
+        s->settings.busy(s->settings.self, endpoint(s), e->busy);
+}
+
 /* Wait a little; ret_done when `decoded` holds the answer of this request. */
 MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
                                         struct wire_decoded *decoded,
@@ -159,10 +196,13 @@ MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
     if (data == NULL)
         return SUCCESS;
     TRY(wire_decode(data, size, decoded), "answer of broker %s", endpoint(s));
-    if (request_of(&decoded->message) == s->request) {
+    if (request_of(&decoded->message) == s->request &&
+        decoded->message.type != WIRE_BUSY) {
         *ret_done = true;
         return SUCCESS;
     }
+    if (request_of(&decoded->message) == s->request)
+        put_off(s, e, &decoded->message.busy);
     if (decoded->message.type == WIRE_NOT_LEADER)
         st = move(s, e, &decoded->message.not_leader);
     wire_release(decoded); /* or of a call that was given up */
@@ -176,7 +216,11 @@ static struct status no_answer(const struct sinter *s, const struct exchange *e)
 
     if (!e->sent && obstacle != NULL)
         return FAIL(STATUS_DENIED, "broker %s: %s", endpoint(s), obstacle);
-
+    if (e->busy != NULL)
+        return FAIL(STATUS_UNAVAILABLE,
+                    "broker %s is busy: %.300s; nothing was changed, try again "
+                    "later",
+                    endpoint(s), e->busy);
     if (e->sent)
         return FAIL(STATUS_TIMED_OUT,
                     "broker %s did not answer within %.3g s; it may be busy: "
@@ -233,6 +277,7 @@ MUST_CHECK static struct status call(struct sinter *s,
     if (!status_failed(&st))
         st = converse(s, &e, ret_decoded);
     buf_release(&e.message);
+    free(e.busy);
     if (status_failed(&st))
         return st;
     if (ret_decoded->message.type == wanted)
@@ -258,6 +303,7 @@ struct status sinter_submit(struct sinter *s, const void *compiled, size_t size,
     m.submit.idempotency = wire_text(idempotency);
     m.submit.compiled.data = compiled;
     m.submit.compiled.size = size;
+    m.submit.takes_busy = 1;
     TRY(call(s, &m, WIRE_ACCEPTED, &d), "submit");
     snprintf(ret_sweep, SINTER_ID, "%.*s", (int)a->sweep.size, a->sweep.data);
     *ret_duplicate = a->duplicate != 0;
@@ -293,6 +339,7 @@ struct status sinter_query(struct sinter *s, const char *verb,
     m.query.request = ++s->request;
     m.query.verb = wire_text(verb);
     m.query.arguments = wire_text(text);
+    m.query.takes_busy = 1;
     TRY_PLAIN(call(s, &m, WIRE_ANSWER, &d));
     st = take_answer(&d.message.answer, verb, ret_answer);
     wire_release(&d);

@@ -21,6 +21,9 @@ struct sinter_settings {
     const char *endpoint; /* "tcp://host:7421", "ipc:///path"; several with
                              commas between: brokers, of which one leads */
     int64_t timeout_ms;   /* of each call; 0: 10,000 */
+    int64_t busy_ms;      /* of a call that would change something, while the
+                             broker says that it is busy; less than
+                             timeout_ms: that */
     /* CURVE: files that `sinter keygen` made, both or none. Without them only
      * endpoints of this machine are spoken to, unless `plaintext` is set. */
     const char *key;        /* secret, of a client or an admin */
@@ -32,7 +35,10 @@ struct sinter_settings {
     /* A broker said that it does not lead, and another is asked. May be
      * NULL. */
     void (*moved)(void *self, const char *from, const char *to);
-    void *self; /* of both */
+    /* A broker says that it is busy, and why: a call goes on trying. Once in a
+     * call. May be NULL. */
+    void (*busy)(void *self, const char *endpoint, const char *reason);
+    void *self; /* of all */
 };
 
 /* Does not wait for the broker. */
@@ -41,7 +47,8 @@ MUST_CHECK struct status sinter_connect(const struct sinter_settings *settings,
 void sinter_close(struct sinter *s); /* NULL is fine */
 
 /* `compiled` is the JSON document of sweep/compiled.h. Durable when it
- * returns. UNAVAILABLE and TIMED_OUT: nothing is known, submit again. */
+ * returns. UNAVAILABLE and TIMED_OUT: nothing is known, submit again; a broker
+ * that was busy all the time says so. */
 MUST_CHECK struct status sinter_submit(struct sinter *s, const void *compiled,
                                        size_t size, const char *idempotency,
                                        char ret_sweep[SINTER_ID],

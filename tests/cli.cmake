@@ -10,7 +10,7 @@ add_test(NAME contract.cli_manual
 set_tests_properties(contract.cli_manual PROPERTIES LABELS contract)
 
 # Real processes; each script gets the directory of the programs.
-foreach(script run errors interrupt kill farm control export commands inspect verify recipe
+foreach(script run errors interrupt kill farm control context export commands inspect verify recipe
         soup)
   add_test(NAME integration.cli.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_${script}.sh

@@ -13,7 +13,8 @@ BIN=$(cd "$1" && pwd)
 PATH="$BIN:$PATH:/usr/sbin:/sbin" # nginx is not on everybody's
 WORK=$(mktemp -d /tmp/sinter-test.XXXXXX)
 cd "$WORK" || exit 1
-unset SINTER_BROKER SINTER_HOME SINTER_STORE SINTER_JSON
+unset SINTER_BROKER SINTER_CONTEXT SINTER_HOME SINTER_STORE SINTER_JSON
+export XDG_CONFIG_HOME="$WORK/.config" # nobody's contexts
 export NO_COLOR=1
 export XDG_RUNTIME_DIR="$WORK/.run" # what a killed `sinter run` leaves
 mkdir -m 0700 "$XDG_RUNTIME_DIR"

@@ -124,6 +124,33 @@ static void test_a_pause_is_shown_with_its_remedy(void **state)
     free(text);
 }
 
+/* What is in the way is told once it is more than a start, and again with
+ * every line. */
+static void test_a_log_is_told_what_is_in_the_way(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct terminal terminal = { .width = 80 };
+    struct progress p;
+    AUTO(json_release) json_t *status = status_at(5);
+
+    (void)state;
+    (void)json_object_set_new(status, "obstacle", json_string("nobody"));
+    terminal.stream = open_memstream(&text, &size);
+    progress_init(&p, &terminal, false);
+    for (int i = 1; i <= 10; i++)
+        progress_show(&p, status, i * NS_PER_S);
+    (void)json_object_set_new(status, "store_error", json_string("disk full"));
+    for (int i = 11; i <= 60; i++)
+        progress_show(&p, status, i * NS_PER_S);
+    fclose(terminal.stream);
+    assert_int_equal(count_lines(text), 3);
+    assert_non_null(strstr(text, "jobs=5/100\n"));
+    assert_non_null(strstr(text, "jobs=5/100 waits: nobody\n"));
+    assert_non_null(strstr(text, "jobs=5/100 waits: disk full\n"));
+    free(text);
+}
+
 static void test_best_is_said_with_its_error(void **state)
 {
     AUTO(json_release)
@@ -158,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_a_terminal_gets_a_block_within_its_width),
         cmocka_unit_test(test_stages_take_the_lines_they_need),
         cmocka_unit_test(test_a_pause_is_shown_with_its_remedy),
+        cmocka_unit_test(test_a_log_is_told_what_is_in_the_way),
         cmocka_unit_test(test_best_is_said_with_its_error),
         cmocka_unit_test(test_values_stand_on_one_line),
     };
