@@ -45,8 +45,9 @@ struct appender {
     char *away;
     bool asked;        /* somebody wants to know how the store is */
     int64_t confirmed; /* ns: appender_confirmed() */
-    bool lost;         /* the store forgot what it had accepted */
-    bool rebuild;      /* from the snapshot, which is all there is */
+    struct times times;
+    bool lost;    /* the store forgot what it had accepted */
+    bool rebuild; /* from the snapshot, which is all there is */
     struct status failure;
     struct snapshot *snapshot;
     enum appender_snapshot snapshot_state;
@@ -158,6 +159,8 @@ static void append_groups(struct appender *a)
     st = append(a, from, to);
     (void)pthread_mutex_lock(&a->lock);
     if (!status_failed(&st)) {
+        if (from < to)
+            times_add(&a->times, clock_now() - began);
         a->confirmed = began;
         come_back(a);
         a->durable = to;
@@ -211,10 +214,13 @@ static void rebuild(struct appender *a)
     (void)pthread_mutex_lock(&a->lock);
     a->rebuild = false;
     end_snapshot(a, &st);
-    if (!status_failed(&st))
+    if (!status_failed(&st)) {
+        /* Were it lost until the next append, it would be written again. */
+        a->lost = false;
+        a->asked = true;
         log_event(LOG_WARN, "store was written anew from memory",
                   "sequence=%" PRIu64, sequence);
-    else if (status_retry(st.code) == RETRY_LATER)
+    } else if (status_retry(st.code) == RETRY_LATER)
         go_away(a, &st);
     else
         a->failure = st;
@@ -354,6 +360,15 @@ void appender_pop(struct appender *a)
     a->popped++;
 }
 
+size_t appender_bytes(const struct appender *a)
+{
+    size_t bytes = 0;
+
+    for (uint64_t i = a->popped; i < a->pushed; i++)
+        bytes += a->boxes[i % BOXES].bytes.size;
+    return bytes;
+}
+
 uint64_t appender_sequence(const struct appender *a)
 {
     return a->sequence;
@@ -375,6 +390,16 @@ int64_t appender_confirmed(struct appender *a)
     at = a->confirmed;
     (void)pthread_mutex_unlock(&a->lock);
     return at;
+}
+
+struct times appender_times(struct appender *a)
+{
+    struct times times;
+
+    (void)pthread_mutex_lock(&a->lock);
+    times = a->times;
+    (void)pthread_mutex_unlock(&a->lock);
+    return times;
 }
 
 struct status appender_state(struct appender *a, char **ret_away)

@@ -10,6 +10,7 @@
 #include "broker/core/outbox.h"
 #include "broker/core/snapshot.h"
 #include "broker/store.h"
+#include "broker/times.h"
 
 struct appender; /* opaque */
 
@@ -32,6 +33,8 @@ void appender_push(struct appender *a, struct outbox *out);
  * back. */
 struct outbox *appender_first(struct appender *a);
 void appender_pop(struct appender *a);
+/* What they take; the loop's side asks. */
+size_t appender_bytes(const struct appender *a);
 /* Records pushed so far, in this epoch. */
 uint64_t appender_sequence(const struct appender *a);
 
@@ -40,6 +43,9 @@ void appender_ask(struct appender *a);
 /* ns: when the last append or question was begun that it answered well; 0:
  * none yet. At that time no other broker had taken over. */
 int64_t appender_confirmed(struct appender *a);
+
+/* How long appends took that succeeded. */
+struct times appender_times(struct appender *a);
 
 /* A failure that no waiting mends. `ret_away`: why the store is away, for the
  * caller to free; NULL: it is well. */

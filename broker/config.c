@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/endpoint.h"
+#include "common/limits.h"
 
 #define AT(member) offsetof(struct config, member)
 
@@ -141,7 +142,57 @@ const struct option config_options[] = {
       .least = 1,
       .most = 10000,
       .value = "N",
-      .help = "workers that fetch one source from its origin at a time" },
+      .help = "workers that fetch from one origin (host, or hub) at a time" },
+    { .name = "backlog",
+      .type = OPTION_BYTES,
+      .offset = AT(backlog),
+      .otherwise = "64MiB",
+      .least = 64 << 10,
+      .most = INT64_C(1) << 40,
+      .value = "SIZE",
+      .help = "so much may wait for the store; then nothing more is taken on" },
+    { .name = "max-workers",
+      .type = OPTION_NUMBER,
+      .offset = AT(workers_most),
+      .otherwise = "0",
+      .least = 0,
+      .most = LIMIT_WORKERS,
+      .value = "N",
+      .help = "workers that may connect; needs 1.2 descriptors each (default: "
+              "as many as the limit of descriptors allows, at most 10,000)" },
+    { .name = "scale-drain",
+      .type = OPTION_MS,
+      .offset = AT(scale_drain_ms),
+      .otherwise = "5m",
+      .least = 1000,
+      .most = INT64_C(86400000),
+      .value = "TIME",
+      .help =
+          "sinter_desired_workers: so many that what waits is done within" },
+    { .name = "scale-hold",
+      .type = OPTION_MS,
+      .offset = AT(scale_hold_ms),
+      .otherwise = "2m",
+      .least = 1,
+      .most = INT64_C(86400000),
+      .value = "TIME",
+      .help = "... and fewer only when fewer would have done for so long" },
+    { .name = "scale-min",
+      .type = OPTION_NUMBER,
+      .offset = AT(scale_min),
+      .otherwise = "0",
+      .least = 0,
+      .most = LIMIT_WORKERS,
+      .value = "N",
+      .help = "... and never fewer than this" },
+    { .name = "scale-max",
+      .type = OPTION_NUMBER,
+      .offset = AT(scale_max),
+      .otherwise = "100",
+      .least = 1,
+      .most = LIMIT_WORKERS,
+      .value = "N",
+      .help = "... nor more" },
     { .name = "snapshot",
       .type = OPTION_MS,
       .offset = AT(snapshot_ms),
@@ -216,6 +267,17 @@ MUST_CHECK static struct status check_safety(const struct config *c)
                 c->http);
 }
 
+MUST_CHECK static struct status check_scaling(struct config *c)
+{
+    if (c->scale_min > c->scale_max)
+        return FAIL(STATUS_INVALID, "--scale-min is above --scale-max");
+    c->demand = (struct demand_settings){ .drain_ms = c->scale_drain_ms,
+                                          .hold_ms = c->scale_hold_ms,
+                                          .least = (uint64_t)c->scale_min,
+                                          .most = (uint64_t)c->scale_max };
+    return SUCCESS;
+}
+
 struct status config_check(struct config *c)
 {
     enum { LEAST_HEARTBEATS = 3 };
@@ -226,6 +288,7 @@ struct status config_check(struct config *c)
     c->allow = option_given(c->allow);
     c->http_token_file = option_given(c->http_token_file);
     TRY_PLAIN(check_safety(c));
+    TRY_PLAIN(check_scaling(c));
     if (c->lease_ms < LEAST_HEARTBEATS * c->heartbeat_ms)
         return FAIL(STATUS_INVALID,
                     "--lease must be at least three times "

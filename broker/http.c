@@ -242,7 +242,8 @@ static enum MHD_Result not_found(struct MHD_Connection *c, const char *url)
     return answer_failure(c, &st);
 }
 
-/* "sweeps", "sweeps/ID", "sweeps/ID/trials", "sweeps/ID/spec", "workers" */
+/* "sweeps", "sweeps/ID", "sweeps/ID/trials", "sweeps/ID/spec", "workers",
+ * "scaling" */
 static enum MHD_Result get_api(const struct http_server *s,
                                struct MHD_Connection *c, const char *url)
 {
@@ -251,7 +252,8 @@ static enum MHD_Result get_api(const struct http_server *s,
     const char *slash;
     json_t *a;
 
-    if (strcmp(rest, "sweeps") == 0 || strcmp(rest, "workers") == 0)
+    if (strcmp(rest, "sweeps") == 0 || strcmp(rest, "workers") == 0 ||
+        strcmp(rest, "scaling") == 0)
         return ask(s, c, rest, NULL);
     if (strncmp(rest, "sweeps/", strlen("sweeps/")) != 0)
         return not_found(c, url);

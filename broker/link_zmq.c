@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <zmq.h>
 
@@ -332,19 +331,6 @@ static void close_link(void *self)
     free(l);
 }
 
-/* A descriptor a peer: as many as we may have. */
-static void raise_descriptors(void *context)
-{
-    struct rlimit limit;
-    int sockets = 1024;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    (void)zmq_ctx_set(context, ZMQ_MAX_SOCKETS, sockets);
-}
-
 /* Before that, a handshake could overrun its stack. */
 MUST_CHECK static struct status check_version(void)
 {
@@ -380,7 +366,6 @@ struct status link_zmq_open(const struct link_settings *settings,
     l->ring = settings->ring;
     l->left = TURN;
     l->context = zmq_ctx_new();
-    raise_descriptors(l->context);
     st = open_gate(l, settings);
     for (int i = 0; i < PEER_SIDES && !status_failed(&st); i++)
         st = open_side(l, (enum peer_side)i, settings);

@@ -1,6 +1,7 @@
 #include "broker/loop.h"
 
 #include "broker/core/rights.h"
+#include "broker/metrics.h"
 #include "broker/queries.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -15,7 +16,7 @@ enum {
     BATCH_BYTES = 64 << 10, /* of records and replies: about 1 ms */
     GROUP_LEAST = 512,      /* records that need not wait for company */
     GROUP_BYTES = 256 << 10,
-    COMPACT_ABOVE = 10000,        /* messages kept while the store is away */
+    COMPACT_LEAST = 64 << 10,     /* bytes that were said already */
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */
     DOUBT_MS = 100,               /* does the leader's key say it by now? */
     FINISH_MOST_MS = 5000,        /* for the store, on a clean stop */
@@ -162,6 +163,17 @@ MUST_CHECK static struct status take_messages(struct loop *l)
     return SUCCESS;
 }
 
+static char *tell_metrics(const struct loop *l)
+{
+    const struct metrics m = { .sched = l->sched,
+                               .turns = &l->turns,
+                               .appends = appender_times(l->appender),
+                               .descriptors = l->descriptors,
+                               .store_away = l->store_away };
+
+    return metrics_text(&m);
+}
+
 static struct status answer_question(const struct loop *l,
                                      const struct hatch_question *q,
                                      char **ret_body)
@@ -171,13 +183,13 @@ static struct status answer_question(const struct loop *l,
     AUTO(json_release) json_t *body = NULL;
 
     if (query == NULL) {
-        *ret_body = queries_metrics(l->sched);
+        *ret_body = tell_metrics(l);
         return SUCCESS;
     }
     TRY_PLAIN(json_parse(q->arguments, strlen(q->arguments), "arguments",
                          &arguments));
     TRY_PLAIN(query->answer(l->sched, arguments, &body));
-    *ret_body = json_dumps(body, JSON_COMPACT);
+    *ret_body = json_shown_line(body);
     return SUCCESS;
 }
 
@@ -193,14 +205,14 @@ static void answer_hatch(struct loop *l)
     }
 }
 
-MUST_CHECK static struct status send_message(struct loop *l,
-                                             const struct outbox *box,
+MUST_CHECK static struct status send_message(struct loop *l, struct outbox *box,
                                              struct outbox_message *m)
 {
     struct status st =
         l->link.send(l->link.self, m->peer, box->bytes.data + m->at, m->size);
 
     m->sent = true;
+    box->sent_bytes += m->size;
     if (st.code == STATUS_NOT_FOUND) {
         sched_gone(l->sched, m->peer);
         return SUCCESS;
@@ -270,6 +282,17 @@ static bool may_speak(struct loop *l)
     return false;
 }
 
+/* What waits for the store is bounded by what is taken in no more. */
+static void weigh_backlog(struct loop *l)
+{
+    uint64_t bytes =
+        l->out.bytes.size - l->out.sent_bytes + appender_bytes(l->appender);
+
+    l->full = l->backlog_most > 0 &&
+              bytes >= (l->full ? l->backlog_most / 2 : l->backlog_most);
+    sched_backlog(l->sched, bytes, l->full);
+}
+
 /* Nothing is said before what it rests on is durable. */
 MUST_CHECK static struct status carry_out(struct loop *l)
 {
@@ -288,14 +311,17 @@ MUST_CHECK static struct status carry_out(struct loop *l)
     if (pending == 0 && l->out.record_count == 0) {
         TRY_PLAIN(send_messages(l, &l->out, false));
         outbox_clear(&l->out);
+        weigh_backlog(l);
         return SUCCESS;
     }
     TRY_PLAIN(send_messages(l, &l->out, true));
     if (pending < APPENDER_MOST && is_group(&l->out, pending))
         appender_push(l->appender, &l->out);
-    else if (l->out.message_count > COMPACT_ABOVE)
+    else if (l->out.sent_bytes > COMPACT_LEAST &&
+             l->out.sent_bytes > l->out.bytes.size / 2)
         /* A long outage must not pile up answered heartbeats. */
         outbox_compact(&l->out, 0);
+    weigh_backlog(l);
     return SUCCESS;
 }
 
@@ -306,8 +332,10 @@ static bool is_snapshot_under_way(struct loop *l)
 
     if (state == SNAPSHOT_WRITTEN)
         l->snapshot.known = l->snapshot.lasting;
-    if (state == SNAPSHOT_FAILED)
+    if (state == SNAPSHOT_FAILED) {
         l->snapshot.known = 0;
+        l->snapshot.sequence = 0; /* the next one need not wait for news */
+    }
     return state == SNAPSHOT_RUNNING;
 }
 
@@ -402,6 +430,34 @@ MUST_CHECK static struct status wait_for_work(struct loop *l,
     return SUCCESS;
 }
 
+static void turned(struct loop *l, enum turn_part part)
+{
+    turns_mark(&l->turns, part, clock_now());
+}
+
+MUST_CHECK static struct status take_turn(struct loop *l)
+{
+    if (l->speaks)
+        TRY_PLAIN(take_messages(l));
+    turned(l, TURN_TAKE);
+    sched_tick(l->sched, time_now(), &l->out);
+    turned(l, TURN_DECIDE);
+    TRY_PLAIN(carry_out(l));
+    turned(l, TURN_SEND);
+    if (!l->speaks)
+        return SUCCESS;
+    answer_hatch(l);
+    if (gc_is_busy(l->gc))
+        gc_step(l->gc, time_now(), is_durable(l), &l->out);
+    turned(l, TURN_ANSWER);
+    rebuild_store(l);
+    take_snapshot(l);
+    if (!l->store_away)
+        progress_show(l->progress, l->sched, &l->store, time_now());
+    turned(l, TURN_SAVE);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status serve(struct loop *l)
 {
     struct pollfd others[] = { { .fd = l->stop_descriptor },
@@ -413,21 +469,12 @@ MUST_CHECK static struct status serve(struct loop *l)
     while (others[0].revents == 0) {
         TRY_PLAIN(wait_for_work(l, others, COUNT_OF(others)));
         hatch_beat(l->hatch);
+        descriptors_watch(&l->descriptors, clock_now());
         if (others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);
-        if (l->speaks)
-            TRY_PLAIN(take_messages(l));
-        sched_tick(l->sched, time_now(), &l->out);
-        TRY_PLAIN(carry_out(l));
-        if (!l->speaks)
-            continue;
-        answer_hatch(l);
-        if (gc_is_busy(l->gc))
-            gc_step(l->gc, time_now(), is_durable(l), &l->out);
-        rebuild_store(l);
-        take_snapshot(l);
-        if (!l->store_away)
-            progress_show(l->progress, l->sched, &l->store, time_now());
+        turns_begin(&l->turns, clock_now());
+        TRY_PLAIN(take_turn(l));
+        turns_end(&l->turns);
     }
     return finish(l);
 }

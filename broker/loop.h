@@ -5,12 +5,14 @@
 
 #include "broker/appender.h"
 #include "broker/core/sched.h"
+#include "broker/descriptors.h"
 #include "broker/gc.h"
 #include "broker/hatch.h"
 #include "broker/keeper.h"
 #include "broker/link.h"
 #include "broker/progress.h"
 #include "broker/store.h"
+#include "broker/turns.h"
 
 /* All borrowed; opened and closed by main.c (or a test). */
 struct loop {
@@ -30,11 +32,16 @@ struct loop {
     int64_t begun; /* ns: just before the epoch was raised */
     int64_t doubt; /* ns: since when it is not known that we lead; 0: it is */
     bool speaks;   /* in this turn */
-    struct appender *appender; /* while it runs */
-    struct outbox out;         /* not yet pushed */
+    struct turns turns;
+    struct descriptors descriptors; /* prepared by main */
+    struct appender *appender;      /* while it runs */
+    struct outbox out;              /* not yet pushed */
     bool store_away;
-    int64_t snapshot_ms; /* set by main: between snapshots; 0: none */
-    bool rebuild;        /* set by main: a store that forgot is written anew */
+    uint64_t backlog_most; /* set by main: bytes that may wait for the store;
+                              0: any */
+    bool full;             /* so many do */
+    int64_t snapshot_ms;   /* set by main: between snapshots; 0: none */
+    bool rebuild; /* set by main: a store that forgot is written anew */
     struct progress *progress; /* while it runs */
     struct gc *gc;             /* the same */
 

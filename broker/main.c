@@ -224,6 +224,7 @@ MUST_CHECK static struct status open_broker(struct broker *b,
     b->loop.hatch = b->hatch;
     b->loop.depot = b->depot;
     b->loop.gc_least_ms = c->gc_least_ms;
+    b->loop.backlog_most = (uint64_t)c->backlog;
     return SUCCESS;
 }
 
@@ -232,7 +233,9 @@ MUST_CHECK static struct status take_over(struct broker *b,
 {
     struct sched_settings settings = { .heartbeat_ms = c->heartbeat_ms,
                                        .lease_ms = c->lease_ms,
+                                       .workers = b->loop.descriptors.workers,
                                        .fetches = (uint64_t)c->fetches,
+                                       .demand = c->demand,
                                        .version = SINTER_VERSION,
                                        .depot = b->depot_url };
 
@@ -294,6 +297,8 @@ MUST_CHECK static struct status serve(const struct config *c, pid_t parent,
 {
     bool leads = true;
 
+    TRY_PLAIN(
+        descriptors_prepare(&b->loop.descriptors, (uint64_t)c->workers_most));
     TRY_PLAIN(catch_signals(&b->loop));
     b->config = c;
     b->loop.reload = reload;

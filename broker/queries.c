@@ -2,10 +2,6 @@
 
 #include "broker/core/report.h"
 #include "broker/core/why.h"
-#include "common/buf.h"
-
-#include <assert.h>
-#include <inttypes.h>
 
 enum { TRIALS_MOST = 1000 }; /* of one answer */
 
@@ -143,6 +139,15 @@ MUST_CHECK static struct status answer_why(const struct sched *s,
     return why_trial(s, sweep, number, ret_body);
 }
 
+MUST_CHECK static struct status answer_scaling(const struct sched *s,
+                                               const json_t *arguments,
+                                               json_t **ret_body)
+{
+    (void)arguments;
+    *ret_body = report_scaling(sched_demand(s));
+    return SUCCESS;
+}
+
 const struct query queries[] = {
     { "status", "one sweep, in numbers", answer_status },
     { "sweeps", "all sweeps, oldest first", answer_sweeps },
@@ -152,6 +157,7 @@ const struct query queries[] = {
     { "trial", "one trial, with its jobs and its model", answer_trial },
     { "logs", "what the jobs of a trial wrote", answer_logs },
     { "workers", "who is connected, and what each does", answer_workers },
+    { "scaling", "how many workers there should be, and why", answer_scaling },
     { "depot", "where artifacts are served", answer_depot },
     { "why", "why a sweep, a trial or a worker waits, failed or was stopped",
       answer_why },
@@ -164,58 +170,4 @@ const struct query *query_find(struct wire_bytes verb)
         if (wire_is(verb, q->verb))
             return q;
     return NULL;
-}
-
-struct metric {
-    const char *name, *type, *help;
-    size_t offset; /* in struct sched_stats */
-};
-
-#define STAT(member) offsetof(struct sched_stats, member)
-static const struct metric metrics[] = {
-    { "sinter_epoch", "gauge", "epoch of this broker", STAT(epoch) },
-    { "sinter_sweeps", "gauge", "sweeps known", STAT(sweeps) },
-    { "sinter_sweeps_live", "gauge", "sweeps that are not over",
-      STAT(sweeps_live) },
-    { "sinter_jobs", "gauge", "jobs known", STAT(jobs) },
-    { "sinter_jobs_ready", "gauge", "jobs that wait for a worker",
-      STAT(jobs_ready) },
-    { "sinter_jobs_running", "gauge", "jobs at workers", STAT(jobs_running) },
-    { "sinter_jobs_done", "gauge", "jobs with a result", STAT(jobs_done) },
-    { "sinter_jobs_failed", "gauge", "jobs that failed for good",
-      STAT(jobs_failed) },
-    { "sinter_workers", "gauge", "workers connected", STAT(workers) },
-    { "sinter_slots", "gauge", "slots of all workers", STAT(slots) },
-    { "sinter_slots_busy", "gauge", "slots with a job", STAT(busy) },
-    { "sinter_assigned_total", "counter", "jobs given to workers",
-      STAT(assigned) },
-    { "sinter_results_total", "counter", "results committed", STAT(results) },
-    { "sinter_failures_total", "counter", "runs that ended without a result",
-      STAT(failures) },
-    { "sinter_workers_lost_total", "counter", "leases that ran out",
-      STAT(lost) },
-    { "sinter_stale_total", "counter", "outcomes that came too late",
-      STAT(stale) },
-    { "sinter_duplicates_total", "counter", "outcomes sent twice",
-      STAT(duplicates) },
-    { "sinter_records_total", "counter", "records of the log", STAT(records) },
-};
-
-char *queries_metrics(const struct sched *s)
-{
-    struct sched_stats stats = sched_stats(s);
-    struct buf out;
-
-    buf_init(&out, 1 << 20);
-    for (size_t i = 0; i < COUNT_OF(metrics); i++) {
-        const struct metric *m = &metrics[i];
-        uint64_t value;
-        struct status st;
-
-        memcpy(&value, (const char *)&stats + m->offset, sizeof value);
-        st = buf_print(&out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n",
-                       m->name, m->help, m->name, m->type, m->name, value);
-        assert(!status_failed(&st));
-    }
-    return buf_take(&out);
 }

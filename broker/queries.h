@@ -18,7 +18,4 @@ extern const struct query queries[]; /* ends with a NULL verb */
 /* NULL: no query of that name (it may be a command). */
 const struct query *query_find(struct wire_bytes verb);
 
-/* What the broker tells Prometheus. The caller frees. */
-char *queries_metrics(const struct sched *s);
-
 #endif

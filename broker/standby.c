@@ -86,8 +86,8 @@ struct status standby_wait(struct loop *l, bool *ret_leads)
     hatch_set_standby(l->hatch, true, "");
     *ret_leads = false;
     while (!*ret_leads && others[0].revents == 0) {
-        TRY_PLAIN(l->link.wait(l->link.self, WAIT_MS, others,
-                               COUNT_OF(others)));
+        TRY_PLAIN(
+            l->link.wait(l->link.self, WAIT_MS, others, COUNT_OF(others)));
         hatch_beat(l->hatch);
         if (others[COUNT_OF(others) - 1].revents != 0)
             l->reload(l->reload_self);

@@ -112,8 +112,8 @@ struct wire_outcomes {
     size_t count;
 };
 
-/* A source that lies in a worker's cache: SHA-256 of its URL, as jobs name
- * it, and its bytes there. */
+/* What lies in a worker's cache: a source by the SHA-256 of its URL, as jobs
+ * name it, an artifact by its digest; and its bytes there. */
 struct wire_cached {
     struct digest source;
     uint64_t bytes;
@@ -171,6 +171,7 @@ enum wire_type {
     WIRE_ANSWER = 49,
     /* broker to anyone */
     WIRE_NOT_LEADER = 60,
+    WIRE_BUSY = 61,
     WIRE_ERROR = 62,
     /* worker to slot and back, over their own socket pair */
     WIRE_SLOT_RUN = 64,
@@ -269,6 +270,7 @@ struct wire_message {
             uint64_t request;              /* echoed in the reply */
             struct wire_bytes idempotency; /* same text: same sweep */
             struct wire_bytes compiled;    /* JSON, sweep/compiled.h */
+            uint64_t takes_busy;           /* 1: it knows BUSY; 0: ERROR */
         } submit;
 
         /* One question or command: broker/queries.c has the table. */
@@ -276,6 +278,7 @@ struct wire_message {
             uint64_t request;
             struct wire_bytes verb;      /* "status", "cancel" ... */
             struct wire_bytes arguments; /* JSON object */
+            uint64_t takes_busy;         /* as in submit */
         } query;
 
         struct wire_accepted {
@@ -296,6 +299,14 @@ struct wire_message {
             uint64_t code;
             struct wire_bytes message;
         } error;
+
+        /* The answer to a request that would change something: not now.
+         * Nothing was done; the same request may be sent again. */
+        struct wire_busy {
+            uint64_t request;
+            int64_t retry_after_ms;   /* no sooner */
+            struct wire_bytes reason; /* for people */
+        } busy;
 
         /* The answer to whatever was said: another broker leads. */
         struct wire_not_leader {

@@ -208,12 +208,14 @@ static const struct wire_field submit_fields[] = {
     FIELD(wire_submit, request),
     FIELD(wire_submit, idempotency),
     FIELD(wire_submit, compiled),
+    FIELD(wire_submit, takes_busy),
 };
 
 static const struct wire_field query_fields[] = {
     FIELD(wire_query, request),
     FIELD(wire_query, verb),
     FIELD(wire_query, arguments),
+    FIELD(wire_query, takes_busy),
 };
 
 static const struct wire_field accepted_fields[] = {
@@ -233,6 +235,12 @@ static const struct wire_field error_fields[] = {
     FIELD(wire_error, request),
     FIELD(wire_error, code),
     FIELD(wire_error, message),
+};
+
+static const struct wire_field busy_fields[] = {
+    FIELD(wire_busy, request),
+    FIELD(wire_busy, retry_after_ms),
+    FIELD(wire_busy, reason),
 };
 
 static const struct wire_field not_leader_fields[] = {
@@ -352,6 +360,7 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_ACCEPTED] = ROW("accepted", accepted),
     [WIRE_ANSWER] = ROW("answer", answer),
     [WIRE_NOT_LEADER] = ROW("not_leader", not_leader),
+    [WIRE_BUSY] = ROW("busy", busy),
     [WIRE_ERROR] = ROW("error", error),
     [WIRE_SLOT_RUN] = ROW("slot_run", slot_run),
     [WIRE_SLOT_PROGRESS] = ROW("slot_progress", slot_progress),

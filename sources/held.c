@@ -31,10 +31,10 @@ struct look {
     void *self;
 };
 
-/* What the entry's lock says that it may take. */
-static uint64_t bytes_of(const char *files)
+/* What the lock of the entry says that it may take. */
+static uint64_t bytes_of(const char *entry)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/../lock", files);
+    AUTO(free_pointer) char *path = xasprintf("%s/lock", entry);
     AUTO(free_pointer) char *text = NULL;
     size_t size = 0;
     struct status st = file_read(path, LIMIT_PATH, &text, &size);
@@ -46,6 +46,7 @@ static void look_at(void *self, const char *path)
 {
     const struct look *look = self;
     AUTO(free_pointer) char *files = NULL;
+    AUTO(free_pointer) char *entry = NULL;
     const char *name = strrchr(path, '/') + 1;
     struct digest source;
     size_t size = 0;
@@ -53,10 +54,23 @@ static void look_at(void *self, const char *path)
 
     if (status_failed(&st))
         return;
+    entry = xasprintf("%s/..", files);
     if (!digest_from_text(name, &source) || !file_exists(files))
         (void)unlink(path);
     else
-        look->visit(look->self, &source, bytes_of(files));
+        look->visit(look->self, &source, bytes_of(entry));
+}
+
+/* An entry of an artifact has its name, and is whole if it has its record. */
+static void look_at_artifact(void *self, const char *entry)
+{
+    const struct look *look = self;
+    AUTO(free_pointer) char *record = xasprintf("%s/entry.json", entry);
+    struct digest artifact;
+
+    if (digest_from_text(strrchr(entry, '/') + 1, &artifact) &&
+        file_exists(record))
+        look->visit(look->self, &artifact, bytes_of(entry));
 }
 
 void held_each(const char *cache,
@@ -64,8 +78,10 @@ void held_each(const char *cache,
                              uint64_t bytes),
                void *self)
 {
-    AUTO(free_pointer) char *folder = xasprintf("%s/held", cache);
+    AUTO(free_pointer) char *marks = xasprintf("%s/held", cache);
+    AUTO(free_pointer) char *artifacts = xasprintf("%s/artifacts", cache);
     struct look look = { visit, self };
 
-    file_each(folder, look_at, &look);
+    file_each(marks, look_at, &look);
+    file_each(artifacts, look_at_artifact, &look);
 }

@@ -1,6 +1,6 @@
-/* held.h -- which remote sources lie in the cache, for the broker: a mark for
- * each URL that was fetched, beside the entries. The mark of an entry that is
- * no more is removed by whoever looks. */
+/* held.h -- which remote sources and artifacts lie in the cache, for the
+ * broker. Of a source there is a mark for each URL that was fetched, beside the
+ * entries; the mark of an entry that is no more is removed by whoever looks. */
 #ifndef SINTER_SOURCES_HELD_H
 #define SINTER_SOURCES_HELD_H
 
@@ -12,8 +12,9 @@
  * mark that is missing costs a job its way to where the bytes are. */
 void held_note(const char *cache, const char *url, const char *files);
 
-/* Calls `visit` for each source that is there: the SHA-256 of its URL, and
- * about how many bytes it takes. */
+/* Calls `visit` for each source that is there, then for each whole artifact:
+ * the SHA-256 of its URL, or its own digest, and about how many bytes it
+ * takes. */
 void held_each(const char *cache,
                void (*visit)(void *self, const struct digest *source,
                              uint64_t bytes),

@@ -73,10 +73,11 @@ MUST_CHECK struct status source_open_artifact(struct source_store *s,
                                               const char *digest,
                                               struct source_pin **ret_pin);
 /* Upload what the depot lacks of the directory's files, then their list,
- * whose digest is the artifact's name. */
+ * whose digest is the artifact's name. `kept`: what is put is in the cache, too,
+ * if it can be linked there; nobody may write to these files any more. */
 MUST_CHECK struct status source_put_artifact(struct source_store *s,
                                              const char *depot,
-                                             const char *path,
+                                             const char *path, bool kept,
                                              char ret_digest[DIGEST_TEXT]);
 
 const char *source_path(const struct source_pin *pin);

@@ -1,11 +1,14 @@
 #include "sources/source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/file.h"
 #include "common/limits.h"
 #include "common/memory.h"
 #include "sources/source_internal.h"
@@ -171,8 +174,71 @@ MUST_CHECK static struct status put_blob(struct source_store *s,
     return st;
 }
 
+MUST_CHECK static struct status sync_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error = fd < 0 || fdatasync(fd) != 0 ? errno : 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return error == 0
+               ? SUCCESS
+               : FAIL(file_error(error), "sync %s: %s", path, strerror(error));
+}
+
+/* A second name for the file, in the entry. Whole, also after a power failure:
+ * the entry says so. */
+MUST_CHECK static struct status link_file(struct cache_entry *e,
+                                          const char *directory,
+                                          const json_t *row)
+{
+    const char *name = json_text_or(row, "path", "");
+    AUTO(free_pointer) char *from = xasprintf("%s/%s", directory, name);
+    AUTO(free_pointer) char *to = xasprintf("%s/%s", cache_files(e), name);
+    char *slash = strrchr(to, '/');
+    struct digest digest;
+
+    TRY_PLAIN(sync_file(from));
+    *slash = '\0';
+    TRY(file_make_directories(to), "cache");
+    *slash = '/';
+    if (link(from, to) != 0)
+        return FAIL(file_error(errno), "link %s: %s", to, strerror(errno));
+    (void)digest_from_text(json_text_or(row, "sha256", ""), &digest);
+    return cache_add(e, name, &digest);
+}
+
+MUST_CHECK static struct status keep(struct source_store *s,
+                                     const char *directory, const char *name,
+                                     const json_t *files)
+{
+    AUTO(source_close_entry) struct cache_entry *e = NULL;
+    uint64_t bytes = 0;
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(files, i, row) bytes +=
+        (uint64_t)json_int_or(row, "size", 0);
+    TRY_PLAIN(cache_open(s->cache, "artifacts", name, NULL, &e));
+    if (cache_is_whole(e))
+        return SUCCESS;
+    TRY_PLAIN(cache_reserve(s->cache, e, bytes, 0));
+    json_array_foreach(files, i, row) TRY_PLAIN(link_file(e, directory, row));
+    return cache_finish(s->cache, e);
+}
+
+/* What was made here is read here soon, as likely as not: in the cache it
+ * need not be fetched. Where that cannot be, it is. */
+static void keep_if_possible(struct source_store *s, const char *directory,
+                             const char *name, const json_t *files)
+{
+    struct status st = keep(s, directory, name, files);
+
+    (void)st;
+}
+
 struct status source_put_artifact(struct source_store *s, const char *depot,
-                                  const char *path,
+                                  const char *path, bool kept,
                                   char ret_digest[DIGEST_TEXT])
 {
     AUTO(json_release) json_t *files = NULL;
@@ -199,6 +265,8 @@ struct status source_put_artifact(struct source_store *s, const char *depot,
         TRY(put_blob(s, depot, path, row), "store artifact");
     /* last: who finds the list finds all its files */
     TRY(http_put(depot_http(s), url, text, strlen(text)), "store artifact");
+    if (kept)
+        keep_if_possible(s, path, name, files);
     memcpy(ret_digest, name, sizeof name);
     return SUCCESS;
 }

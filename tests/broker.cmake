@@ -1,4 +1,4 @@
-foreach(unit leader resources zap token rights core config hatch http_range store_group ledger)
+foreach(unit leader reads resources zap token rights core config hatch descriptors http_range store_group ledger)
   sinter_test(unit/broker/test_${unit}.c LABEL unit LINK sinter_broker)
 endforeach()
 foreach(unit depot gate link_zmq)
@@ -14,8 +14,11 @@ sinter_test(sim/test_sched_families.c sim/farm.c sim/replica.c LABEL sim LINK si
 sinter_test(sim/test_sched_share.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_flow.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_locality.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_artifacts.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_blame.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_commands.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_busy.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_demand.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker m)
 sinter_test(sim/test_sched_why.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_collect.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_walk.c sim/farm.c sim/replica.c LABEL sim TIMEOUT 240
@@ -25,6 +28,9 @@ sinter_test(integration/broker/test_broker.c support/process.c support/peers.c
 sinter_test(integration/broker/test_hostile.c support/process.c support/peers.c
   LABEL integration TIMEOUT 180 LINK sinter_broker
   ARGS $<TARGET_FILE:sinter-broker> $<TARGET_FILE:sinter-worker>)
+sinter_test(integration/broker/test_backlog.c support/process.c support/peers.c
+  LABEL integration TIMEOUT 120 LINK sinter_broker sinter_client
+  ARGS $<TARGET_FILE:sinter-broker>)
 sinter_fuzz(store LINK sinter_broker)
 sinter_fuzz(zap LINK sinter_broker)
 sinter_fuzz(http LINK sinter_broker)

@@ -330,7 +330,8 @@ MUST_CHECK static struct status open_dealer(struct loop *l)
     return dealer_open_safely(l->config->broker, &safety, &l->dealer);
 }
 
-struct status loop_run(const struct worker_config *config, char *const *argv)
+struct status worker_loop_run(const struct worker_config *config,
+                              char *const *argv)
 {
     size_t count = (size_t)config->slots;
     struct loop l = { .config = config };

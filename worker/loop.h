@@ -7,7 +7,7 @@
 
 /* Until drained or told to end at once. `argv` is the command line, which the
  * slots get again. */
-MUST_CHECK struct status loop_run(const struct worker_config *config,
-                                  char *const *argv);
+MUST_CHECK struct status worker_loop_run(const struct worker_config *config,
+                                         char *const *argv);
 
 #endif

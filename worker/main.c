@@ -38,7 +38,7 @@ MUST_CHECK static struct status run_worker(const struct worker_config *c,
     log_event(LOG_INFO, "start", "worker=%s slots=%lld broker=%s version=%s",
               c->name, (long long)c->slots, c->broker, SINTER_VERSION);
     TRY_PLAIN(try_cache(c));
-    return loop_run(c, argv);
+    return worker_loop_run(c, argv);
 }
 
 int main(int argc, char **argv)

@@ -192,6 +192,15 @@ MUST_CHECK static struct status open_artifact(void *self, const char *digest,
     return SUCCESS;
 }
 
+/* In the directory that is emptied behind the job: other jobs may read it.
+ * What is written for somebody outside is too large to be kept. */
+static bool is_scratch(const struct child *c, const char *path)
+{
+    const char *scratch = scratch_path(c->scratch);
+
+    return strncmp(path, scratch, strlen(scratch)) == 0;
+}
+
 MUST_CHECK static struct status put_artifact(void *self, const char *path,
                                              char ret_digest[DIGEST_TEXT])
 {
@@ -200,7 +209,8 @@ MUST_CHECK static struct status put_artifact(void *self, const char *path,
     struct status st;
 
     do
-        st = source_put_artifact(c->store, c->depot, path, ret_digest);
+        st = source_put_artifact(c->store, c->depot, path, is_scratch(c, path),
+                                 ret_digest);
     while (try_again(c, start, &st));
     return st;
 }
@@ -306,6 +316,17 @@ static void let_go(struct child *c, const struct status *st)
         kept_sweep(c->config->cache, 0);
 }
 
+/* As many as the job asked cpus for, and this worker has. */
+static uint64_t threads_of(const struct child *c)
+{
+    uint64_t asked = c->run->job.cpus;
+    uint64_t cpus = c->config->cpus;
+
+    if (asked > cpus)
+        asked = cpus;
+    return asked > 1 ? asked : 1;
+}
+
 static struct job_context context_of(struct child *c)
 {
     const struct wire_assignment *job = &c->run->job;
@@ -321,7 +342,7 @@ static struct job_context context_of(struct child *c)
         .open_artifact = open_artifact,
         .put_artifact = put_artifact,
         .keep = keep,
-        .threads = 1,
+        .threads = threads_of(c),
         .memory_bytes = job->memory_bytes > 0 ? job->memory_bytes : c->memory,
         .allowed_commands = c->commands,
         .siblings = siblings,

@@ -1,5 +1,6 @@
 #include "broker/core/fleet.h"
 
+#include "broker/core/admission.h"
 #include "broker/core/dispatch.h"
 #include "broker/core/family.h"
 #include "broker/core/handout.h"
@@ -179,10 +180,11 @@ static bool was_running(const struct session *session, const struct job *job,
 }
 
 /* Its jobs go to others. If there is somebody to blame, those that were in
- * slots are judged; the rest had only been queued. */
+ * slots are judged; the rest had only been queued. One whose last heartbeat
+ * told of other jobs than we know of may have run those as well. */
 static void release_jobs(struct sched *s, struct session *session, bool blame)
 {
-    bool alone = session->running == 1;
+    bool alone = session->running == 1 && session->differs == 0;
     uint64_t found = 0;
 
     while (session->first != NULL) {
@@ -304,8 +306,7 @@ void fleet_drain(struct sched *s, const char *name)
     }
 }
 
-MUST_CHECK static struct status check_hello(const struct sched *s,
-                                            const struct wire_hello *m)
+MUST_CHECK static struct status check_hello(const struct wire_hello *m)
 {
     if (m->least_major > WIRE_MAJOR || m->most_major < WIRE_MAJOR)
         return FAIL(STATUS_INVALID,
@@ -321,10 +322,17 @@ MUST_CHECK static struct status check_hello(const struct sched *s,
         m->version.size > LIMIT_NAME)
         return FAIL(STATUS_INVALID, "a name or list in HELLO is empty or too "
                                     "long");
-    if (map_count(s->sessions) >= LIMIT_WORKERS)
-        return FAIL(STATUS_UNAVAILABLE, "there are %d workers already",
-                    LIMIT_WORKERS);
     return SUCCESS;
+}
+
+MUST_CHECK static struct status check_newcomer(const struct sched *s)
+{
+    if (map_count(s->sessions) >= s->settings.workers)
+        return FAIL(STATUS_UNAVAILABLE,
+                    "there are %llu workers already, as many as this broker "
+                    "takes (--max-workers)",
+                    (unsigned long long)s->settings.workers);
+    return admission_newcomer(s);
 }
 
 static void read_kinds(struct sched *s, struct session *session)
@@ -393,12 +401,15 @@ static struct session *find_incarnation(const struct sched *s,
 }
 
 /* The session of this process, from an earlier connection or new. */
-static struct session *open_session(struct sched *s, struct peer peer,
-                                    const struct wire_hello *m)
+MUST_CHECK static struct status open_session(struct sched *s, struct peer peer,
+                                             const struct wire_hello *m,
+                                             struct session **ret_session)
 {
     struct session *session = find_incarnation(s, m);
     struct session *squatter = fleet_find(s, peer);
 
+    if (session == NULL)
+        TRY_PLAIN(check_newcomer(s));
     if (squatter != NULL && squatter != session) {
         /* Another process behind the same connection: cannot be. */
         release_jobs(s, squatter, false);
@@ -418,13 +429,15 @@ static struct session *open_session(struct sched *s, struct peer peer,
     session->number = ++s->sessions_ever;
     session->connected = true;
     session->draining = false;
+    session->owed = false;
     session->cordoned = fleet_is_cordoned(s, session->name);
     session->differs = 0;
     dispatch_wake(session);
     session->changed_at = s->t.now;
     describe_session(s, session, m);
     (void)map_put(s->sessions, &peer.id, sizeof peer.id, session);
-    return session;
+    *ret_session = session;
+    return SUCCESS;
 }
 
 static bool is_newer(const struct wire_token *t, const struct job *job)
@@ -475,19 +488,32 @@ static bool adopt(struct sched *s, struct session *session,
     return true;
 }
 
+/* While the store is away nothing goes out that rests on it: assignments wait,
+ * and will then be under way for a while. */
+static bool is_held_back(const struct sched *s)
+{
+    return s->store_error != NULL ||
+           (s->held_until != 0 &&
+            s->t.now - s->held_until < heartbeats(s, IN_FLIGHT));
+}
+
 /* Jobs we gave it that it does not list. An assignment may be under way, if
- * the connection is the one it was sent on. */
+ * the connection is the one it was sent on; one that is taken back all the same
+ * may still come, before WELCOME does, which drops it. */
 static void take_back_unlisted(struct sched *s, struct session *session,
-                               bool same_peer)
+                               bool same_peer, struct token_list *drop)
 {
     struct job *job = session->first;
 
     while (job != NULL) {
         struct job *next = job->next;
         bool under_way =
-            same_peer && s->t.now - job->assigned_at < heartbeats(s, IN_FLIGHT);
+            same_peer && (is_held_back(s) || s->t.now - job->assigned_at <
+                                                 heartbeats(s, IN_FLIGHT));
 
         if (job->mark != s->mark && !under_way) {
+            if (same_peer)
+                token_list_add(drop, jobs_token(job));
             jobs_take_away(job);
             jobs_requeue(s, job, 0);
         }
@@ -516,12 +542,12 @@ struct status fleet_hello(struct sched *s, struct peer peer,
                           const struct wire_hello *m)
 {
     struct token_list drop = { 0 };
-    struct session *session;
+    struct session *session = NULL;
     struct status st;
     bool same_peer;
 
-    TRY_PLAIN(check_hello(s, m));
-    session = open_session(s, peer, m);
+    TRY_PLAIN(check_hello(m));
+    TRY_PLAIN(open_session(s, peer, m, &session));
     same_peer = session->peer.id == peer.id;
     session->peer = peer;
     fleet_seen(s, session);
@@ -533,7 +559,7 @@ struct status fleet_hello(struct sched *s, struct peer peer,
     for (size_t i = 0; i < m->running.count; i++)
         if (!adopt(s, session, &m->running.items[i]))
             token_list_add(&drop, m->running.items[i]);
-    take_back_unlisted(s, session, same_peer);
+    take_back_unlisted(s, session, same_peer, &drop);
     st = welcome(s, session, &drop);
     free(drop.items);
     return st;
@@ -564,6 +590,8 @@ static bool views_differ(struct sched *s, struct session *session,
         return false;
     }
     session->differs++;
+    if (is_held_back(s))
+        return false;
     return session->differs >= DIFFERS_MOST ||
            s->t.now - session->changed_at > heartbeats(s, IN_FLIGHT);
 }
@@ -582,7 +610,8 @@ struct status fleet_heartbeat(struct sched *s, struct peer peer,
     note_progress(s, session, &m->progress);
     ack.heartbeat_ack.sequence = m->sequence;
     ack.heartbeat_ack.epoch = s->epoch;
-    ack.heartbeat_ack.say_hello = views_differ(s, session, m);
+    ack.heartbeat_ack.say_hello =
+        views_differ(s, session, m) || (session->owed && !s->full);
     return outbox_send(s->out, peer, &ack, true);
 }
 

@@ -38,6 +38,7 @@ static struct pace *pace_of(struct sweep *sweep, const struct job *job)
     if (pace != NULL)
         return pace;
     pace = xnew(struct pace);
+    pace->kind = job->kind;
     pace->run_ms = -1.0;
     (void)map_put(sweep->paces, &key, sizeof key, pace);
     return pace;
@@ -52,7 +53,7 @@ static struct group *add(struct sweep *sweep, const struct job *job)
                          .labels = job->labels,
                          .cpus = job->cpus,
                          .memory_bytes = job->memory_bytes,
-                         .place = job->place,
+                         .place = locality_join(job->place),
                          .pace = pace_of(sweep, job),
                          .at = sweep->group_count };
     sweep->groups = xrealloc(sweep->groups,
@@ -113,6 +114,7 @@ void groups_free_all(struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->group_count; i++) {
         heap_release(&sweep->groups[i]->ready);
+        locality_let_go(&sweep->groups[i]->place);
         free(sweep->groups[i]);
     }
     for (size_t i = 0; sweep->paces != NULL && i < map_count(sweep->paces); i++)

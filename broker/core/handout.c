@@ -29,7 +29,7 @@ void handout_add(struct session *session, struct job *job)
 static size_t size_of(const struct sched *s, const struct job *job)
 {
     enum { FRAME = 256 };
-    size_t size = FRAME + strlen(job->params);
+    size_t size = FRAME + job->params_size;
 
     for (size_t i = 0; i < job->input_count; i++)
         size += FRAME + jobs_result_text(s, job->inputs[i]).size;
@@ -44,7 +44,7 @@ static struct wire_assignment assignment_of(const struct sched *s,
     struct wire_assignment a = {
         .token = jobs_token(job),
         .kind = wire_text(job->kind),
-        .params = wire_text(job->params),
+        .params = { job->params, job->params_size },
         .label = wire_text(jobs_label(job, label)),
         .stall_ms = job->stall_ms,
         .limit_ms = job->limit_ms,

@@ -41,14 +41,32 @@ void jobs_let_go(struct sched *s, struct job *job)
         table_leave(s->jobs, job);
 }
 
+static void take_params(struct job *job, const struct stage_job *stage)
+{
+    job->params_size = stage->params_size;
+    job->params = stage->params_size <= sizeof job->text
+                      ? job->text
+                      : xcalloc(stage->params_size, 1);
+    memcpy(job->params, stage->params, stage->params_size);
+}
+
+static void free_params(struct job *job)
+{
+    if (job->params != job->text)
+        free(job->params);
+    job->params = NULL;
+}
+
 /* What is needed only to run. */
 static void forget_params(struct sched *s, struct job *job)
 {
+    free_params(job);
+    locality_let_go(&job->place);
+    if (job->inputs == NULL)
+        return;
     for (size_t i = 0; i < job->input_count; i++)
         jobs_let_go(s, job->inputs[i]);
-    free(job->params);
     free(job->inputs);
-    job->params = NULL;
     job->inputs = NULL;
     job->input_count = 0;
 }
@@ -56,7 +74,7 @@ static void forget_params(struct sched *s, struct job *job)
 static void release_job(struct job *job)
 {
     unit_forget(job);
-    free(job->params);
+    free_params(job);
     free(job->inputs);
     free(job->dependents);
     free(job->message);
@@ -105,6 +123,13 @@ void jobs_free_all(struct sched *s)
         pool_give(&s->jobs->jobs, job);
     }
     table_free(s->jobs);
+}
+
+struct ledger_row jobs_row(const struct sched *s, const struct job *job)
+{
+    static const struct ledger_row none = { .epoch = 0 };
+
+    return job->row == 0 ? none : ledger_read(s->jobs->ledger, job->row - 1);
 }
 
 struct wire_bytes jobs_result_text(const struct sched *s, const struct job *job)
@@ -156,6 +181,8 @@ static struct use *sponsor_of(const struct job *job)
 static void enqueue(struct sched *s, struct job *job, const struct use *use)
 {
     assert(job->kind != NULL && job->params != NULL);
+    if (job->input_count > 0)
+        locality_add_inputs(s, use->sweep, job);
     job->group = groups_find(use->sweep, job);
     job->rank = (int64_t)use->trial;
     job->tie = s->ties++;
@@ -195,6 +222,7 @@ static void place(struct sched *s, struct job *job)
         return;
     }
     set_state(s, job, JOB_READY);
+    job->ready_at = s->t.now;
     enqueue(s, job, use);
 }
 
@@ -230,28 +258,14 @@ static void set_memory(struct job *job, int64_t asked)
         job->session->memory_used += job->memory_bytes - before;
 }
 
-void jobs_describe(struct sched *s, struct job *job,
-                   const struct stage_job *stage)
+static void take_inputs(struct sched *s, struct job *job,
+                        const struct stage_job *stage)
 {
-    if (job->kind == NULL)
-        job->kind = sched_intern(s, stage->kind, strlen(stage->kind));
-    if (job->params != NULL || job->state == JOB_DONE)
-        return;
-    job->params = xstrdup(stage->params);
-    job->place = locality_place(s, job->params, strlen(job->params));
-    job->family = stage->family;
-    /* One that was taken over undescribed was taken over alone. */
-    assert(job->unit == NULL);
-    set_memory(job, stage->memory_bytes);
-    job->cpus = stage->cpus;
-    job->labels = stage->labels == NULL
-                      ? NULL
-                      : sched_intern(s, stage->labels, strlen(stage->labels));
-    job->stall_ms = stage->stall_ms;
-    job->limit_ms = stage->limit_ms;
-    job->input_count = stage->input_count;
-    job->inputs = xcalloc(stage->input_count + 1, sizeof(struct job *));
     job->pending = 0;
+    if (stage->input_count == 0)
+        return;
+    job->input_count = (uint32_t)stage->input_count;
+    job->inputs = xcalloc(stage->input_count, sizeof(struct job *));
     for (size_t i = 0; i < stage->input_count; i++) {
         struct job *input = jobs_touch(s, &stage->inputs[i]);
 
@@ -262,6 +276,28 @@ void jobs_describe(struct sched *s, struct job *job,
         job->pending++;
         add_dependent(input, job);
     }
+}
+
+void jobs_describe(struct sched *s, struct job *job,
+                   const struct stage_job *stage)
+{
+    if (job->kind == NULL)
+        job->kind = sched_intern(s, stage->kind, strlen(stage->kind));
+    if (job->params != NULL || job->state == JOB_DONE)
+        return;
+    take_params(job, stage);
+    job->place = locality_place(s, job->params, job->params_size);
+    job->family = stage->family;
+    /* One that was taken over undescribed was taken over alone. */
+    assert(job->unit == NULL);
+    set_memory(job, stage->memory_bytes);
+    job->cpus = stage->cpus;
+    job->labels = stage->labels == NULL
+                      ? NULL
+                      : sched_intern(s, stage->labels, strlen(stage->labels));
+    job->stall_ms = stage->stall_ms;
+    job->limit_ms = stage->limit_ms;
+    take_inputs(s, job, stage);
 }
 
 void jobs_forgive(struct sched *s, struct job *job)
@@ -547,9 +583,9 @@ static void replace(char **text, struct wire_bytes bytes)
 
 /* Counted anew each time: a job that was described twice stands twice in the
  * list of its input. */
-static size_t count_pending(const struct job *job)
+static uint32_t count_pending(const struct job *job)
 {
-    size_t pending = 0;
+    uint32_t pending = 0;
 
     for (size_t i = 0; i < job->input_count; i++)
         pending += job->inputs[i]->state != JOB_DONE;

@@ -30,6 +30,8 @@ void jobs_let_go(struct sched *s, struct job *job);
 void jobs_sweep(struct sched *s);
 
 /* What it found; empty unless it is done. Borrowed, for good. */
+/* What is on record of a job that is done; of others all is zero. */
+struct ledger_row jobs_row(const struct sched *s, const struct job *job);
 struct wire_bytes jobs_result_text(const struct sched *s,
                                    const struct job *job);
 

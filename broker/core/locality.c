@@ -1,5 +1,7 @@
 #include "broker/core/locality.h"
 
+#include "broker/core/jobs.h"
+#include "broker/core/reads.h"
 #include "broker/core/state.h"
 #include "common/memory.h"
 
@@ -8,8 +10,9 @@
 #include <string.h>
 
 enum {
-    SOURCES_OF_PLACE = 64,
     SOURCES_MOST = 1 << 16, /* known at a time, besides those of jobs */
+    OPEN_MOST = 64,         /* groups with ready jobs, GROUPS_MOST in all: a */
+    GROUPS_MOST = 4096,     /* sweep with more is not divided by artifacts */
     WAIT_MOST_MS = 500,     /* for a worker that has the bytes */
     WORD_BITS = 64,
 };
@@ -26,14 +29,27 @@ struct crowd {
     size_t count;
 };
 
+/* A server that sources are fetched from. */
+struct origin {
+    size_t sources;  /* known of it */
+    uint64_t busy;   /* workers that fetch from it */
+    uint32_t *parts; /* sources that each worker fetches */
+    size_t room;
+    char name[READS_ORIGIN];
+};
+
 struct source {
     struct digest name;
-    uint64_t bytes; /* 0: nobody has told */
+    struct origin *origin; /* NULL: an artifact, or no job has named it yet */
+    uint64_t bytes;        /* 0: nobody has told */
+    size_t places;         /* that it is of */
     struct crowd holders, fetching;
 };
 
 /* A set of sources, in the order of their names. */
 struct place {
+    struct locality *locality;
+    size_t users; /* jobs and groups that point here */
     size_t count;
     struct source *sources[];
 };
@@ -41,6 +57,7 @@ struct place {
 struct locality {
     struct map *sources; /* name -> struct source */
     struct map *places;  /* names -> struct place */
+    struct map *origins; /* name -> struct origin */
     struct crowd taken;  /* numbers of workers that are in use */
 };
 
@@ -79,8 +96,22 @@ static struct locality *locality_of(struct sched *s)
         s->locality = xnew(struct locality);
         s->locality->sources = map_new();
         s->locality->places = map_new();
+        s->locality->origins = map_new();
     }
     return s->locality;
+}
+
+static void free_source(struct source *source)
+{
+    free(source->holders.words);
+    free(source->fetching.words);
+    free(source);
+}
+
+static void free_origin(struct origin *o)
+{
+    free(o->parts);
+    free(o);
 }
 
 void locality_free_all(struct sched *s)
@@ -89,20 +120,78 @@ void locality_free_all(struct sched *s)
 
     if (l == NULL)
         return;
-    for (size_t i = 0; i < map_count(l->sources); i++) {
-        struct source *source = map_at(l->sources, i, NULL, NULL);
-
-        free(source->holders.words);
-        free(source->fetching.words);
-        free(source);
-    }
+    for (size_t i = 0; i < map_count(l->sources); i++)
+        free_source(map_at(l->sources, i, NULL, NULL));
+    for (size_t i = 0; i < map_count(l->origins); i++)
+        free_origin(map_at(l->origins, i, NULL, NULL));
     for (size_t i = 0; i < map_count(l->places); i++)
         free(map_at(l->places, i, NULL, NULL));
     map_free(l->sources);
+    map_free(l->origins);
     map_free(l->places);
     free(l->taken.words);
     free(l);
     s->locality = NULL;
+}
+
+/* ---- origins ------------------------------------------------------------ */
+
+static struct origin *find_origin(struct locality *l, const struct read *read)
+{
+    char name[READS_ORIGIN];
+    struct origin *o;
+
+    reads_origin(read->url, read->url_size, name);
+    o = map_get_text(l->origins, name);
+    if (o == NULL) {
+        o = xnew(struct origin);
+        memcpy(o->name, name, sizeof name);
+        (void)map_put_text(l->origins, name, o);
+    }
+    return o;
+}
+
+static uint32_t *part_of(struct origin *o, size_t worker)
+{
+    if (worker >= o->room) {
+        size_t room = 2 * worker + 16;
+
+        o->parts = xrealloc(o->parts, room * sizeof *o->parts);
+        memset(o->parts + o->room, 0, (room - o->room) * sizeof *o->parts);
+        o->room = room;
+    }
+    return &o->parts[worker];
+}
+
+static bool is_fetching_from(const struct origin *o, size_t worker)
+{
+    return worker < o->room && o->parts[worker] > 0;
+}
+
+static void begin_fetch(struct source *source, size_t worker)
+{
+    if (has(&source->fetching, worker))
+        return;
+    put(&source->fetching, worker);
+    if (source->origin != NULL && (*part_of(source->origin, worker))++ == 0)
+        source->origin->busy++;
+}
+
+static void end_fetch(struct source *source, size_t worker)
+{
+    if (!has(&source->fetching, worker))
+        return;
+    drop(&source->fetching, worker);
+    if (source->origin != NULL && --*part_of(source->origin, worker) == 0)
+        source->origin->busy--;
+}
+
+static void leave_origin(struct locality *l, struct origin *o)
+{
+    if (o == NULL || --o->sources > 0)
+        return;
+    (void)map_remove_text(l->origins, o->name);
+    free_origin(o);
 }
 
 /* ---- what jobs read ---------------------------------------------------- */
@@ -120,105 +209,123 @@ static struct source *find_source(struct locality *l, const struct digest *name,
     return source;
 }
 
-/* The end of a JSON text that begins behind `at`; NULL: there is none. */
-static const char *end_of_text(const char *at, const char *end)
+/* Who has what no job names is worth knowing, while there is room. */
+static void forget_if_idle(struct locality *l, struct source *source)
 {
-    while (at < end && *at != '"')
-        at += *at == '\\' ? 2 : 1;
-    return at < end ? at : NULL;
+    bool is_known = source->holders.count > 0 || source->fetching.count > 0;
+
+    if (source->places > 0 ||
+        (is_known && map_count(l->sources) < SOURCES_MOST / 2))
+        return;
+    for (size_t i = 0; source->fetching.count > 0; i++)
+        end_fetch(source, i);
+    (void)map_remove(l->sources, source->name.bytes, DIGEST_SIZE);
+    leave_origin(l, source->origin);
+    free_source(source);
 }
 
-/* The value of "url" of the object that begins at `at`, as it is written. */
-static const char *find_url(const char *at, const char *end, size_t *ret_size)
+/* The source that a job names; one that only workers have told of so far has
+ * no origin yet, and nobody fetches it. */
+static struct source *named_source(struct locality *l, const struct read *read)
 {
-    static const char name[] = "\"url\":\"";
-    int depth = 0;
+    struct source *source = find_source(l, &read->name, true);
 
-    for (; at < end; at++) {
-        if (depth == 1 && (size_t)(end - at) > sizeof name - 1 &&
-            memcmp(at, name, sizeof name - 1) == 0) {
-            const char *text = at + sizeof name - 1;
-            const char *close = end_of_text(text, end);
-
-            *ret_size = close == NULL ? 0 : (size_t)(close - text);
-            return close == NULL ? NULL : text;
-        }
-        if (*at == '"') {
-            at = end_of_text(at + 1, end);
-            if (at == NULL)
-                return NULL;
-        }
-        depth += (*at == '{') - (*at == '}');
-        if (depth == 0)
-            return NULL;
+    if (source->origin == NULL && read->url != NULL &&
+        source->fetching.count == 0) {
+        source->origin = find_origin(l, read);
+        source->origin->sources++;
     }
-    return NULL;
+    source->places++;
+    return source;
 }
 
-/* Files of the machine are not fetched; what is escaped, nobody names so. */
-static bool is_remote(const char *url, size_t size)
+/* Takes reads in the order of their names. */
+static struct place *find_place(struct locality *l, const struct read *reads,
+                                size_t count)
 {
-    static const char file[] = "file://";
+    struct digest names[READS_MOST] = { 0 };
+    struct place *place;
 
-    return memmem(url, size, "://", 3) != NULL &&
-           memchr(url, '\\', size) == NULL &&
-           (size < sizeof file - 1 || memcmp(url, file, sizeof file - 1) != 0);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return memcmp(a, b, DIGEST_SIZE);
-}
-
-/* Distinct names, in order. */
-static size_t find_names(const char *params, size_t size,
-                         struct digest names[SOURCES_OF_PLACE])
-{
-    static const char mark[] = "\"$source\":{";
-    const char *end = params + size;
-    const char *at = params;
-    size_t count = 0;
-    size_t kept = 0;
-
-    while (count < SOURCES_OF_PLACE &&
-           (at = memmem(at, (size_t)(end - at), mark, sizeof mark - 1)) !=
-               NULL) {
-        size_t length = 0;
-        const char *url;
-
-        at += sizeof mark - 2; /* at its brace */
-        url = find_url(at, end, &length);
-        if (url != NULL && is_remote(url, length))
-            names[count++] = digest_of(url, length);
-    }
-    if (count == 0)
-        return 0;
-    qsort(names, count, sizeof names[0], by_name);
     for (size_t i = 0; i < count; i++)
-        if (i == 0 || !digest_equal(&names[i], &names[kept - 1]))
-            names[kept++] = names[i];
-    return kept;
+        names[i] = reads[i].name;
+    place = map_get(l->places, names, count * sizeof names[0]);
+    if (place == NULL) {
+        place = xcalloc(1, sizeof *place + count * sizeof(struct source *));
+        place->locality = l;
+        place->count = count;
+        for (size_t i = 0; i < count; i++)
+            place->sources[i] = named_source(l, &reads[i]);
+        (void)map_put(l->places, names, count * sizeof names[0], place);
+    }
+    place->users++;
+    return place;
 }
 
 struct place *locality_place(struct sched *s, const char *params, size_t size)
 {
-    struct digest names[SOURCES_OF_PLACE];
-    size_t count = find_names(params, size, names);
-    struct locality *l;
-    struct place *place;
+    struct read reads[READS_MOST];
+    size_t count = reads_sources(params, size, reads, 0);
 
     if (count == 0)
         return NULL;
-    l = locality_of(s);
-    place = map_get(l->places, names, count * sizeof names[0]);
+    return find_place(locality_of(s), reads, reads_sort(reads, count));
+}
+
+struct place *locality_join(struct place *place)
+{
     if (place != NULL)
-        return place;
-    place = xcalloc(1, sizeof *place + count * sizeof(struct source *));
-    place->count = count;
-    for (size_t i = 0; i < count; i++)
-        place->sources[i] = find_source(l, &names[i], true);
-    (void)map_put(l->places, names, count * sizeof names[0], place);
+        place->users++;
     return place;
+}
+
+void locality_let_go(struct place **place)
+{
+    struct place *p = *place;
+    struct digest names[READS_MOST] = { 0 };
+
+    *place = NULL;
+    if (p == NULL || --p->users > 0)
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        names[i] = p->sources[i]->name;
+    (void)map_remove(p->locality->places, names, p->count * sizeof names[0]);
+    for (size_t i = 0; i < p->count; i++) {
+        p->sources[i]->places--;
+        forget_if_idle(p->locality, p->sources[i]);
+    }
+    free(p);
+}
+
+/* Where every trial makes what it reads, there would be as many queues as
+ * jobs. */
+static bool is_divided_enough(const struct sweep *sweep)
+{
+    return sweep->open >= OPEN_MOST || sweep->group_count >= GROUPS_MOST;
+}
+
+void locality_add_inputs(struct sched *s, const struct sweep *sweep,
+                         struct job *job)
+{
+    struct read reads[READS_MOST];
+    struct place *place;
+    size_t count = 0;
+
+    if (is_divided_enough(sweep))
+        return;
+    for (size_t i = 0; i < job->input_count && count < READS_MOST; i++) {
+        struct wire_bytes result = jobs_result_text(s, job->inputs[i]);
+
+        reads[count].url = NULL;
+        count += reads_artifact(result.data, result.size, &reads[count].name)
+                     ? 1
+                     : 0;
+    }
+    if (count == 0)
+        return;
+    count = reads_sources(job->params, job->params_size, reads, count);
+    place = find_place(locality_of(s), reads, reads_sort(reads, count));
+    locality_let_go(&job->place);
+    job->place = place;
 }
 
 /* ---- who has it --------------------------------------------------------- */
@@ -234,13 +341,15 @@ void locality_enter(struct sched *s, struct session *session)
     session->holder = number;
 }
 
+/* From the last: one that is removed changes places with it. */
 static void forget_all(struct locality *l, const struct session *session)
 {
-    for (size_t i = 0; i < map_count(l->sources); i++) {
-        struct source *source = map_at(l->sources, i, NULL, NULL);
+    for (size_t i = map_count(l->sources); i > 0; i--) {
+        struct source *source = map_at(l->sources, i - 1, NULL, NULL);
 
         drop(&source->holders, session->holder);
-        drop(&source->fetching, session->holder);
+        end_fetch(source, session->holder);
+        forget_if_idle(l, source);
     }
 }
 
@@ -268,21 +377,25 @@ void locality_told(struct sched *s, struct session *session,
         if (added->items[i].bytes > 0)
             source->bytes = added->items[i].bytes;
         put(&source->holders, session->holder);
-        drop(&source->fetching, session->holder);
+        end_fetch(source, session->holder);
     }
     for (size_t i = 0; i < removed->count; i++) {
         struct source *source =
             find_source(l, &removed->items[i].source, false);
 
-        if (source != NULL)
-            drop(&source->holders, session->holder);
+        if (source == NULL)
+            continue;
+        drop(&source->holders, session->holder);
+        forget_if_idle(l, source);
     }
     s->news++;
 }
 
 static uint64_t bytes_of(const struct source *source)
 {
-    return source->bytes > 0 ? source->bytes : assumed_bytes;
+    if (source->bytes > 0)
+        return source->bytes;
+    return source->origin == NULL ? 1 : assumed_bytes; /* not waited for */
 }
 
 /* What is on its way there needs no second fetch. */
@@ -303,8 +416,15 @@ uint64_t locality_missing(const struct session *session,
     return bytes;
 }
 
-/* Is there somebody who has what this worker lacks, and is there one source
- * too many fetch already? */
+/* Do too many fetch from there already? */
+static bool is_crowded(const struct session *session, const struct origin *o)
+{
+    return o != NULL && o->busy >= session->sched->fetches &&
+           !is_fetching_from(o, session->holder);
+}
+
+/* Is there somebody who has what this worker lacks, and is it to be had only
+ * where too many fetch already? */
 static bool is_elsewhere(const struct session *session,
                          const struct place *place, bool *ret_crowded)
 {
@@ -317,7 +437,7 @@ static bool is_elsewhere(const struct session *session,
         if (!lacks(session, source))
             continue;
         elsewhere = elsewhere && source->holders.count > 0;
-        if (source->fetching.count >= session->sched->fetches)
+        if (is_crowded(session, source->origin))
             *ret_crowded = true;
     }
     return elsewhere;
@@ -353,7 +473,7 @@ void locality_given(struct sched *s, struct session *session,
     (void)s;
     for (size_t i = 0; place != NULL && i < place->count; i++)
         if (!has(&place->sources[i]->holders, session->holder))
-            put(&place->sources[i]->fetching, session->holder);
+            begin_fetch(place->sources[i], session->holder);
 }
 
 void locality_left(struct session *session, const struct place *place,
@@ -364,8 +484,21 @@ void locality_left(struct session *session, const struct place *place,
 
         if (has(&source->fetching, session->holder))
             session->sched->news++;
-        drop(&source->fetching, session->holder);
+        end_fetch(source, session->holder);
         if (well)
             put(&source->holders, session->holder);
     }
+}
+
+void locality_made(struct session *session, const char *result, size_t size)
+{
+    struct locality *l = session->sched->locality;
+    struct digest name;
+    struct source *source;
+
+    if (!reads_artifact(result, size, &name))
+        return;
+    source = find_source(l, &name, map_count(l->sources) < SOURCES_MOST);
+    if (source != NULL)
+        put(&source->holders, session->holder);
 }

@@ -1,11 +1,12 @@
 /* locality.h -- where the bytes are that jobs read.
  *
- * A source is named by the SHA-256 of its URL. Workers tell which ones lie in
- * their caches; a job that ended well proves as much. Jobs that read the same
- * remote sources are of one `place`, and jobs of one place in a sweep are a
- * group. Within its sweep a group that reads what the worker has goes first.
- * Else the worker waits a little for one that has it, and not too many
- * workers fetch a source that they have not at the same time.
+ * A source is named by the SHA-256 of its URL, an artifact of the depot by its
+ * digest. Workers tell which ones lie in their caches; a job that ended well
+ * proves as much of what it read and made. Jobs that read the same are of one
+ * `place`, and jobs of one place in a sweep are a group. Within its sweep a
+ * group that reads what the worker has goes first. Else the worker waits a
+ * little for one that has it, and not too many workers fetch from one origin
+ * at the same time; the depot is none.
  *
  * All of it is a hint that costs nothing to be wrong about but time. */
 #ifndef SINTER_BROKER_CORE_LOCALITY_H
@@ -23,13 +24,23 @@ struct job;
 struct place;
 struct sched;
 struct session;
+struct sweep;
 
-enum { LOCALITY_FETCHES = 8 }; /* workers that fetch one source at a time */
+enum {
+    LOCALITY_FETCHES = 8
+}; /* workers that fetch from one origin at a time */
 
 void locality_free_all(struct sched *s);
 
-/* The remote sources that parameters name; NULL: there are none. */
+/* The remote sources that parameters name; NULL: there are none. Whoever
+ * points to a place lets go of it. */
 struct place *locality_place(struct sched *s, const char *params, size_t size);
+struct place *locality_join(struct place *place); /* NULL is fine */
+void locality_let_go(struct place **place);       /* the same; NULL then */
+/* All inputs of the job are done: to its place are added the artifacts that
+ * they made, unless that would divide its sweep into too many groups. */
+void locality_add_inputs(struct sched *s, const struct sweep *sweep,
+                         struct job *job);
 
 /* A worker came or is gone: it has a place among the holders. */
 void locality_enter(struct sched *s, struct session *session);
@@ -52,5 +63,7 @@ void locality_given(struct sched *s, struct session *session,
 /* A job of that place left it; it has read everything if that went well. */
 void locality_left(struct session *session, const struct place *place,
                    bool well);
+/* A job of the worker ended well with that result: what it made is there. */
+void locality_made(struct session *session, const char *result, size_t size);
 
 #endif

@@ -34,6 +34,7 @@ void outbox_clear(struct outbox *o)
     buf_clear(&o->bytes);
     o->record_count = 0;
     o->message_count = 0;
+    o->sent_bytes = 0;
 }
 
 /* Move `size` bytes at `at` behind what is kept so far. */
@@ -71,6 +72,7 @@ void outbox_compact(struct outbox *o, size_t appended)
     o->bytes = kept;
     o->record_count = records;
     o->message_count = messages;
+    o->sent_bytes = 0;
 }
 
 MUST_CHECK static struct status encode(struct outbox *o,
@@ -150,8 +152,7 @@ void outbox_answer(struct outbox *o, struct peer peer, uint64_t request,
         answer_failure(o, peer, request, st, early);
         return;
     }
-    text = body == NULL ? xstrdup("{}") : json_dumps(body, JSON_COMPACT);
-    assert(text != NULL);
+    text = body == NULL ? xstrdup("{}") : json_shown_line(body);
     m.answer.request = request;
     m.answer.body = wire_text(text);
     sent = outbox_send(o, peer, &m, early);

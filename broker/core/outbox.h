@@ -33,6 +33,7 @@ struct outbox {
     size_t record_count, record_room;
     struct outbox_message *messages;
     size_t message_count, message_room;
+    size_t sent_bytes; /* of the messages that were sent; the loop's note */
 };
 
 void outbox_init(struct outbox *o);

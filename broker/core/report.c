@@ -238,7 +238,7 @@ struct report_progress report_progress(const struct sched *s, size_t number)
         .done = sweep->tally[TRIAL_DONE],
         .failed = sweep->tally[TRIAL_FAILED],
         .cancelled = sweep->tally[TRIAL_CANCELLED],
-        .running = report_running(sweep),
+        .running = sweep->jobs[JOB_RUNNING],
         .has_best = sweep->has_best,
         .best = sweep->best.mean,
         .best_trial = sweep->best_trial + 1,
@@ -281,6 +281,16 @@ static json_t *labels_of(const struct session *w)
         (void)json_array_append_new(array, json_string(jobs_label(job, label)));
     }
     return array;
+}
+
+json_t *report_scaling(const struct demand *d)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "desired_workers",
+        (json_int_t)d->desired, "workers", (json_int_t)d->workers,
+        "busy_workers", (json_int_t)d->busy, "slots_per_worker", d->slots,
+        "backlog_jobs", d->jobs, "backlog_s", d->backlog_s, "running_s",
+        d->running_s, "oldest_wait_s", (double)d->oldest_ms / 1000.0);
 }
 
 json_t *report_depot(const struct sched *s)

@@ -17,6 +17,7 @@ json_t *report_status(const struct sched *s, const struct sweep *sweep);
 json_t *report_sweeps(const struct sched *s);
 json_t *report_workers(const struct sched *s);
 /* {"url"}: what workers are told, for clients that fetch artifacts. */
+json_t *report_scaling(const struct demand *d);
 json_t *report_depot(const struct sched *s);
 json_t *report_spec(const struct sweep *sweep);
 
@@ -35,8 +36,9 @@ MUST_CHECK struct status report_logs(const struct sched *s,
 /* A sweep in a few numbers, for who follows many of them; texts are borrowed
  * as long as the sweep lives. */
 struct report_progress {
-    const char *id, *name, *state; /* "paused", or as in the status */
-    uint64_t total, done, failed, cancelled, running; /* trials */
+    const char *id, *name, *state;           /* "paused", or as in the status */
+    uint64_t total, done, failed, cancelled; /* trials */
+    uint64_t running;                        /* jobs at workers */
     bool has_best;
     double best;
     uint64_t best_trial; /* as people count, from 1 */

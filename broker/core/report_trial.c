@@ -173,12 +173,14 @@ static struct facts facts_of(const struct view *v)
 
     for (size_t i = 0; i < v->stages.count; i++) {
         const struct job *job = job_of(v, i);
+        struct ledger_row row;
 
         if (job == NULL)
             continue;
-        f.wall_ms += job->wall_ms;
-        f.bytes_read += job->bytes_read;
-        f.bytes_fetched += job->bytes_fetched;
+        row = jobs_row(v->s, job);
+        f.wall_ms += row.wall_ms;
+        f.bytes_read += row.bytes_read;
+        f.bytes_fetched += row.bytes_fetched;
     }
     return f;
 }
@@ -313,6 +315,7 @@ static json_t *job_json(const struct view *v, size_t i)
     const struct stage_job *stage = &v->stages.items[i];
     const struct job *found = job_of(v, i);
     const struct job *job = found == NULL ? &none : found;
+    const struct ledger_row row = jobs_row(s, job);
     struct standing standing;
     char key[DIGEST_TEXT];
 
@@ -326,9 +329,9 @@ static json_t *job_json(const struct view *v, size_t i)
         (json_int_t)job->failures, "crashes", (json_int_t)job->crashes,
         "suspect", (int)job->suspect, "memory_floor",
         (json_int_t)job->memory_floor, "worker", job->worker, "wall_ms",
-        (json_int_t)job->wall_ms, "peak_bytes", (json_int_t)job->peak_bytes,
-        "bytes_read", (json_int_t)job->bytes_read, "bytes_fetched",
-        (json_int_t)job->bytes_fetched, "model", model_name(job->model),
+        (json_int_t)row.wall_ms, "peak_bytes", (json_int_t)row.peak_bytes,
+        "bytes_read", (json_int_t)row.bytes_read, "bytes_fetched",
+        (json_int_t)row.bytes_fetched, "model", model_name(row.model),
         "message", standing.message, "result", result_json(s, job),
         "progress_done", (json_int_t)job->progress_done, "progress_total",
         (json_int_t)job->progress_total);

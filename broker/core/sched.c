@@ -1,5 +1,6 @@
 #include "broker/core/sched.h"
 
+#include "broker/core/admission.h"
 #include "broker/core/command.h"
 #include "broker/core/dispatch.h"
 #include "broker/core/fleet.h"
@@ -27,6 +28,9 @@ struct sched *sched_new(const struct sched_settings *settings)
     struct sched *s = xnew(struct sched);
 
     s->settings = *settings;
+    demand_init(&s->demand, &settings->demand);
+    if (s->settings.workers == 0)
+        s->settings.workers = LIMIT_WORKERS;
     s->look_again = INT64_MAX;
     s->fetches = settings->fetches > 0 ? settings->fetches : LOCALITY_FETCHES;
     s->depot = xstrdup(settings->depot);
@@ -290,18 +294,19 @@ MUST_CHECK static struct status on_query(struct sched *s, struct peer peer,
 static const struct handler {
     enum wire_type type;
     enum peer_side side;
+    enum admission rule;
     struct status (*on)(struct sched *s, struct peer peer,
                         const struct wire_message *m);
 } handlers[] = {
-    { WIRE_DONE, PEER_WORKER, on_done },
-    { WIRE_HEARTBEAT, PEER_WORKER, on_heartbeat },
-    { WIRE_HELLO, PEER_WORKER, on_hello },
-    { WIRE_BYE, PEER_WORKER, on_bye },
-    { WIRE_LOG, PEER_WORKER, on_log },
-    { WIRE_RETRACTED, PEER_WORKER, on_retracted },
-    { WIRE_CACHE, PEER_WORKER, on_cache },
-    { WIRE_SUBMIT, PEER_CLIENT, on_submit },
-    { WIRE_QUERY, PEER_CLIENT, on_query },
+    { WIRE_DONE, PEER_WORKER, ADMIT_WITH_ROOM, on_done },
+    { WIRE_HEARTBEAT, PEER_WORKER, ADMIT_ALWAYS, on_heartbeat },
+    { WIRE_HELLO, PEER_WORKER, ADMIT_ALWAYS, on_hello },
+    { WIRE_BYE, PEER_WORKER, ADMIT_ALWAYS, on_bye },
+    { WIRE_LOG, PEER_WORKER, ADMIT_ALWAYS, on_log },
+    { WIRE_RETRACTED, PEER_WORKER, ADMIT_ALWAYS, on_retracted },
+    { WIRE_CACHE, PEER_WORKER, ADMIT_ALWAYS, on_cache },
+    { WIRE_SUBMIT, PEER_CLIENT, ADMIT_WHEN_WELL, on_submit },
+    { WIRE_QUERY, PEER_CLIENT, ADMIT_WHEN_WELL, on_query },
 };
 
 struct status sched_message(struct sched *s, struct peer peer,
@@ -311,10 +316,14 @@ struct status sched_message(struct sched *s, struct peer peer,
     struct status st;
 
     for (size_t i = 0; i < COUNT_OF(handlers); i++) {
+        bool taken = false;
+
         if (handlers[i].type != m->type || handlers[i].side != peer.side)
             continue;
         begin(s, t, out);
-        st = handlers[i].on(s, peer, m);
+        st = admission_check(s, handlers[i].rule, peer, m, &taken);
+        if (taken)
+            st = handlers[i].on(s, peer, m);
         s->out = NULL;
         return st;
     }
@@ -346,7 +355,9 @@ static void answer_waiters(struct sched *s)
         }
         st = SUCCESS;
         body = report_status(s, w->sweep);
-        outbox_answer(s->out, w->peer, w->request, &st, body, false);
+        /* That it goes on is nothing that must be durable. */
+        outbox_answer(s->out, w->peer, w->request, &st, body,
+                      w->sweep->state == SWEEP_RUNNING);
     }
     s->waiter_count = kept;
 }
@@ -390,12 +401,15 @@ void sched_tick(struct sched *s, struct sched_time t, struct outbox *out)
     begin(s, t, out);
     jobs_wake(s);
     fleet_scan(s);
-    sweeps_expand(s);
+    if (!s->full)
+        sweeps_expand(s);
     sweeps_settle(s);
-    dispatch_run(s);
+    if (!s->full)
+        dispatch_run(s);
     fleet_flush(s);
     answer_waiters(s);
     jobs_sweep(s);
+    demand_look(s);
     s->out = NULL;
 }
 
@@ -409,7 +423,7 @@ int64_t sched_deadline(const struct sched *s)
     const struct job *waking = heap_first(&s->backoff);
     int64_t at = INT64_MAX;
 
-    if (s->expand_more)
+    if (s->expand_more && !s->full)
         return INT64_MIN;
     if (waking != NULL)
         at = waking->rank;
@@ -417,8 +431,10 @@ int64_t sched_deadline(const struct sched *s)
         at = sooner(at, s->next_scan);
     if (s->recovery_ends != 0)
         at = sooner(at, s->recovery_ends);
-    at = sooner(at, retract_deadline(s));
-    at = sooner(at, s->look_again);
+    if (!s->full) {
+        at = sooner(at, retract_deadline(s));
+        at = sooner(at, s->look_again);
+    }
     for (size_t i = 0; i < s->live_count; i++)
         at = sooner(at, s->live[i]->ends_at);
     for (size_t i = 0; i < s->waiter_count; i++)
@@ -428,8 +444,23 @@ int64_t sched_deadline(const struct sched *s)
 
 void sched_store_error(struct sched *s, const char *text)
 {
+    if (text == NULL && s->store_error != NULL)
+        s->held_until = s->t.now;
     free(s->store_error);
     s->store_error = text == NULL ? NULL : xstrdup(text);
+}
+
+void sched_backlog(struct sched *s, uint64_t bytes, bool full)
+{
+    s->backlog_bytes = bytes;
+    if (s->full && !full)
+        s->news++;
+    s->full = full;
+}
+
+const struct demand *sched_demand(const struct sched *s)
+{
+    return &s->demand;
 }
 
 struct sched_stats sched_stats(const struct sched *s)
@@ -453,5 +484,6 @@ struct sched_stats sched_stats(const struct sched *s)
         stats.busy += w->units < w->slots ? w->units : w->slots;
     }
     stats.records = s->order;
+    stats.backlog_bytes = s->backlog_bytes;
     return stats;
 }

@@ -7,6 +7,7 @@
 #ifndef SINTER_BROKER_CORE_SCHED_H
 #define SINTER_BROKER_CORE_SCHED_H
 
+#include "broker/core/demand.h"
 #include "broker/core/outbox.h"
 #include "common/status.h"
 #include "common/wire.h"
@@ -18,10 +19,12 @@ struct sched; /* opaque; state.h for the files of core/ */
 struct sched_settings {
     int64_t heartbeat_ms; /* workers speak at least so often */
     int64_t lease_ms;     /* a silent worker loses its jobs after */
-    uint64_t fetches;     /* workers that fetch one source from where it is
-                             published at a time; 0: 8 */
-    const char *depot;    /* base URL, told to workers */
-    const char *version;  /* of the program, for the record */
+    uint64_t workers;     /* that may be connected; 0: LIMIT_WORKERS */
+    uint64_t fetches;     /* workers that fetch from one origin at a time;
+                             0: 8 */
+    struct demand_settings demand;
+    const char *depot;   /* base URL, told to workers */
+    const char *version; /* of the program, for the record */
 };
 
 struct sched *sched_new(const struct sched_settings *settings);
@@ -67,9 +70,13 @@ bool sched_wait_for_end(struct sched *s, struct peer peer, uint64_t request,
 void sched_peers(const struct sched *s,
                  void (*visit)(void *self, struct peer peer), void *self);
 
-/* The store is away (text) or well (NULL): shown in status, and no sweep is
- * accepted that could not be kept. The text is copied. */
+/* The store is away (text) or well (NULL): shown in status, and no sweep or
+ * order is accepted that could not be kept. The text is copied. */
 void sched_store_error(struct sched *s, const char *text);
+
+/* So much waits for the store. `full`: nothing is begun or taken in that would
+ * add to it; what is refused so is said again by whoever said it. */
+void sched_backlog(struct sched *s, uint64_t bytes, bool full);
 
 /* Figures for /metrics and the tests. */
 struct sched_stats {
@@ -79,8 +86,12 @@ struct sched_stats {
     uint64_t workers, slots, busy;
     uint64_t assigned, results, failures, lost, stale, duplicates;
     uint64_t records;
+    uint64_t backlog_bytes, busy_replies;
 };
 struct sched_stats sched_stats(const struct sched *s);
+
+/* As last looked at, by a tick. */
+const struct demand *sched_demand(const struct sched *s);
 
 /* Is every invariant of the state kept? For the simulation: aborts with the
  * broken one if not. Walks everything. */

@@ -10,6 +10,7 @@
 #ifndef SINTER_BROKER_CORE_STATE_H
 #define SINTER_BROKER_CORE_STATE_H
 
+#include "broker/core/demand.h"
 #include "broker/core/heap.h"
 #include "broker/core/locality.h"
 #include "broker/core/ring.h"
@@ -64,8 +65,9 @@ enum sweep_state {
 
 /* How long jobs take that ask the same. */
 struct pace {
-    double run_ms;  /* moving mean; < 0: none ran yet */
-    uint32_t ended; /* runs it is made of, up to what a slot is sent */
+    const char *kind; /* interned */
+    double run_ms;    /* moving mean; < 0: none ran yet */
+    uint32_t ended;   /* runs it is made of, up to what a slot is sent */
 };
 
 /* Jobs of one sweep that ask the same of a worker and read the same. */
@@ -135,64 +137,71 @@ struct trial {
     struct need needs[];
 };
 
+enum { JOB_TEXT = 96 }; /* bytes of parameters that fit in a job */
+
+/* What each job that ends well is asked for comes first: that is four lines of
+ * the cache (table_expect()). */
 struct job {
     struct digest key;
     uint32_t at;      /* in table.live */
     uint32_t row;     /* DONE: of the ledger, and 1 */
     uint32_t holders; /* needs and jobs that point here: it must stay */
-    bool leaving;     /* in the list of table.leaving */
-    struct job *leaving_next;
     enum job_state state;
-    bool settled;            /* the newest token has its verdict on record */
-    uint64_t epoch, attempt; /* newest token given out; 0, 0: none */
-    uint32_t failures, crashes;
+    bool leaving; /* in the list of table.leaving */
+    bool settled; /* the newest token has its verdict on record */
     bool suspect; /* was at a worker that vanished: runs alone (suspects.h) */
-    int64_t memory_floor; /* bytes it needs at least, since it was killed for
-                             want of memory; 0: never was */
-    uint64_t order;       /* number of the record that ended it */
+    bool retracting; /* while RUNNING: its worker was asked for it */
+    uint32_t input_count;
+    struct job *leaving_next;
 
-    const char *kind;    /* interned; NULL: known by a token or result only */
-    char *params;        /* NULL unless it may still run */
-    struct place *place; /* remote sources it reads; NULL: none */
-    const char *labels;  /* interned; NULL: any worker */
-    int64_t cpus;        /* 0: one slot */
-    int64_t memory_bytes, stall_ms, limit_ms;
+    uint64_t epoch, attempt; /* newest token given out; 0, 0: none */
+    const char *kind;   /* interned; NULL: known by a token or result only */
+    const char *worker; /* interned: who ran it last; NULL: nobody */
+    char *params;       /* NULL unless it may still run; `text` if it fits */
     struct job **inputs;
-    size_t input_count;
-    size_t pending; /* inputs that are not done */
-    struct job **dependents;
-    size_t dependent_count;
-
     struct use *uses;
     struct need *needs;
 
     struct session *session; /* while RUNNING */
     struct job *prev, *next; /* of the session, oldest assignment first */
     struct unit *unit;       /* while RUNNING; NULL: given alone */
-    int64_t assigned_at;     /* ns */
-    uint64_t slots;          /* of its worker's, if given alone */
+    struct group *group;     /* queue it is in (READY) or was taken from */
+    struct place *place;     /* what it reads of elsewhere; NULL: nothing */
     int64_t expected;        /* us of worker time, while RUNNING */
     int64_t charged;         /* the same, to its sweep; until it has ended */
-    uint64_t charged_slots;  /* 0: nothing is to be put right */
-    bool retracting;         /* while RUNNING: its worker was asked for it */
-    uint64_t progress_done, progress_total;
-    uint64_t mark; /* sched.mark of the last HELLO that listed it */
 
-    struct group *group; /* queue it is in (READY) or was taken from */
-    uint64_t family;     /* 0: it has none */
-    struct family *kin;  /* while READY */
-    struct job *kin_prev, *kin_next;
+    uint64_t slots;         /* of its worker's, if given alone */
+    uint64_t charged_slots; /* 0: nothing is to be put right */
+    int64_t memory_bytes;
+    char *message; /* why not; NULL: no trouble so far */
+    char *log;     /* last lines; NULL: none */
+    struct job **dependents;
+    uint32_t dependent_count;
+    uint32_t pending; /* inputs that are not done */
+    uint64_t order;   /* number of the record that ended it */
+
+    const char *labels; /* interned; NULL: any worker */
+    int64_t cpus;       /* 0: one slot */
+    int64_t stall_ms, limit_ms;
+    size_t params_size;
     size_t heap_at;
     int64_t rank;
     uint64_t tie;
 
-    char *message;      /* why not; NULL: no trouble so far */
-    char *log;          /* last lines; NULL: none */
-    const char *worker; /* interned: who ran it last; NULL: nobody */
-    uint64_t code;      /* enum status_code of the last failure */
-    int64_t wall_ms, peak_bytes, at_ms;
-    int64_t bytes_read, bytes_fetched;
-    uint64_t model; /* enum job_model of jobs/, only passed on */
+    uint64_t family;    /* 0: it has none */
+    struct family *kin; /* while READY */
+    struct job *kin_prev, *kin_next;
+    int64_t ready_at;    /* ns, READY: since when */
+    int64_t assigned_at; /* ns */
+    uint64_t progress_done, progress_total;
+
+    uint64_t mark; /* sched.mark of the last HELLO that listed it */
+    uint32_t failures, crashes;
+    int64_t memory_floor; /* bytes it needs at least, since it was killed for
+                             want of memory; 0: never was */
+    uint64_t code;        /* enum status_code of the last failure */
+    int64_t at_ms;        /* when that was */
+    char text[JOB_TEXT];
 };
 
 /* One stage of a sweep, as people count it. */
@@ -282,6 +291,7 @@ struct session {
     size_t serves_count;
     bool cordoned; /* gets nothing new */
     bool connected, suspect, draining;
+    bool owed;        /* outcomes of it were not taken for want of room */
     struct job *solo; /* a suspect that it runs alone; NULL: none */
     bool reserved;    /* gets nothing until it is idle, then a suspect */
     int64_t seen_at, seen_wall_ms, lease_ends, changed_at;
@@ -331,7 +341,7 @@ struct sched {
     uint64_t news;        /* raised when idle workers may find work again */
     uint64_t news_seen;   /* by the last dispatch_run() */
     struct locality *locality; /* NULL: nobody has asked yet */
-    uint64_t fetches;          /* workers that fetch one source at a time */
+    uint64_t fetches;          /* workers that fetch from one origin */
     int64_t look_again; /* ns: then a worker has waited for a better one */
     struct map *fenced; /* names of workers that are cordoned or drained */
     uint64_t units;     /* ever */
@@ -375,6 +385,10 @@ struct sched {
     size_t waiter_count, waiter_room;
 
     char *store_error;
+    int64_t held_until;     /* ns: the store was away until then; 0: never */
+    uint64_t backlog_bytes; /* that wait for the store */
+    bool full;              /* no more may */
+    struct demand demand;
     struct sched_stats stats;
 };
 

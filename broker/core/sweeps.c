@@ -261,11 +261,6 @@ MUST_CHECK static struct status submit(struct sched *s,
     *ret_duplicate = find_or_name(s, idempotency, id) != NULL;
     if (*ret_duplicate)
         return SUCCESS;
-    if (s->store_error != NULL)
-        return FAIL(STATUS_UNAVAILABLE,
-                    "the store is away (%.200s), so no "
-                    "sweep can be kept: try again later",
-                    s->store_error);
     if (m->compiled.size > LIMIT_COMPILED)
         return FAIL(STATUS_TOO_BIG,
                     "the compiled sweep has %zu bytes, at "
@@ -342,6 +337,9 @@ struct status sweeps_find(const struct sched *s, const char *text,
                  : strcmp(compiled_name(other->compiled), text) == 0)
             sweep = other;
     }
+    if (sweep == NULL && last)
+        return FAIL(STATUS_NOT_FOUND, "there are no sweeps yet; submit one: "
+                                      "sinter submit FILE, or sinter run FILE");
     if (sweep == NULL && strlen(text) >= LEAST_PREFIX)
         return find_prefix(s, text, ret_sweep);
     if (sweep == NULL)

@@ -80,12 +80,6 @@ void table_take_row(struct job *job, uint32_t number,
     job->order = row->order;
     job->kind = row->kind;
     job->worker = row->worker;
-    job->wall_ms = row->wall_ms;
-    job->at_ms = row->at_ms;
-    job->peak_bytes = row->peak_bytes;
-    job->bytes_read = row->bytes_read;
-    job->bytes_fetched = row->bytes_fetched;
-    job->model = row->model;
 }
 
 static struct job *make_done(struct table *t, uint32_t number)

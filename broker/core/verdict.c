@@ -211,7 +211,9 @@ static void judge(struct sched *s, struct job *job,
         fail(s, job, &o);
 }
 
-enum answer { ANSWER_STALE, ANSWER_COMMITTED };
+/* LATER: a worker repeats itself for as long as the store is away, and one
+ * answer that waits for it is enough. */
+enum answer { ANSWER_STALE, ANSWER_COMMITTED, ANSWER_LATER };
 
 static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
 {
@@ -220,13 +222,15 @@ static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
     if (job == NULL || job->epoch != o->token.epoch ||
         job->attempt != o->token.attempt) {
         s->stats.stale++;
-        return ANSWER_STALE;
+        return s->store_error == NULL ? ANSWER_STALE : ANSWER_LATER;
     }
     if (job->settled) {
-        s->stats.duplicates++; /* our answer was lost on the way */
-        return ANSWER_COMMITTED;
+        s->stats.duplicates++; /* our answer was lost on the way, or waits */
+        return s->store_error == NULL ? ANSWER_COMMITTED : ANSWER_LATER;
     }
     dispatch_ended(s, job, o->wall_ms, o->code == STATUS_SUCCESS);
+    if (o->code == STATUS_SUCCESS && job->session != NULL)
+        locality_made(job->session, o->result.data, o->result.size);
     if (o->code == STATUS_SUCCESS ||
         (o->code != STATUS_CANCELLED && job->needs != NULL)) {
         judge(s, job, o);
@@ -256,10 +260,11 @@ struct status verdict_done(struct sched *s, struct peer peer,
         jobs_expect(s, &m->outcomes.items[i].token.key);
     for (size_t i = 0; i < m->outcomes.count; i++) {
         const struct wire_outcome *o = &m->outcomes.items[i];
+        enum answer answer = take_outcome(s, o);
 
-        if (take_outcome(s, o) == ANSWER_COMMITTED)
+        if (answer == ANSWER_COMMITTED)
             token_list_add(&session->committed, o->token);
-        else
+        else if (answer == ANSWER_STALE)
             token_list_add(&session->stale, o->token);
     }
     return SUCCESS;

@@ -14,8 +14,11 @@ static const char *url_of(char model)
 {
     static char url[32];
 
-    (void)snprintf(url, sizeof url, "%s//hub/%c",
-                   model == 'D' ? "file:" : "https:", model);
+    (void)snprintf(url, sizeof url, "%s/hub/%c",
+                   model == 'D'   ? "file:///"
+                   : model == 'C' ? "https://c.org:8443"
+                                  : "https://ab.org",
+                   model);
     return url;
 }
 
@@ -28,7 +31,8 @@ static char *variant(char model)
                      model, url_of(model));
 }
 
-/* Trials read one of the models A, B and C of the network or D of the disk;
+/* Trials read one of the models A and B of one server, C of another or D of
+ * the disk;
  * `points` of each, those of one model behind each other. */
 static void submit(struct farm *f, const char *name, const char *models,
                    int points)
@@ -131,7 +135,7 @@ static void test_a_worker_waits_for_one_that_has_the_bytes(void **state)
     farm_free(f);
 }
 
-/* What nobody has is fetched by eight workers at most at the same time. */
+/* What nobody has is fetched by a few workers at most at the same time. */
 static void test_few_fetch_at_a_time(void **state)
 {
     struct farm *f = farm_new();
@@ -160,6 +164,39 @@ static void test_few_fetch_at_a_time(void **state)
     for (int w = 0; w < 6; w++)
         busy += held(f, w);
     assert_int_equal(busy, 5);
+    farm_free(f);
+}
+
+/* It is the server that is spared, whatever is fetched from it; one that
+ * fetches from there already may fetch more. */
+static void test_few_fetch_from_one_origin(void **state)
+{
+    size_t from_ab = 0;
+    struct farm *f = farm_new();
+
+    (void)state;
+    f->sched->fetches = 2;
+    for (int w = 0; w < 6; w++)
+        farm_hello(f, w, 1);
+    submit(f, "s", "\"A\",\"B\",\"C\"", 12);
+    for (int w = 0; w < 6; w++)
+        from_ab += held(f, w) == 1 && model_of(f, w, 0) != 'C' ? 1 : 0;
+    assert_int_equal(from_ab, 2);
+    assert_int_equal(held(f, 2) + held(f, 3), 2);
+    assert_int_equal(model_of(f, 2, 0), 'C');
+    assert_int_equal(model_of(f, 3, 0), 'C');
+    assert_int_equal(held(f, 4) + held(f, 5), 0);
+    finish(f, 0); /* it has A: there is room at that server */
+    assert_int_equal(held(f, 4), 1);
+    assert_int_equal(model_of(f, 4, 0), 'B');
+    finish(f, 2);
+    farm_advance(f, 600); /* it waits no longer for the one that has C */
+    assert_int_equal(held(f, 5), 1);
+    assert_int_equal(model_of(f, 5, 0), 'C');
+    farm_hello(f, 6, 2);
+    finish(f, 1);
+    farm_advance(f, 600);
+    assert_int_equal(held(f, 6), 2); /* one fetches from there: so may two */
     farm_free(f);
 }
 
@@ -224,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_a_worker_goes_on_with_what_it_has),
         cmocka_unit_test(test_a_worker_waits_for_one_that_has_the_bytes),
         cmocka_unit_test(test_few_fetch_at_a_time),
+        cmocka_unit_test(test_few_fetch_from_one_origin),
         cmocka_unit_test(test_files_of_the_machine_are_everywhere),
         cmocka_unit_test(test_what_was_evicted_is_not_there),
         cmocka_unit_test(test_everything_ends_whoever_has_what),

@@ -59,6 +59,30 @@ static void test_marks_last_as_long_as_their_entries(void **state)
     assert_int_equal(look().count, 0);
 }
 
+static void test_artifacts_are_held_when_they_are_whole(void **state)
+{
+    static const char name[] =
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    AUTO(free_pointer) char *entry = xasprintf("%s/artifacts/%s", folder, name);
+    AUTO(free_pointer) char *record = xasprintf("%s/entry.json", entry);
+    AUTO(free_pointer) char *lock = xasprintf("%s/lock", entry);
+    AUTO(free_pointer) char *other = xasprintf("%s/artifacts/x", folder);
+    struct found f;
+    char text[DIGEST_TEXT];
+
+    (void)state;
+    assert_ok(file_make_directories(entry));
+    assert_ok(file_make_directories(other));
+    assert_ok(file_write(lock, "77", 2));
+    assert_int_equal(look().count, 0);
+    assert_ok(file_write(record, "{}", 2));
+    f = look();
+    assert_int_equal(f.count, 1);
+    assert_int_equal(f.bytes, 77);
+    digest_to_text(&f.first, text);
+    assert_string_equal(text, name);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -77,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks_last_as_long_as_their_entries),
+        cmocka_unit_test(test_artifacts_are_held_when_they_are_whole),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

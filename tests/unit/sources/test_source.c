@@ -526,8 +526,8 @@ static void test_an_artifact_goes_up_once_and_comes_down_whole(void **state)
     AUTO(free_pointer) char *path = NULL;
 
     make_artifact(p, made, sizeof made);
-    assert_ok(source_put_artifact(p->store, p->nginx.url, made, first));
-    assert_ok(source_put_artifact(p->store, p->nginx.url, made, again));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, false, first));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, false, again));
     assert_string_equal(first, again);
     assert_int_equal(nginx_requests(&p->nginx, "PUT", "/depot/"), 4 + 1);
     assert_ok(source_open_artifact(p->store, p->nginx.url, first, &pin));
@@ -537,6 +537,42 @@ static void test_an_artifact_goes_up_once_and_comes_down_whole(void **state)
     nginx_stop(&p->nginx);
     assert_ok(source_open_artifact(p->store, "", first, &pin));
     source_unpin(pin);
+}
+
+/* What was made here need not come back from the depot. */
+static void test_an_artifact_that_was_put_may_be_kept(void **state)
+{
+    struct place *p = *state;
+    AUTO(free_pointer) char *notes = NULL;
+    struct source_pin *pin = NULL;
+    char made[160];
+    char name[DIGEST_TEXT];
+
+    make_artifact(p, made, sizeof made);
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, true, name));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, true, name));
+    nginx_stop(&p->nginx);
+    assert_ok(file_remove_tree(made)); /* as a slot does behind a job */
+    assert_ok(source_open_artifact(p->store, "", name, &pin));
+    notes = xasprintf("%s/more/notes.txt", source_path(pin));
+    check_file(notes, 10, 21);
+    source_unpin(pin);
+}
+
+/* One that does not fit into the cache is none of its. */
+static void test_an_artifact_larger_than_the_cache_is_put_only(void **state)
+{
+    struct place *p = *state;
+    struct source_pin *pin = NULL;
+    char made[160];
+    char name[DIGEST_TEXT];
+
+    p->settings.size_limit = SMALL / 2;
+    open_store(p);
+    make_artifact(p, made, sizeof made);
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, true, name));
+    assert_fails(source_open_artifact(p->store, p->nginx.url, name, &pin),
+                 STATUS_NO_SPACE, "cache");
 }
 
 /* To the depot that was told, and to nobody else. */
@@ -561,13 +597,13 @@ static void test_the_token_is_shown_to_the_depot(void **state)
     p->nginx.locations = locations;
     nginx_restart(&p->nginx);
     make_artifact(p, made, sizeof made);
-    assert_fails(source_put_artifact(p->store, p->nginx.url, made, name),
+    assert_fails(source_put_artifact(p->store, p->nginx.url, made, false, name),
                  STATUS_DENIED, "token");
     p->settings.depot_token_file = file;
     open_store(p);
-    assert_ok(source_put_artifact(p->store, p->nginx.url, made, name));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, false, name));
     elsewhere = xasprintf("http://localhost:%d", p->nginx.port);
-    assert_ok(source_put_artifact(p->store, elsewhere, made, name));
+    assert_ok(source_put_artifact(p->store, elsewhere, made, false, name));
     assert_ok(source_open_artifact(p->store, elsewhere, name, &pin));
     source_unpin(pin);
     put(p, "other/x.bin", SMALL, 6);
@@ -589,7 +625,7 @@ static void test_a_damaged_artifact_is_refused(void **state)
     struct source_pin *pin = NULL;
 
     make_artifact(p, made, sizeof made);
-    assert_ok(source_put_artifact(p->store, p->nginx.url, made, name));
+    assert_ok(source_put_artifact(p->store, p->nginx.url, made, false, name));
     hex_of(SMALL, 20, blob);
     path = xasprintf("depot/%s", blob);
     put(p, path, SMALL, 22);
@@ -615,11 +651,12 @@ static void test_artifacts_are_plain_files(void **state)
     make_artifact(p, made, sizeof made);
     link_path = xasprintf("%s/passwd", made);
     assert_int_equal(symlink("/etc/passwd", link_path), 0);
-    assert_fails(source_put_artifact(p->store, p->nginx.url, made, name),
+    assert_fails(source_put_artifact(p->store, p->nginx.url, made, false, name),
                  STATUS_INVALID, "passwd");
     assert_ok(file_make_directories(empty));
-    assert_fails(source_put_artifact(p->store, p->nginx.url, empty, name),
-                 STATUS_INVALID, "no files");
+    assert_fails(
+        source_put_artifact(p->store, p->nginx.url, empty, false, name),
+        STATUS_INVALID, "no files");
 }
 
 int main(void)
@@ -644,6 +681,8 @@ int main(void)
         SHARDS_TEST(test_the_longest_unused_goes_but_never_one_in_use),
         SHARDS_TEST(test_a_place_that_cannot_be_written_is_named),
         SHARDS_TEST(test_an_artifact_goes_up_once_and_comes_down_whole),
+        SHARDS_TEST(test_an_artifact_that_was_put_may_be_kept),
+        SHARDS_TEST(test_an_artifact_larger_than_the_cache_is_put_only),
         SHARDS_TEST(test_the_token_is_shown_to_the_depot),
         SHARDS_TEST(test_a_damaged_artifact_is_refused),
         SHARDS_TEST(test_artifacts_are_plain_files),
