@@ -155,33 +155,29 @@ static inline uint32_t narrow_bf16(uint32_t bits)
     return (bits & F32_MAGNITUDE) > F32_INFINITY ? nan : rounded;
 }
 
-enum { LINE = 64, SECOND_LEVEL = 2 };
+ISA_CLONES
+static void bf16_to_f32(const struct loose16 *source, struct loose32 *target,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        target[i].bits = (uint32_t)source[i].bits << 16;
+}
 
-/* A line of the source at a time, each after one of those behind the row was
- * asked for, as far as `ahead` goes: in loops of their own they would fill the
- * buffers for lines on their way, and the row would wait. */
-#define WIDEN(name, from, to, widened)                                       \
-    ISA_CLONES                                                               \
-    static void name(const struct from *restrict source,                     \
-                     struct to *restrict target, size_t count, size_t ahead) \
-    {                                                                        \
-        enum { STEP = LINE / sizeof(struct from) };                          \
-        size_t both = (ahead < count ? ahead : count) / STEP * STEP;         \
-                                                                             \
-        for (size_t at = 0; at < both; at += STEP) {                         \
-            __builtin_prefetch(source + count + at, 0, SECOND_LEVEL);        \
-            for (size_t i = at; i < at + STEP; i++)                          \
-                widened;                                                     \
-        }                                                                    \
-        for (size_t i = both; i < count; i++)                                \
-            widened;                                                         \
-    }
-WIDEN(bf16_to_f32, loose16, loose32,
-      target[i].bits = (uint32_t)source[i].bits << 16)
-WIDEN(f16_to_f32, loose16, loose32, target[i].bits = widen_f16(source[i].bits))
-WIDEN(f64_to_f32, loose_double, loose_float,
-      target[i].value = (float)source[i].value)
-#undef WIDEN
+ISA_CLONES
+static void f16_to_f32(const struct loose16 *source, struct loose32 *target,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        target[i].bits = widen_f16(source[i].bits);
+}
+
+ISA_CLONES
+static void f64_to_f32(const struct loose_double *source,
+                       struct loose_float *target, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        target[i].value = (float)source[i].value;
+}
 
 ISA_CLONES
 static void f32_to_bf16(const struct loose32 *source, struct loose16 *target,
@@ -213,8 +209,8 @@ static void copy_f32(const void *source, void *target, size_t count)
         memcpy(target, source, count * sizeof(float));
 }
 
-void dtype_to_f32_ahead(enum dtype from, const void *source, float *target,
-                        size_t count, size_t ahead)
+void dtype_to_f32(enum dtype from, const void *source, float *target,
+                  size_t count)
 {
     void *out = target;
 
@@ -222,17 +218,11 @@ void dtype_to_f32_ahead(enum dtype from, const void *source, float *target,
     if (from == DTYPE_F32)
         copy_f32(source, out, count);
     else if (from == DTYPE_BF16)
-        bf16_to_f32(source, out, count, ahead);
+        bf16_to_f32(source, out, count);
     else if (from == DTYPE_F16)
-        f16_to_f32(source, out, count, ahead);
+        f16_to_f32(source, out, count);
     else
-        f64_to_f32(source, out, count, ahead);
-}
-
-void dtype_to_f32(enum dtype from, const void *source, float *target,
-                  size_t count)
-{
-    dtype_to_f32_ahead(from, source, target, count, 0);
+        f64_to_f32(source, out, count);
 }
 
 void dtype_from_f32(enum dtype to, const float *source, void *target,

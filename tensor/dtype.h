@@ -34,10 +34,6 @@ bool dtype_find(const char *name, size_t size, enum dtype *ret_dtype);
  * nearest even); only float types. */
 void dtype_to_f32(enum dtype from, const void *source, float *target,
                   size_t count);
-/* The same, while what lies behind, `ahead` elements, is fetched: most likely
- * it is next, and of several rows the machine does not see that by itself. */
-void dtype_to_f32_ahead(enum dtype from, const void *source, float *target,
-                        size_t count, size_t ahead);
 /* One rounding, to nearest even; NaN stays NaN, made quiet where it is cut;
  * overflow becomes infinity. */
 void dtype_from_f32(enum dtype to, const float *source, void *target,

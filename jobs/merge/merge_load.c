@@ -31,14 +31,38 @@ static const char *element_of(const struct tensor *t, uint64_t element)
     return (const char *)t->data + element * dtype_size(t->dtype);
 }
 
+/* Have what lies there fetched. */
+static void fetch(const char *from, const char *end)
+{
+    enum { LINE = 64, SECOND_LEVEL = 2 };
+
+    for (; from < end; from += LINE)
+        __builtin_prefetch(from, 0, SECOND_LEVEL);
+}
+
+/* Meanwhile what comes behind is fetched, which most likely is next: turns of
+ * the tensors are too short for the machine to see that by itself. A few lines
+ * at a time, or widening waits until there is room for more on their way. */
 static void read_tensor(struct merge_worker *w, const struct tensor *t,
                         uint64_t first, size_t count, float *row)
 {
-    uint64_t left = t->count - first - count;
-    size_t ahead = left < count ? (size_t)left : count;
+    enum { STEP = 128 };
+    size_t size = dtype_size(t->dtype);
+    const char *from = element_of(t, first);
+    const char *next = from + count * size;
+    const char *end = (const char *)t->data + t->count * size;
 
-    w->bytes_read += count * dtype_size(t->dtype);
-    dtype_to_f32_ahead(t->dtype, element_of(t, first), row, count, ahead);
+    w->bytes_read += count * size;
+    for (size_t at = 0; at < count; at += STEP) {
+        size_t length = count - at < STEP ? count - at : STEP;
+        size_t bytes = length * size;
+        size_t left = (size_t)(end - next);
+
+        fetch(next, next + (bytes < left ? bytes : left));
+        dtype_to_f32(t->dtype, from, row + at, length);
+        from += bytes;
+        next += bytes < left ? bytes : left;
+    }
 }
 
 /* Rows from `row` on that follow each other in the source as well, up to
