@@ -5,6 +5,7 @@
 #include "common/wire_cursor.h"
 #include "common/wire_table.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,100 +16,118 @@ enum { AT_MAJOR = 2, AT_TYPE = 3, AT_FLAGS = 4, AT_MINOR = 5 };
 /* What stands before a value: its kind, and a number in so many bytes. */
 enum { HEAD_MOST = 9 };
 
+/* Where the next byte goes is handed from one function to the next and not
+ * kept here: bytes that are written might be it, as far as a compiler knows. */
 struct writer {
     struct buf *out;
+    unsigned char *end;    /* of the memory there is; the NUL goes behind */
     struct status failure; /* of the first piece that did not fit */
 };
 
-/* Room for `size` bytes; NULL: there is none. */
-static unsigned char *make_room(struct writer *w, size_t size)
+static unsigned char *use_room(struct writer *w)
 {
     struct buf *b = w->out;
+    size_t room = b->room - 1 < b->limit ? b->room - 1 : b->limit;
 
-    if (size >= b->room - b->size || size > b->limit - b->size) {
-        w->failure = buf_reserve(b, size);
-        if (status_failed(&w->failure))
-            return NULL;
-    }
+    w->end = (unsigned char *)b->data + room;
     return (unsigned char *)b->data + b->size;
 }
 
-/* `first` and the number in `width` bytes, big end first. */
-static bool put_head(struct writer *w, unsigned first, uint64_t number,
-                     unsigned width)
+static unsigned char *grow(struct writer *w, const unsigned char *at,
+                           size_t size)
 {
-    unsigned char *at = make_room(w, HEAD_MOST);
+    struct buf *b = w->out;
 
-    if (at == NULL)
-        return false;
-    at[0] = (unsigned char)first;
-    for (unsigned i = 0; i < width; i++)
-        at[1 + i] = (unsigned char)(number >> 8 * (width - 1 - i));
-    w->out->size += 1 + width;
-    return true;
+    b->size = (size_t)(at - (unsigned char *)b->data);
+    w->failure = buf_reserve(b, size);
+    return status_failed(&w->failure) ? NULL : use_room(w);
 }
 
-static bool put_unsigned(struct writer *w, uint64_t n)
+/* Where `size` bytes may be written that come behind `at`; NULL: nowhere. All
+ * that put something return the byte behind it, or NULL. */
+static inline unsigned char *make_room(struct writer *w, unsigned char *at,
+                                       size_t size)
+{
+    return (size_t)(w->end - at) >= size ? at : grow(w, at, size);
+}
+
+/* `first` and the number in `width` bytes, big end first. */
+static inline unsigned char *put_head(struct writer *w, unsigned char *at,
+                                      unsigned first, uint64_t number,
+                                      unsigned width)
+{
+    uint64_t bytes = width == 0 ? 0 : htobe64(number << (64 - 8 * width));
+
+    at = make_room(w, at, HEAD_MOST);
+    if (at == NULL)
+        return NULL;
+    at[0] = (unsigned char)first;
+    memcpy(at + 1, &bytes, sizeof bytes);
+    return at + 1 + width;
+}
+
+static inline unsigned char *put_unsigned(struct writer *w, unsigned char *at,
+                                          uint64_t n)
 {
     if (n < 0x80)
-        return put_head(w, (unsigned)n, 0, 0);
+        return put_head(w, at, (unsigned)n, 0, 0);
     if (n <= UINT8_MAX)
-        return put_head(w, 0xcc, n, 1);
+        return put_head(w, at, 0xcc, n, 1);
     if (n <= UINT16_MAX)
-        return put_head(w, 0xcd, n, 2);
+        return put_head(w, at, 0xcd, n, 2);
     if (n <= UINT32_MAX)
-        return put_head(w, 0xce, n, 4);
-    return put_head(w, 0xcf, n, 8);
+        return put_head(w, at, 0xce, n, 4);
+    return put_head(w, at, 0xcf, n, 8);
 }
 
-static bool put_signed(struct writer *w, int64_t n)
+static unsigned char *put_signed(struct writer *w, unsigned char *at, int64_t n)
 {
     if (n >= 0)
-        return put_unsigned(w, (uint64_t)n);
+        return put_unsigned(w, at, (uint64_t)n);
     if (n >= -32)
-        return put_head(w, 0xe0 | ((unsigned)n & 0x1f), 0, 0);
+        return put_head(w, at, 0xe0 | ((unsigned)n & 0x1f), 0, 0);
     if (n >= INT8_MIN)
-        return put_head(w, 0xd0, (uint64_t)n, 1);
+        return put_head(w, at, 0xd0, (uint64_t)n, 1);
     if (n >= INT16_MIN)
-        return put_head(w, 0xd1, (uint64_t)n, 2);
+        return put_head(w, at, 0xd1, (uint64_t)n, 2);
     if (n >= INT32_MIN)
-        return put_head(w, 0xd2, (uint64_t)n, 4);
-    return put_head(w, 0xd3, (uint64_t)n, 8);
+        return put_head(w, at, 0xd2, (uint64_t)n, 4);
+    return put_head(w, at, 0xd3, (uint64_t)n, 8);
 }
 
-static bool put_array(struct writer *w, size_t count)
+static unsigned char *put_array(struct writer *w, unsigned char *at,
+                                size_t count)
 {
     if (count < 16)
-        return put_head(w, 0x90 | (unsigned)count, 0, 0);
-    return put_head(w, 0xdc, count, 2); /* at most LIMIT_BATCH */
+        return put_head(w, at, 0x90 | (unsigned)count, 0, 0);
+    return put_head(w, at, 0xdc, count, 2); /* at most LIMIT_BATCH */
 }
 
-static bool put_bytes(struct writer *w, const void *data, size_t size)
+static unsigned char *put_bytes(struct writer *w, unsigned char *at,
+                                const void *data, size_t size)
 {
-    unsigned char *at;
-
     if (size > LIMIT_MESSAGE) {
         w->failure = FAIL(STATUS_TOO_BIG, "%zu bytes in one field", size);
-        return false;
+        return NULL;
     }
-    if (size <= UINT8_MAX    ? !put_head(w, 0xc4, size, 1)
-        : size <= UINT16_MAX ? !put_head(w, 0xc5, size, 2)
-                             : !put_head(w, 0xc6, size, 4))
-        return false;
-    at = make_room(w, size);
+    at = make_room(w, at, HEAD_MOST + size);
     if (at == NULL)
-        return false;
+        return NULL;
+    at = size <= UINT8_MAX    ? put_head(w, at, 0xc4, size, 1)
+         : size <= UINT16_MAX ? put_head(w, at, 0xc5, size, 2)
+                              : put_head(w, at, 0xc6, size, 4);
     if (size > 0)
         memcpy(at, data, size);
-    w->out->size += size;
-    return true;
+    return at + size;
 }
 
-static bool put_record(struct writer *w, const struct wire_record *record,
-                       const char *data);
+static unsigned char *put_record(struct writer *w, unsigned char *at,
+                                 const struct wire_record *record,
+                                 const char *data);
 
-static bool put_list(struct writer *w, const struct wire_record *record,
-                     const void *member)
+static unsigned char *put_list(struct writer *w, unsigned char *at,
+                               const struct wire_record *record,
+                               const void *member)
 {
     struct wire_list list = wire_list_get(member);
     const char *item = list.items;
@@ -116,48 +135,47 @@ static bool put_list(struct writer *w, const struct wire_record *record,
     if (list.count > LIMIT_BATCH) {
         w->failure = FAIL(STATUS_TOO_BIG, "%zu in one list, at most %d",
                           list.count, LIMIT_BATCH);
-        return false;
+        return NULL;
     }
-    if (!put_array(w, list.count))
-        return false;
-    for (size_t i = 0; i < list.count; i++, item += record->size)
-        if (!put_record(w, record, item))
-            return false;
-    return true;
+    at = put_array(w, at, list.count);
+    for (size_t i = 0; at != NULL && i < list.count; i++, item += record->size)
+        at = put_record(w, at, record, item);
+    return at;
 }
 
-static bool put_field(struct writer *w, const struct wire_field *field,
-                      const void *member)
+static unsigned char *put_field(struct writer *w, unsigned char *at,
+                                const struct wire_field *field,
+                                const void *member)
 {
     const struct wire_bytes *bytes = member;
 
     switch (field->kind) {
     case WIRE_U64:
-        return put_unsigned(w, *(const uint64_t *)member);
+        return put_unsigned(w, at, *(const uint64_t *)member);
     case WIRE_I64:
-        return put_signed(w, *(const int64_t *)member);
+        return put_signed(w, at, *(const int64_t *)member);
     case WIRE_BYTES:
-        return put_bytes(w, bytes->data, bytes->size);
+        return put_bytes(w, at, bytes->data, bytes->size);
     case WIRE_DIGEST:
-        return put_bytes(w, member, DIGEST_SIZE);
+        return put_bytes(w, at, member, DIGEST_SIZE);
     case WIRE_RECORD:
-        return put_record(w, field->record, member);
+        return put_record(w, at, field->record, member);
     case WIRE_LIST:
-        return put_list(w, field->record, member);
+        return put_list(w, at, field->record, member);
     }
-    return false;
+    return NULL;
 }
 
 /* How deep this goes is a matter of the table, not of what is written. */
-static bool put_record(struct writer *w, const struct wire_record *record,
-                       const char *data)
+static unsigned char *put_record(struct writer *w, unsigned char *at,
+                                 const struct wire_record *record,
+                                 const char *data)
 {
-    if (!put_array(w, record->count))
-        return false;
-    for (size_t i = 0; i < record->count; i++)
-        if (!put_field(w, &record->fields[i], data + record->fields[i].offset))
-            return false;
-    return true;
+    at = put_array(w, at, record->count);
+    for (size_t i = 0; at != NULL && i < record->count; i++)
+        at = put_field(w, at, &record->fields[i],
+                       data + record->fields[i].offset);
+    return at;
 }
 
 MUST_CHECK static struct status put_message(const struct wire_message *m,
@@ -166,12 +184,16 @@ MUST_CHECK static struct status put_message(const struct wire_message *m,
 {
     const char header[WIRE_HEADER] = { 'S',           'N', WIRE_MAJOR,
                                        (char)m->type, 0,   WIRE_MINOR };
-    struct writer w = { .out = out };
+    struct writer w; /* no zeros for a message that is never read */
+    unsigned char *at;
 
+    w.out = out;
     w.failure.code = STATUS_SUCCESS;
     TRY_PLAIN(buf_add(out, header, sizeof header));
-    if (!put_record(&w, record, (const char *)m + WIRE_PAYLOAD))
+    at = put_record(&w, use_room(&w), record, (const char *)m + WIRE_PAYLOAD);
+    if (at == NULL)
         return w.failure;
+    out->size = (size_t)(at - (unsigned char *)out->data);
     return buf_add(out, "", 0); /* the NUL behind */
 }
 
