@@ -104,9 +104,11 @@ struct status worker_config_load(struct worker_config *c, int argc,
 
     *c = (struct worker_config){ 0 };
     TRY_PLAIN(option_parse(options, argc, argv, c, &operands));
-    st = operands.count == 0
+    c->health = operands.count == 1 && strcmp(operands.items[0], "health") == 0;
+    st = operands.count == 0 || c->health
              ? fill(c)
-             : FAIL(STATUS_INVALID, "\"%s\": the worker takes options only",
+             : FAIL(STATUS_INVALID,
+                    "\"%s\": the worker takes options only, or \"health\"",
                     operands.items[0]);
     free(operands.items);
     if (status_failed(&st))
@@ -121,7 +123,11 @@ void worker_config_release(struct worker_config *c)
 
 void worker_config_help(FILE *out)
 {
-    (void)fprintf(out, "usage: sinter-worker [option ...]\n\n"
-                       "Runs the jobs of a sinter farm.\n\n");
+    (void)fprintf(out, "usage: sinter-worker [option ...]\n"
+                       "       sinter-worker health --cache DIR [--name "
+                       "NAME]\n\n"
+                       "Runs the jobs of a sinter farm. With `health`: is the "
+                       "worker with that cache alive?\nEnds with 0 if it "
+                       "is, for probes of containers.\n\n");
     option_help(options, out);
 }

@@ -27,6 +27,7 @@ struct worker_config {
     bool die_with_parent;
     const char *log, *log_format;
     bool version, help;
+    bool health; /* only look at the worker of that cache, and name if given */
     int64_t slot_fd; /* -1: this is a worker, else one of its slots */
 
     enum log_level level;

@@ -11,6 +11,7 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 #include "worker/core/session.h"
+#include "worker/health.h"
 #include "worker/holdings.h"
 #include "worker/orphans.h"
 #include "worker/signals.h"
@@ -265,6 +266,8 @@ static int64_t wait_ms(const struct loop *l)
 
     if (session_count(l->session).running > 0 && left > LOOK_MS * NS_PER_MS)
         return LOOK_MS;
+    if (left > LOOK_CACHE_MS * NS_PER_MS)
+        return LOOK_CACHE_MS;
     return left <= 0 ? 0 : left / NS_PER_MS + 1;
 }
 
@@ -275,6 +278,7 @@ static void look_at_cache(struct loop *l)
         return;
     l->cache_at = l->now + LOOK_CACHE_MS * NS_PER_MS;
     holdings_look(l->config->cache, l->session, l->now);
+    health_mark(l->config->cache, l->config->name);
 }
 
 MUST_CHECK static struct status turn(struct loop *l)
@@ -353,6 +357,7 @@ struct status worker_loop_run(const struct worker_config *config,
         l.session = new_session(&l);
     while (!status_failed(&st) && !l.exiting)
         st = turn(&l);
+    health_end(config->cache, config->name);
     for (size_t i = 0; i < count; i++)
         slot_kill(l.slots[i]);
     for (size_t i = 0; i < count; i++)

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "worker/config.h"
+#include "worker/health.h"
 #include "worker/loop.h"
 #include "worker/scratch.h"
 #include "worker/slot_child.h"
@@ -41,28 +42,50 @@ MUST_CHECK static struct status run_worker(const struct worker_config *c,
     return worker_loop_run(c, argv);
 }
 
+/* Without --name any worker of the cache will do: a container has one. */
+static int look(const struct worker_config *c)
+{
+    struct status st =
+        health_check(c->cache, c->name == c->own_name ? NULL : c->name);
+
+    if (status_failed(&st))
+        (void)fprintf(stderr, "sinter-worker: %s\n", st.message);
+    return status_failed(&st) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run(struct worker_config *c, char *const *argv)
+{
+    struct status st = SUCCESS;
+
+    log_start(c->slot_fd >= 0 ? "sinter-slot" : "sinter-worker", c->level,
+              c->format);
+    if (c->help)
+        worker_config_help(stdout);
+    else if (c->version)
+        (void)printf("sinter-worker %s\n", SINTER_VERSION);
+    else if (c->health)
+        return look(c);
+    else if (c->slot_fd >= 0)
+        st = slot_child_run(c);
+    else
+        st = run_worker(c, argv);
+    if (status_failed(&st))
+        log_failure("stopped", &st);
+    return status_failed(&st) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct worker_config config;
     struct status st = worker_config_load(&config, argc, argv);
+    int code;
 
     log_start("sinter-worker", LOG_INFO, LOG_LOGFMT);
     if (status_failed(&st)) {
         (void)fprintf(stderr, "sinter-worker: %s\n", st.message);
         return EXIT_USAGE;
     }
-    log_start(config.slot_fd >= 0 ? "sinter-slot" : "sinter-worker",
-              config.level, config.format);
-    if (config.help)
-        worker_config_help(stdout);
-    else if (config.version)
-        (void)printf("sinter-worker %s\n", SINTER_VERSION);
-    else if (config.slot_fd >= 0)
-        st = slot_child_run(&config);
-    else
-        st = run_worker(&config, argv);
-    if (status_failed(&st))
-        log_failure("stopped", &st);
+    code = run(&config, argv);
     worker_config_release(&config);
-    return status_failed(&st) ? EXIT_FAILURE : EXIT_SUCCESS;
+    return code;
 }

@@ -1,0 +1,88 @@
+/* The mark of a worker that is alive. */
+#include "support/test.h"
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "worker/health.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/sinter-health-XXXXXX";
+
+/* As if it had been made so long ago. */
+static void age(void *self, const char *path)
+{
+    const int64_t *by_s = self;
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+    struct stat info;
+
+    assert_int_equal(stat(path, &info), 0);
+    times[1].tv_sec = info.st_mtim.tv_sec - *by_s;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void age_all(int64_t by_s)
+{
+    AUTO(free_pointer) char *alive = xasprintf("%s/alive", folder);
+
+    file_each(alive, age, &by_s);
+}
+
+static void test_a_worker_is_alive_while_it_leaves_its_mark(void **state)
+{
+    (void)state;
+    assert_fails(health_check(folder, NULL), STATUS_UNAVAILABLE,
+                 "no worker runs with");
+    health_mark(folder, "a/../b");
+    health_mark(folder, "c");
+    assert_ok(health_check(folder, "a/../b"));
+    assert_ok(health_check(folder, NULL));
+    assert_fails(health_check(folder, "d"), STATUS_UNAVAILABLE,
+                 "no worker d runs");
+    age_all(100);
+    assert_fails(health_check(folder, "c"), STATUS_UNAVAILABLE,
+                 "no sign for 10");
+    assert_fails(health_check(folder, NULL), STATUS_UNAVAILABLE, "no sign");
+    health_mark(folder, "c"); /* it goes on */
+    assert_ok(health_check(folder, "c"));
+    assert_ok(health_check(folder, NULL));
+    health_end(folder, "c");
+    assert_fails(health_check(folder, "c"), STATUS_UNAVAILABLE, "no worker c");
+}
+
+/* Where nothing can be written, a worker ends for another reason. */
+static void test_a_cache_that_is_not_there_has_no_worker(void **state)
+{
+    (void)state;
+    health_mark("/sys/kernel/sinter", "a");
+    assert_fails(health_check("/sys/kernel/sinter", "a"), STATUS_UNAVAILABLE,
+                 "no worker a");
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+    struct status st = file_remove_tree(folder);
+
+    (void)state;
+    return status_failed(&st);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_worker_is_alive_while_it_leaves_its_mark),
+        cmocka_unit_test(test_a_cache_that_is_not_there_has_no_worker),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

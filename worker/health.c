@@ -1,0 +1,116 @@
+#include "worker/health.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/file.h"
+#include "common/memory.h"
+
+enum {
+    OLD_S = 60,            /* it should be seconds */
+    GONE_S = 24 * 60 * 60, /* marks of workers that were killed */
+    MS_PER_S = 1000,
+};
+
+/* A name may hold anything; the caller frees. */
+static char *mark_of(const char *cache, const char *name)
+{
+    struct digest digest = digest_of(name, strlen(name));
+    char text[DIGEST_TEXT];
+
+    digest_to_text(&digest, text);
+    return xasprintf("%s/alive/%.16s", cache, text);
+}
+
+/* Seconds since the mark was made; -1: it is not there. */
+static int64_t age_of(const char *path)
+{
+    struct stat info;
+    int64_t age_s;
+
+    if (stat(path, &info) != 0)
+        return -1;
+    age_s = clock_wall_ms() / MS_PER_S - (int64_t)info.st_mtim.tv_sec;
+    return age_s < 0 ? 0 : age_s;
+}
+
+static void remove_old(void *self, const char *path)
+{
+    (void)self;
+    if (age_of(path) > GONE_S)
+        (void)unlink(path);
+}
+
+static int open_mark(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+}
+
+/* The first one also tidies up. */
+static int make_first(const char *cache, const char *path)
+{
+    AUTO(free_pointer) char *folder = xasprintf("%s/alive", cache);
+    struct status st = file_make_directories(folder);
+
+    if (status_failed(&st))
+        return -1;
+    file_each(folder, remove_old, NULL);
+    return open_mark(path);
+}
+
+void health_mark(const char *cache, const char *name)
+{
+    AUTO(free_pointer) char *path = mark_of(cache, name);
+    int fd = open_mark(path);
+
+    if (fd < 0 && errno == ENOENT)
+        fd = make_first(cache, path);
+    if (fd < 0)
+        return;
+    (void)futimens(fd, NULL);
+    (void)close(fd);
+}
+
+void health_end(const char *cache, const char *name)
+{
+    AUTO(free_pointer) char *path = mark_of(cache, name);
+
+    (void)unlink(path);
+}
+
+static void take_youngest(void *self, const char *path)
+{
+    int64_t *youngest = self;
+    int64_t age_s = age_of(path);
+
+    if (age_s >= 0 && (*youngest < 0 || age_s < *youngest))
+        *youngest = age_s;
+}
+
+struct status health_check(const char *cache, const char *name)
+{
+    AUTO(free_pointer) char *folder = xasprintf("%s/alive", cache);
+    int64_t age_s = -1;
+
+    if (name != NULL) {
+        AUTO(free_pointer) char *path = mark_of(cache, name);
+
+        age_s = age_of(path);
+    } else {
+        file_each(folder, take_youngest, &age_s);
+    }
+    if (age_s >= 0 && age_s <= OLD_S)
+        return SUCCESS;
+    if (age_s < 0)
+        return FAIL(STATUS_UNAVAILABLE, "no worker%s%s runs with --cache %s",
+                    name == NULL ? "" : " ", name == NULL ? "" : name, cache);
+    return FAIL(STATUS_UNAVAILABLE,
+                "the worker%s%s with --cache %s gave no sign for %lld s",
+                name == NULL ? "" : " ", name == NULL ? "" : name, cache,
+                (long long)age_s);
+}
