@@ -79,8 +79,18 @@ static void tell(struct keeper *k)
 struct asked {
     enum leader_action action;
     struct store_holder me, holder;
+    uint64_t epoch; /* ours */
     int64_t ttl_ms;
 };
+
+/* Has it taken over from us, so that the key is rightly its own? */
+static bool is_later(const struct asked *a)
+{
+    struct keeper_leader other;
+
+    parse(&a->holder, &other);
+    return other.epoch > a->epoch;
+}
 
 MUST_CHECK static struct status call(const struct store *s, struct asked *a,
                                      enum leader_event *ret_event)
@@ -96,7 +106,7 @@ MUST_CHECK static struct status call(const struct store *s, struct asked *a,
         return s->release(s->self, &a->me);
     case LEADER_SEIZE:
         TRY_PLAIN(s->acquire(s->self, &a->me, a->ttl_ms, &a->holder, &mine));
-        if (!mine)
+        if (!mine && !is_later(a))
             return s->release(s->self, &a->holder);
         break;
     case LEADER_LOOK: /* for no time at all: that only tells */
@@ -130,7 +140,7 @@ static void note_trouble(struct keeper *k, const struct status *st)
 /* With the lock, which is open while the store works. */
 static void ask(struct keeper *k, enum leader_action action)
 {
-    struct asked a = { .action = action, .me = k->me };
+    struct asked a = { .action = action, .me = k->me, .epoch = k->self.epoch };
     enum leader_role role = k->leader.role;
     enum leader_event event;
     struct status st;

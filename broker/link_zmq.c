@@ -23,6 +23,7 @@ enum {
     HANDSHAKE_MS = 5000,
     PING_EVERY_MS = 5000,
     PING_TIMEOUT_MS = 15000,
+    UNHEARD_MS = 30000, /* what was sent and nobody received */
     KEEPALIVE_IDLE_S = 60,
     KEEPALIVE_EVERY_S = 10,
     KEEPALIVE_COUNT = 6,
@@ -57,9 +58,7 @@ MUST_CHECK static struct status set_options(void *socket, int most_queued)
         { ZMQ_LINGER, LINGER_MS },
         { ZMQ_BACKLOG, BACKLOG },
         { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS },
-        { ZMQ_HEARTBEAT_IVL, PING_EVERY_MS },
-        { ZMQ_HEARTBEAT_TIMEOUT, PING_TIMEOUT_MS },
-        { ZMQ_HEARTBEAT_TTL, PING_TIMEOUT_MS },
+        { ZMQ_TCP_MAXRT, UNHEARD_MS },
         { ZMQ_TCP_KEEPALIVE, 1 },
         { ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S },
         { ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S },
@@ -77,6 +76,26 @@ MUST_CHECK static struct status set_options(void *socket, int most_queued)
                        sizeof most_bytes) != 0)
         return FAIL(STATUS_FAILED, "ZeroMQ refuses a message size: %s",
                     zmq_strerror(zmq_errno()));
+    return SUCCESS;
+}
+
+/* Clients may be silent for long. Workers are not, and there are many of them:
+ * libzmq walks all its timers whenever it ends one, which each ping does. */
+MUST_CHECK static struct status set_pings(void *socket)
+{
+    const struct {
+        int option, value;
+    } rows[] = {
+        { ZMQ_HEARTBEAT_IVL, PING_EVERY_MS },
+        { ZMQ_HEARTBEAT_TIMEOUT, PING_TIMEOUT_MS },
+        { ZMQ_HEARTBEAT_TTL, PING_TIMEOUT_MS },
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (zmq_setsockopt(socket, rows[i].option, &rows[i].value,
+                           sizeof rows[i].value) != 0)
+            return FAIL(STATUS_FAILED, "ZeroMQ refuses to ping: %s",
+                        zmq_strerror(zmq_errno()));
     return SUCCESS;
 }
 
@@ -111,6 +130,8 @@ MUST_CHECK static struct status open_side(struct zmq_link *l,
         return FAIL(STATUS_FAILED, "ZeroMQ gives no socket: %s",
                     zmq_strerror(zmq_errno()));
     TRY_PLAIN(set_options(l->sockets[side], (int)set->most_queued));
+    if (side == PEER_CLIENT)
+        TRY_PLAIN(set_pings(l->sockets[side]));
     TRY_PLAIN(set_key(l->sockets[side], side, set->key));
     if (zmq_bind(l->sockets[side], set->endpoints[side]) != 0)
         return FAIL(zmq_errno() == EACCES ? STATUS_DENIED : STATUS_UNAVAILABLE,

@@ -20,7 +20,7 @@ enum {
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */
     DOUBT_MS = 100,               /* does the leader's key say it by now? */
     FINISH_MOST_MS = 5000,        /* for the store, on a clean stop */
-    SNAPSHOT_RECORDS = 256 << 10, /* of news: a snapshot before its time */
+    SNAPSHOT_RECORDS = 512 << 10, /* of news: a snapshot before its time */
     WAIT_END_MOST_MS = 60 * 1000, /* of a client for the end of a sweep */
 };
 
@@ -117,6 +117,42 @@ static bool order_gc(struct loop *l, const struct link_message *in,
     return true;
 }
 
+/* The store forgot what it had accepted, and somebody who may says that it is
+ * to be written anew. */
+MUST_CHECK static struct status begin_rebuild(struct loop *l)
+{
+    if (!l->store_away || !appender_is_lost(l->appender))
+        return FAIL(STATUS_INVALID,
+                    "the store has lost nothing that it had accepted: there "
+                    "is nothing to write anew");
+    if (!l->rebuild_once)
+        log_event(LOG_WARN, "the store is written anew, as ordered", "%s", "");
+    l->rebuild_once = true;
+    return SUCCESS;
+}
+
+/* With "begin", begins; always says how it is. False: it is no such order. */
+static bool order_rebuild(struct loop *l, const struct link_message *in,
+                          const struct wire_message *m)
+{
+    AUTO(json_release) json_t *arguments = NULL;
+    AUTO(json_release) json_t *body = NULL;
+    struct status st;
+
+    if (!wire_is(m->query.verb, "rebuild"))
+        return false;
+    st = rights_check(in->role, m);
+    if (!status_failed(&st))
+        st = json_parse(m->query.arguments.data, m->query.arguments.size,
+                        "arguments", &arguments);
+    if (!status_failed(&st) && json_bool_or(arguments, "begin", false))
+        st = begin_rebuild(l);
+    body = json_pack("{s:b, s:b}", "away", l->store_away, "lost",
+                     appender_is_lost(l->appender));
+    outbox_answer(&l->out, in->from, m->query.request, &st, body, true);
+    return true;
+}
+
 /* What is wrong with it is the peer's trouble. */
 static void take_message(struct loop *l, const struct link_message *in)
 {
@@ -132,7 +168,8 @@ static void take_message(struct loop *l, const struct link_message *in)
         if (m->type == WIRE_QUERY)
             request = m->query.request;
         if (m->type != WIRE_QUERY || in->from.side != PEER_CLIENT ||
-            (!answer_query(l, in->from, &m->query) && !order_gc(l, in, m))) {
+            (!answer_query(l, in->from, &m->query) && !order_gc(l, in, m) &&
+             !order_rebuild(l, in, m))) {
             st = rights_check(in->role, m);
             if (!status_failed(&st))
                 st = sched_message(l->sched, in->from, m, time_now(), &l->out);
@@ -293,12 +330,24 @@ static void weigh_backlog(struct loop *l)
     sched_backlog(l->sched, bytes, l->full);
 }
 
+static void log_notes(struct outbox *out)
+{
+    for (size_t i = 0; i < out->note_count; i++)
+        log_event(out->notes[i].is_trouble ? LOG_WARN : LOG_INFO,
+                  out->notes[i].event, "%s", out->notes[i].fields);
+    if (out->notes_dropped > 0)
+        log_event(LOG_INFO, "and more of these", "lines=%zu",
+                  out->notes_dropped);
+    out->note_count = out->notes_dropped = 0;
+}
+
 /* Nothing is said before what it rests on is durable. */
 MUST_CHECK static struct status carry_out(struct loop *l)
 {
     struct outbox *box;
     size_t pending;
 
+    log_notes(&l->out);
     TRY_PLAIN(look_at_store(l));
     l->speaks = may_speak(l);
     if (!l->speaks)
@@ -359,8 +408,10 @@ static struct snapshot *make_snapshot(struct loop *l, size_t known)
 /* The store forgot what it had accepted: memory has it all. */
 static void rebuild_store(struct loop *l)
 {
-    if (l->rebuild && l->store_away && appender_is_lost(l->appender) &&
-        !is_snapshot_under_way(l))
+    if (!l->store_away)
+        l->rebuild_once = false;
+    if ((l->rebuild || l->rebuild_once) && l->store_away &&
+        appender_is_lost(l->appender) && !is_snapshot_under_way(l))
         appender_rebuild(l->appender, make_snapshot(l, 0));
 }
 

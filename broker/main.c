@@ -9,6 +9,7 @@
 
 #include "broker/config.h"
 #include "broker/depot.h"
+#include "broker/health.h"
 #include "broker/http.h"
 #include "broker/loop.h"
 #include "broker/standby.h"
@@ -331,9 +332,25 @@ static int run(const struct config *c, pid_t parent)
 
 static int print_help(void)
 {
-    puts("usage: sinter-broker [--option VALUE ...]\n\n"
-         "Keeps sweeps, gives jobs to workers, holds their results.\n");
+    puts("usage: sinter-broker [--option VALUE ...]\n"
+         "       sinter-broker health [--http HOST:PORT]\n\n"
+         "Keeps sweeps, gives jobs to workers, holds their results. health: is "
+         "the one\nthat runs here ready?\n");
     option_help(config_options, stdout);
+    return EXIT_SUCCESS;
+}
+
+/* For probes: one line, and 0 or 1. */
+static int look(const struct config *c)
+{
+    AUTO(free_pointer) char *words = NULL;
+    struct status st = health_ask(c->http, &words);
+
+    if (status_failed(&st)) {
+        (void)fprintf(stderr, "sinter-broker: %s\n", st.message);
+        return EXIT_FAILURE;
+    }
+    puts(words);
     return EXIT_SUCCESS;
 }
 
@@ -348,6 +365,8 @@ static int use(struct config *c, const struct option_list *operands,
         puts("sinter-broker " SINTER_VERSION);
         return EXIT_SUCCESS;
     }
+    if (operands->count == 1 && strcmp(operands->items[0], "health") == 0)
+        return look(c);
     st = config_check(c);
     if (!status_failed(&st) && operands->count > 0)
         st = FAIL(STATUS_INVALID, "what is \"%s\"? Only --options are known",

@@ -77,7 +77,7 @@ struct status redis_gone(struct redis_store *s)
                 "Redis at %s: stream %s is gone: somebody flushed or evicted "
                 "it. Nothing is acknowledged any more. Restore Redis from a "
                 "backup, or let the broker write it anew from memory "
-                "(--rebuild-from-memory); do not restart the broker before",
+                "(`sinter rebuild`); do not restart the broker before",
                 s->host, s->keys[REDIS_LOG]);
 }
 
@@ -173,7 +173,7 @@ MUST_CHECK static struct status lost(const struct redis_store *s,
         ", %" PRIu64 "-%" PRIu64
         " was acknowledged, and memory holds the last %zu groups only. "
         "Nothing is acknowledged any more. Restore a later copy, or let "
-        "the broker write it anew (--rebuild-from-memory)",
+        "the broker write it anew from memory (`sinter rebuild`)",
         s->host, s->keys[REDIS_LOG], last.epoch, last.sequence, s->epoch,
         s->acknowledged, s->tail.count);
 }

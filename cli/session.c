@@ -320,8 +320,11 @@ static struct status told(const struct session *s, struct status st)
         return FAIL(STATUS_UNAVAILABLE,
                     "there is no farm in %s, and no broker answers at %s; "
                     "start with: sinter run FILE, or name the broker of a farm "
-                    "(--broker or SINTER_BROKER)",
+                    "(--broker, SINTER_BROKER or `sinter login`)",
                     s->missing, default_endpoint);
+    if (s->context.name != NULL &&
+        (st.code == STATUS_UNAVAILABLE || st.code == STATUS_DENIED))
+        return status_wrap(st, "context %s", s->context.name);
     return st;
 }
 

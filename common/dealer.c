@@ -42,9 +42,9 @@ static const struct {
     { ZMQ_LINGER, 1000 },
     { ZMQ_RECONNECT_IVL, 100 },
     { ZMQ_RECONNECT_IVL_MAX, 5000 },
-    { ZMQ_HEARTBEAT_IVL, 5000 },
-    { ZMQ_HEARTBEAT_TIMEOUT, 15000 },
-    { ZMQ_HEARTBEAT_TTL, 15000 },
+    /* No pings: who waits for a broker sees for itself that it is silent, and
+     * thousands of them cost the broker dearly (broker/link_zmq.c). */
+    { ZMQ_TCP_MAXRT, 30000 },
     { ZMQ_HANDSHAKE_IVL, 5000 },
     { ZMQ_TCP_KEEPALIVE, 1 },
     { ZMQ_TCP_KEEPALIVE_IDLE, 60 },

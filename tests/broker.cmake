@@ -29,7 +29,7 @@ sinter_test(integration/broker/test_hostile.c support/process.c support/peers.c
   LABEL integration TIMEOUT 180 LINK sinter_broker
   ARGS $<TARGET_FILE:sinter-broker> $<TARGET_FILE:sinter-worker>)
 sinter_test(integration/broker/test_backlog.c support/process.c support/peers.c
-  LABEL integration TIMEOUT 120 LINK sinter_broker sinter_client
+  LABEL integration TIMEOUT 180 LINK sinter_broker sinter_client
   ARGS $<TARGET_FILE:sinter-broker>)
 sinter_fuzz(store LINK sinter_broker)
 sinter_fuzz(zap LINK sinter_broker)

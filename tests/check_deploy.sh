@@ -18,7 +18,7 @@ given() {
 }
 
 for program in sinter-broker sinter-worker; do
-    for file in deploy/compose/compose.yaml deploy/k8s/base/*.yaml; do
+    for file in deploy/compose/compose.yaml deploy/k8s/base/*.yaml deploy/k8s/overlays/*/*.yaml; do
         flags=$(given "$file" "$program" || true)
         [ -z "$flags" ] && continue
         unknown=$(comm -13 <(known "$program") <(printf '%s\n' "$flags"))
@@ -29,4 +29,13 @@ for program in sinter-broker sinter-worker; do
         echo "$file: $program $(wc -w <<<"$flags") flags"
     done
 done
+# What renders them, where it is there: no manifest is lost, no patch misses.
+for overlay in deploy/k8s/base deploy/k8s/overlays/*; do
+    command -v kubectl >/dev/null || break
+    made=$(kubectl kustomize "$overlay") || fault=1
+    echo "$overlay: $(grep -c '^kind:' <<<"$made") objects"
+done
+if command -v docker-compose >/dev/null; then
+    docker-compose -f deploy/compose/compose.yaml --profile ha config -q || fault=1
+fi
 exit $fault

@@ -28,7 +28,7 @@ tests        common tensor sources model sweep jobs client broker/core broker wo
 doors='
 jansson.h       common/json.h
 msgpack.h       tests/contract/test_wire.c tests/fuzz/fuzz_wire.c
-zmq.h           common/curve.c common/dealer.c broker/gate.c broker/link_zmq.c tests/*
+zmq.h           common/curve.c common/dealer.c broker/gate.c broker/link_zmq.c bench/bench_fleet.c tests/*
 curl/*          common/http_internal.h
 openssl/*       common/digest.c
 cblas.h         tensor/blas.c

@@ -22,7 +22,7 @@ clock_.*|gettimeofday|time|times|nanosleep|u?sleep|alarm|[gs]etitimer|timer_.*
 localtime.*|gmtime.*|strftime
 random.*|s?rand|rand_r|.*rand48.*|getrandom|getentropy|arc4random.*
 pthread_.*|thrd_.*|mtx_.*|cnd_.*|sem_.*|fork|vfork|clone|posix_spawn.*|exec.*|system|p?open|pclose
-open64|openat.*|creat|f?close|close_range|read|p?readv?.*|write|p?writev?.*|lseek|mmap|munmap|ioctl|fcntl
+open64|openat.*|creat|f?close|close_range|p?readv?(64|2)?|p?writev?(64|2)?|lseek|mmap|munmap|ioctl|fcntl
 fopen.*|fdopen|freopen.*|fread|fgets|fgetc|getc|getline|getdelim|v?fscanf|scanf
 v?printf|puts|putchar|perror|v?dprintf|syslog|stdin|stdout
 mkdir.*|rmdir|unlink.*|rename.*|f?l?stat|f?truncate|opendir|readdir|access|mkstemp|mkdtemp|remove

@@ -66,6 +66,11 @@ struct status admission_check(struct sched *s, enum admission rule,
     return SUCCESS;
 }
 
+bool admission_is_well(const struct sched *s)
+{
+    return s->store_error == NULL && !s->full;
+}
+
 struct status admission_newcomer(const struct sched *s)
 {
     struct status why;

@@ -20,6 +20,9 @@ MUST_CHECK struct status admission_check(struct sched *s, enum admission rule,
                                          const struct wire_message *m,
                                          bool *ret_taken);
 
+/* The store takes what there is. */
+bool admission_is_well(const struct sched *s);
+
 /* A worker nobody knows: its coming would be one more record. */
 MUST_CHECK struct status admission_newcomer(const struct sched *s);
 

@@ -356,5 +356,7 @@ struct status command_run(struct sched *s, const struct command *command,
     if (exact == NULL)
         return SUCCESS;
     history_record(s, command->verb, exact);
+    outbox_note(s->out, false, "order", "verb=%s of=\"%s%s\"", command->verb,
+                json_text_or(exact, "sweep", ""), worker_name(exact));
     return command->apply(s, exact, s->t.wall_ms);
 }

@@ -156,6 +156,8 @@ static void end_recovery(struct sched *s)
         uint64_t *incarnation = map_at(s->known, 0, &key, &size);
         AUTO(free_pointer) char *name = xstrndup(key, size);
 
+        outbox_note(s->out, true, "worker did not come back", "worker=\"%s\"",
+                    name);
         record_worker(s, name, *incarnation, false);
         free(map_remove_text(s->known, name));
     }
@@ -207,6 +209,10 @@ static void release_jobs(struct sched *s, struct session *session, bool blame)
 static void lose(struct sched *s, struct session *session, bool outage)
 {
     s->stats.lost++;
+    outbox_note(s->out, true, "worker lost",
+                "worker=\"%s\" jobs=%zu silent_ms=%lld outage=%d",
+                session->name, session->running,
+                (long long)((s->t.now - session->seen_at) / NS_PER_MS), outage);
     release_jobs(s, session,
                  !outage && !session->draining && s->recovery_ends == 0);
     remove_session(s, session);
@@ -229,6 +235,7 @@ struct status fleet_bye(struct sched *s, struct peer peer,
         session->stale.count > 0)
         return SUCCESS;
     heard_of(s, session->name);
+    outbox_note(s->out, false, "worker left", "worker=\"%s\"", session->name);
     remove_session(s, session);
     return SUCCESS;
 }
@@ -407,8 +414,10 @@ MUST_CHECK static struct status open_session(struct sched *s, struct peer peer,
 {
     struct session *session = find_incarnation(s, m);
     struct session *squatter = fleet_find(s, peer);
+    bool known = session != NULL;
+    bool here = known && session->connected && session->peer.id == peer.id;
 
-    if (session == NULL)
+    if (!known)
         TRY_PLAIN(check_newcomer(s));
     if (squatter != NULL && squatter != session) {
         /* Another process behind the same connection: cannot be. */
@@ -435,6 +444,11 @@ MUST_CHECK static struct status open_session(struct sched *s, struct peer peer,
     dispatch_wake(session);
     session->changed_at = s->t.now;
     describe_session(s, session, m);
+    if (!here)
+        outbox_note(s->out, false, known ? "worker is back" : "worker came",
+                    "worker=\"%s\" slots=%llu holds=%zu version=\"%s\"",
+                    session->name, (unsigned long long)m->slots,
+                    m->running.count, session->version);
     (void)map_put(s->sessions, &peer.id, sizeof peer.id, session);
     *ret_session = session;
     return SUCCESS;
@@ -534,8 +548,12 @@ MUST_CHECK static struct status welcome(struct sched *s,
     m.welcome.depot = wire_text(s->depot);
     m.welcome.drop.items = drop->items;
     m.welcome.drop.count = drop->count;
-    /* What is dropped may rest on a record that is not yet durable. */
-    return outbox_send(s->out, session->peer, &m, drop->count == 0);
+    /* What is dropped may rest on a record that is not yet durable. While the
+     * store is away HELLO comes again and again; one answer would wait for
+     * each. What is to be dropped is found again afterwards. */
+    if (s->store_error != NULL)
+        m.welcome.drop.count = 0;
+    return outbox_send(s->out, session->peer, &m, m.welcome.drop.count == 0);
 }
 
 struct status fleet_hello(struct sched *s, struct peer peer,
@@ -610,8 +628,10 @@ struct status fleet_heartbeat(struct sched *s, struct peer peer,
     note_progress(s, session, &m->progress);
     ack.heartbeat_ack.sequence = m->sequence;
     ack.heartbeat_ack.epoch = s->epoch;
-    ack.heartbeat_ack.say_hello =
-        views_differ(s, session, m) || (session->owed && !s->full);
+    /* What waits for the store must differ. */
+    if (admission_is_well(s))
+        ack.heartbeat_ack.say_hello =
+            views_differ(s, session, m) || session->owed;
     return outbox_send(s->out, peer, &ack, true);
 }
 
@@ -621,6 +641,8 @@ void fleet_cancel(struct sched *s, struct job *job)
 
     token_list_add(&session->cancel, jobs_token(job));
     fleet_speak(session);
+    if (session->differs == 0)
+        session->differs = 1; /* until it says that it runs no more */
     session->changed_at = s->t.now;
     jobs_take_away(job);
 }
@@ -650,6 +672,15 @@ static void end_leases(struct sched *s)
     }
 }
 
+/* It gets nothing new until it is heard of. */
+static void suspect(struct sched *s, struct session *session)
+{
+    if (!session->suspect)
+        outbox_note(s->out, false, "worker is silent", "worker=\"%s\" jobs=%zu",
+                    session->name, session->running);
+    session->suspect = true;
+}
+
 void fleet_scan(struct sched *s)
 {
     bool any = false;
@@ -668,7 +699,7 @@ void fleet_scan(struct sched *s)
         if (ends)
             suspects_note_gone(s, session);
         else if (s->t.now - session->seen_at > heartbeats(s, SUSPECT_AFTER))
-            session->suspect = true;
+            suspect(s, session);
         any = any || ends;
     }
     if (any)

@@ -15,11 +15,6 @@ struct job *jobs_find(const struct sched *s, const struct digest *key)
     return table_find(s->jobs, key);
 }
 
-void jobs_expect(const struct sched *s, const struct digest *key)
-{
-    keys_prefetch(&s->jobs->keys, key);
-}
-
 struct job *jobs_touch(struct sched *s, const struct digest *key)
 {
     struct job *job = jobs_find(s, key);

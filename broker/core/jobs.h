@@ -5,8 +5,6 @@
 #include "broker/core/state.h"
 
 struct job *jobs_find(const struct sched *s, const struct digest *key);
-/* It will be looked for soon. */
-void jobs_expect(const struct sched *s, const struct digest *key);
 /* The job of that key, made if need be. */
 struct job *jobs_touch(struct sched *s, const struct digest *key);
 void jobs_free_all(struct sched *s);
@@ -29,9 +27,9 @@ void jobs_hold(struct job *job);
 void jobs_let_go(struct sched *s, struct job *job);
 void jobs_sweep(struct sched *s);
 
-/* What it found; empty unless it is done. Borrowed, for good. */
 /* What is on record of a job that is done; of others all is zero. */
 struct ledger_row jobs_row(const struct sched *s, const struct job *job);
+/* What it found; empty unless it is done. Borrowed, for good. */
 struct wire_bytes jobs_result_text(const struct sched *s,
                                    const struct job *job);
 

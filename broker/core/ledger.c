@@ -97,6 +97,15 @@ uint32_t *ledger_mark(struct ledger *l, uint32_t number)
     return &place_of(l, number)->mark;
 }
 
+uint32_t ledger_mark_end(const struct ledger *l, uint32_t number)
+{
+    uint32_t mark = place_of(l, number)->mark;
+
+    while (++number < l->count && place_of(l, number)->mark == mark)
+        continue;
+    return number;
+}
+
 static void add_place(struct ledger *l, size_t segment, size_t offset)
 {
     if (l->count / BLOCK == l->block_count) {

@@ -45,6 +45,8 @@ struct wire_bytes ledger_result(const struct ledger *l, uint32_t number);
 
 /* A mark of the caller's on each row, 0 at first. */
 uint32_t *ledger_mark(struct ledger *l, uint32_t number);
+/* The first row behind `number` with another mark, or the count. */
+uint32_t ledger_mark_end(const struct ledger *l, uint32_t number);
 
 /* For snapshots. All segments but the last are full. */
 size_t ledger_segments(const struct ledger *l);

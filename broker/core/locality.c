@@ -278,14 +278,11 @@ struct place *locality_join(struct place *place)
     return place;
 }
 
-void locality_let_go(struct place **place)
+/* Nobody reads it any more. */
+static void drop_place(struct place *p)
 {
-    struct place *p = *place;
     struct digest names[READS_MOST] = { 0 };
 
-    *place = NULL;
-    if (p == NULL || --p->users > 0)
-        return;
     for (size_t i = 0; i < p->count; i++)
         names[i] = p->sources[i]->name;
     (void)map_remove(p->locality->places, names, p->count * sizeof names[0]);
@@ -294,6 +291,15 @@ void locality_let_go(struct place **place)
         forget_if_idle(p->locality, p->sources[i]);
     }
     free(p);
+}
+
+void locality_let_go(struct place **place)
+{
+    struct place *p = *place;
+
+    *place = NULL;
+    if (p != NULL && --p->users == 0)
+        drop_place(p);
 }
 
 /* Where every trial makes what it reads, there would be as many queues as

@@ -4,6 +4,8 @@
 #include "common/memory.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,7 @@ void outbox_release(struct outbox *o)
     buf_release(&o->bytes);
     free(o->records);
     free(o->messages);
+    free(o->notes);
 }
 
 void outbox_clear(struct outbox *o)
@@ -35,6 +38,7 @@ void outbox_clear(struct outbox *o)
     o->record_count = 0;
     o->message_count = 0;
     o->sent_bytes = 0;
+    o->note_count = o->notes_dropped = 0;
 }
 
 /* Move `size` bytes at `at` behind what is kept so far. */
@@ -174,4 +178,24 @@ void outbox_error(struct outbox *o, struct peer peer, uint64_t request,
     m.error.code = st->code;
     m.error.message = wire_text(st->message);
     send_small(o, peer, &m, true);
+}
+
+void outbox_note(struct outbox *o, bool is_trouble, const char *event,
+                 const char *format, ...)
+{
+    struct outbox_note *note;
+    va_list args;
+
+    if (o->note_count == OUTBOX_NOTES) {
+        o->notes_dropped++;
+        return;
+    }
+    if (o->notes == NULL)
+        o->notes = xcalloc(OUTBOX_NOTES, sizeof *o->notes);
+    note = &o->notes[o->note_count++];
+    note->is_trouble = is_trouble;
+    note->event = event;
+    va_start(args, format);
+    (void)vsnprintf(note->fields, sizeof note->fields, format, args);
+    va_end(args);
 }

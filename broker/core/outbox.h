@@ -7,6 +7,11 @@
 #include "common/json.h"
 #include "common/wire.h"
 
+enum {
+    OUTBOX_NOTE = 240,  /* bytes of one */
+    OUTBOX_NOTES = 256, /* of one turn; more are counted only */
+};
+
 /* Which of the broker's two sockets somebody is at. */
 enum peer_side { PEER_WORKER, PEER_CLIENT, PEER_SIDES };
 
@@ -27,12 +32,21 @@ struct outbox_record {
     size_t at, size;
 };
 
+/* A line for the log of who runs the broker; nothing rests on it. */
+struct outbox_note {
+    bool is_trouble;
+    const char *event; /* a literal */
+    char fields[OUTBOX_NOTE];
+};
+
 struct outbox {
     struct buf bytes;
     struct outbox_record *records;
     size_t record_count, record_room;
     struct outbox_message *messages;
     size_t message_count, message_room;
+    struct outbox_note *notes; /* NULL: none yet */
+    size_t note_count, notes_dropped;
     size_t sent_bytes; /* of the messages that were sent; the loop's note */
 };
 
@@ -58,5 +72,9 @@ void outbox_answer(struct outbox *o, struct peer peer, uint64_t request,
                    const struct status *st, const json_t *body, bool early);
 void outbox_error(struct outbox *o, struct peer peer, uint64_t request,
                   const struct status *st);
+
+/* `format` makes fields as for log_event(). */
+void outbox_note(struct outbox *o, bool is_trouble, const char *event,
+                 const char *format, ...) PRINTF_LIKE(4, 5);
 
 #endif

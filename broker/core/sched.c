@@ -163,8 +163,10 @@ void sched_start(struct sched *s, uint64_t epoch, struct sched_time t,
     m.record_start.version = wire_text(s->version);
     st = sched_record(s, &m);
     assert(!status_failed(&st));
-    for (size_t i = 0; i < s->live_count; i++)
+    for (size_t i = 0; i < s->live_count; i++) {
         sweeps_start_clock(s, s->live[i]);
+        sweeps_found(s, s->live[i]);
+    }
     if (map_count(s->known) > 0)
         s->recovery_ends =
             t.now + RECOVERY_HEARTBEATS * s->settings.heartbeat_ms * NS_PER_MS;

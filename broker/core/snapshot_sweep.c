@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART_BYTES = 256 << 10, NUMBER_BYTES = 8 };
+enum { PART_BYTES = 256 << 10, NUMBER_BYTES = 8, WORD_BYTES = 16 };
 
 static const char part_trials[] = "trials";
 static const char part_counted[] = "counted";
@@ -93,22 +93,50 @@ static uint8_t kept_state(const struct sweep *sweep, uint64_t trial)
                : TRIAL_WAITING;
 }
 
+/* Where the run of trials in one state ends that begins at `i`. A million of
+ * them are looked at while nobody is heard: in words where they are equal. */
+static uint64_t end_of_trials(const struct sweep *sweep, uint64_t i)
+{
+    uint8_t state = kept_state(sweep, i);
+
+    while (i < sweep->trial_count && kept_state(sweep, i) == state) {
+        uint8_t word[WORD_BYTES];
+
+        memset(word, sweep->trials[i], sizeof word);
+        for (i++; i + WORD_BYTES <= sweep->trial_count &&
+                  memcmp(sweep->trials + i, word, sizeof word) == 0;)
+            i += WORD_BYTES;
+    }
+    return i;
+}
+
 static void put_trials(struct snapshot_stream *stream,
                        const struct sweep *sweep)
 {
     struct part part = begin_part(stream, sweep, part_trials);
     uint64_t from = 0;
 
-    for (uint64_t i = 1; i <= sweep->trial_count; i++) {
-        if (i < sweep->trial_count &&
-            kept_state(sweep, i) == kept_state(sweep, from))
-            continue;
+    while (from < sweep->trial_count) {
+        uint64_t end = end_of_trials(sweep, from);
+
         add_number(&part, kept_state(sweep, from));
-        add_number(&part, i - from);
-        end_run(&part, i);
-        from = i;
+        add_number(&part, end - from);
+        end_run(&part, end);
+        from = end;
     }
     end_part(&part);
+}
+
+/* The first row from `i` on that the sweep does not count (or does). */
+static uint32_t end_of_rows(const struct snapshot_stream *stream,
+                            const struct sweep *sweep, uint32_t i, bool counted)
+{
+    const struct ledger *l = stream->s->jobs->ledger;
+
+    while (i < ledger_count(l) &&
+           jobs_is_counted(stream->s, sweep, i) == counted)
+        i = sweep->also_bytes == 0 ? ledger_mark_end(l, i) : i + 1;
+    return i;
 }
 
 static void put_counted(struct snapshot_stream *stream,
@@ -120,13 +148,9 @@ static void put_counted(struct snapshot_stream *stream,
 
     while (i < rows) {
         uint32_t from = i;
-        uint32_t first;
+        uint32_t first = end_of_rows(stream, sweep, from, false);
 
-        while (i < rows && !jobs_is_counted(stream->s, sweep, i))
-            i++;
-        first = i;
-        while (i < rows && jobs_is_counted(stream->s, sweep, i))
-            i++;
+        i = end_of_rows(stream, sweep, first, true);
         add_number(&part, first - from);
         add_number(&part, i - first);
         end_run(&part, i);

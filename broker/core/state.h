@@ -140,7 +140,7 @@ struct trial {
 enum { JOB_TEXT = 96 }; /* bytes of parameters that fit in a job */
 
 /* What each job that ends well is asked for comes first: that is four lines of
- * the cache (table_expect()). */
+ * the cache (expect.h). */
 struct job {
     struct digest key;
     uint32_t at;      /* in table.live */
@@ -235,6 +235,7 @@ struct sweep {
     uint8_t *trials; /* enum trial_state */
     uint64_t trial_count;
     uint64_t cursor; /* first that may be WAITING */
+    uint64_t walked; /* so far had been looked before it was opened again */
     uint64_t taken;  /* looked at and not excluded */
     uint64_t tally[TRIAL_STATES];
     struct trial *active;

@@ -241,6 +241,9 @@ MUST_CHECK static struct status accept(struct sched *s, const char *id,
     sweep = make_sweep(s, compiled, &record.record_sweep);
     sweeps_start_clock(s, sweep);
     enlist(s, sweep);
+    outbox_note(s->out, false, "sweep accepted",
+                "sweep=%s name=\"%s\" trials=%llu", id, compiled_name(compiled),
+                (unsigned long long)sweeps_budget(sweep));
     return SUCCESS;
 }
 
@@ -415,9 +418,12 @@ void sweeps_reopen_failed(struct sched *s, struct sweep *sweep)
 
 void sweeps_reopen(struct sched *s, struct sweep *sweep)
 {
-    for (uint64_t i = 0; i < sweep->trial_count; i++)
+    for (uint64_t i = 0; i < sweep->trial_count; i++) {
+        if (sweep->trials[i] != TRIAL_WAITING)
+            sweep->walked = i + 1;
         if (sweep->trials[i] != TRIAL_EXCLUDED)
             set_trial(sweep, i, TRIAL_WAITING);
+    }
     memset(sweep->jobs, 0, sizeof sweep->jobs);
     sweep->opening = ++s->openings;
     sweep->stage_count = 0;
@@ -434,6 +440,11 @@ void sweeps_reopen(struct sched *s, struct sweep *sweep)
     sweep->reason = NULL;
     add_live(s, sweep);
     s->expand_more = true;
+}
+
+void sweeps_found(const struct sched *s, struct sweep *sweep)
+{
+    sweep->walked = ledger_count(s->jobs->ledger) + (uint64_t)ACTIVE_MOST;
 }
 
 void sweeps_retire(struct sched *s, struct sweep *sweep)
@@ -605,10 +616,25 @@ static void stop_orphans(struct sched *s, const struct sweep *sweep)
     }
 }
 
+/* Trials that had been looked at before the sweep was opened again, or before
+ * the broker was restarted: some of them are done. */
+static void catch_up(struct sched *s, struct sweep *sweep)
+{
+    while (sweep->cursor < sweep->walked &&
+           sweep->cursor < sweep->trial_count &&
+           sweep->taken < sweep->limits.trials) {
+        uint64_t index = sweep->cursor++;
+
+        if (sweep->trials[index] == TRIAL_WAITING)
+            expand_trial(s, sweep, index);
+    }
+}
+
 /* The end, on record: what follows is a summary that needs no trial. */
 static void end_sweep(struct sched *s, struct sweep *sweep,
                       enum sweep_state state, const char *reason)
 {
+    catch_up(s, sweep);
     /* Those beyond limits.trials were never asked for. */
     for (uint64_t i = 0;
          i < sweep->trial_count && sweep->taken < sweep->limits.trials; i++) {
@@ -631,6 +657,11 @@ static void end_sweep(struct sched *s, struct sweep *sweep,
     drop_uses(s, sweep);
     remove_live(s, sweep);
     history_record_end(s, sweep);
+    outbox_note(s->out, false, "sweep ended",
+                "sweep=%s state=%s done=%llu failed=%llu", sweep->id,
+                sweep_state_names[state],
+                (unsigned long long)sweep->tally[TRIAL_DONE],
+                (unsigned long long)sweep->tally[TRIAL_FAILED]);
 }
 
 /* Is there nothing left to do? limits.trials leaves the rest unlooked at. */

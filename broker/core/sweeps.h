@@ -20,6 +20,9 @@ MUST_CHECK struct status sweeps_find(const struct sched *s, const char *text,
 MUST_CHECK struct status sweeps_cancel(struct sched *s,
                                        const json_t *arguments);
 
+/* The log left it live: so many of its first trials may be done. */
+void sweeps_found(const struct sched *s, struct sweep *sweep);
+
 /* From jobs.c: the last need is met; a job that it needs has failed. Both
  * free the trial. */
 void sweeps_trial_done(struct sched *s, struct trial *trial);

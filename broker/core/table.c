@@ -104,6 +104,13 @@ struct job *table_find(struct table *t, const struct digest *key)
                                   : make_done(t, value - 1);
 }
 
+const struct job *table_guess(const struct table *t, const struct digest *key)
+{
+    uint32_t value = keys_guess(&t->keys, key);
+
+    return (value & is_live) == 0 ? NULL : t->live[value & ~is_live];
+}
+
 struct job *table_add(struct table *t, const struct digest *key)
 {
     return make_live(t, key);

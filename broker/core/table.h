@@ -27,6 +27,9 @@ void table_free(struct table *t); /* jobs and uses must be gone */
 
 /* NULL if absent. What is found is there until table_sweep() at least. */
 struct job *table_find(struct table *t, const struct digest *key);
+/* The struct that table_find() will most likely give, not yet looked at; or
+ * NULL. */
+const struct job *table_guess(const struct table *t, const struct digest *key);
 /* One that is not there yet. */
 struct job *table_add(struct table *t, const struct digest *key);
 /* Look at the job again at table_sweep(): it may be needed no more. */

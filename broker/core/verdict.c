@@ -1,6 +1,7 @@
 #include "broker/core/verdict.h"
 
 #include "broker/core/dispatch.h"
+#include "broker/core/expect.h"
 #include "broker/core/fleet.h"
 #include "broker/core/jobs.h"
 #include "common/json_scan.h"
@@ -244,6 +245,21 @@ static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
     return ANSWER_STALE;
 }
 
+static void take_outcomes(struct sched *s, struct session *session,
+                          const struct wire_outcome *outcomes, size_t count)
+{
+    expect_outcomes(s, outcomes, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct wire_outcome *o = &outcomes[i];
+        enum answer answer = take_outcome(s, o);
+
+        if (answer == ANSWER_COMMITTED)
+            token_list_add(&session->committed, o->token);
+        else if (answer == ANSWER_STALE)
+            token_list_add(&session->stale, o->token);
+    }
+}
+
 struct status verdict_done(struct sched *s, struct peer peer,
                            const struct wire_done *m)
 {
@@ -256,16 +272,11 @@ struct status verdict_done(struct sched *s, struct peer peer,
     }
     fleet_seen(s, session);
     session->changed_at = s->t.now;
-    for (size_t i = 0; i < m->outcomes.count; i++)
-        jobs_expect(s, &m->outcomes.items[i].token.key);
-    for (size_t i = 0; i < m->outcomes.count; i++) {
-        const struct wire_outcome *o = &m->outcomes.items[i];
-        enum answer answer = take_outcome(s, o);
+    for (size_t i = 0; i < m->outcomes.count; i += EXPECT_MOST) {
+        size_t left = m->outcomes.count - i;
 
-        if (answer == ANSWER_COMMITTED)
-            token_list_add(&session->committed, o->token);
-        else if (answer == ANSWER_STALE)
-            token_list_add(&session->stale, o->token);
+        take_outcomes(s, session, m->outcomes.items + i,
+                      left < EXPECT_MOST ? left : EXPECT_MOST);
     }
     return SUCCESS;
 }

@@ -271,22 +271,38 @@ static size_t first_open(const struct found *f)
     return i;
 }
 
+/* ": it is silent ..." of a worker that may be dead; the caller frees. */
+static char *silence(const struct found *f, const struct job *job)
+{
+    const struct session *w = job->session;
+    char silent[32];
+    char left[32];
+
+    if (w == NULL || !w->suspect)
+        return xstrdup("");
+    return xasprintf(": it has been silent for %s, in %s the job goes to "
+                     "another",
+                     span(f->s->t.now - w->seen_at, silent),
+                     span(w->lease_ends - f->s->t.now, left));
+}
+
 static json_t *why_running(const struct found *f, size_t i,
                            const struct job *job)
 {
     const char *stage = f->stages.items[i].stage;
     const char *last = f->stages.items[f->stages.count - 1].stage;
+    AUTO(free_pointer) char *silent = silence(f, job);
     char text[32];
 
     (void)span(f->s->t.now - job->assigned_at, text);
     if (i + 1 == f->stages.count)
         return because(WHY_RUNNING,
-                       "#%" PRIu64 " runs: %s has been at %s for %s", f->number,
-                       stage, job->worker, text);
+                       "#%" PRIu64 " runs: %s has been at %s for %s%s",
+                       f->number, stage, job->worker, text, silent);
     return because(WHY_INPUTS,
                    "#%" PRIu64 " waits for its input: %s needs %s, which has "
-                   "been at %s for %s",
-                   f->number, last, stage, job->worker, text);
+                   "been at %s for %s%s",
+                   f->number, last, stage, job->worker, text, silent);
 }
 
 static json_t *why_active(const struct found *f)
@@ -455,8 +471,7 @@ static void count_work(const struct sched *s, struct session *w,
             if (g->ready.count == 0)
                 continue;
             *ret_servable += resources_has(w, g);
-            *ret_open +=
-                resources_has(w, g) && dispatch_may_run_more(sweep);
+            *ret_open += resources_has(w, g) && dispatch_may_run_more(sweep);
         }
     }
 }

@@ -94,5 +94,9 @@ assert_exit 1 sinter context
 assert_contains err.txt contexts.json
 assert_exit 0 sinter -b "$plain" ls # asks nobody
 
+rm "$file"
+assert_exit 0 sinter login plain --broker "$plain"
 stop plain
+assert_exit 6 sinter ls --timeout 300ms # whose broker that is, is said
+assert_contains err.txt "context plain: "
 stop secret

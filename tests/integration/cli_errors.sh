@@ -34,6 +34,8 @@ assert_contains err.txt "did you mean"
 assert_exit 2 sinter trials --colums id
 assert_exit 6 sinter ls -b "ipc://$WORK/nobody" --timeout 500ms
 assert_contains err.txt "no broker answers"
+assert_exit 2 sinter ls -b http://127.0.0.1:7422
+assert_contains err.txt "http://127.0.0.1:7422 is no address of a broker"
 
 failing_sweep failing.yaml failing
 assert_exit 7 sinter run failing.yaml --workers 1

@@ -7,12 +7,26 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/noop.sh"
 
 broker farm
+export SINTER_BROKER=$CLIENTS
+assert_exit 5 sinter status
+assert_contains err.txt "there are no sweeps yet"
+
+# Without a worker it waits, and says so.
+noop_sweep early.yaml early 2 0
+start early sinter submit early.yaml --watch
+wait_until 20 "a word about the workers" grep -q "waits: no worker is connected" early.log
 worker w1
 worker w2
-export SINTER_BROKER=$CLIENTS
+await early
+assert_equal "exit when workers have come" "$STATUS" 0
 
 two_workers() { [ "$(sinter -q workers | wc -l)" = 2 ]; }
 wait_until 20 "two workers" two_workers
+assert_exit 0 sinter-worker health --cache w1.cache
+assert_exit 0 sinter-worker health --cache w1.cache --name w1
+assert_exit 1 sinter-worker health --cache w1.cache --name w2
+assert_contains err.txt "no worker w2 runs with --cache w1.cache"
+assert_exit 2 sinter-worker helth
 
 noop_sweep first.yaml first 20 10ms
 id=$(sinter submit first.yaml 2>/dev/null)
@@ -47,6 +61,7 @@ assert_contains err.txt " 60/60"
 # Workers that leave are no failure.
 stop w1
 assert_equal "exit of a drained worker" "$STATUS" 0
+assert_exit 1 sinter-worker health --cache w1.cache
 stop w2
 
 # One worker, another store: the same bytes.

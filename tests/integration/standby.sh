@@ -67,6 +67,11 @@ assert_equal "health of a standby" \
 assert_equal "a question to a standby" \
     "$(curl -s -o out.txt -w '%{http_code}' "http://$(http_of b)/api/v1/sweeps")" 503
 assert_equal "it names the leader" "$(jq -r .leader out.txt)" "$(http_of a)"
+assert_equal "health of the leader" "$(sinter-broker health --http "$(http_of a)")" "ok leader"
+assert_equal "health of a standby" "$(sinter-broker health --http "$(http_of b)")" \
+    "ok standby leader=$(http_of a)"
+sinter-broker health --http 127.0.0.1:1 2>err.txt && fail "nobody is healthy"
+assert_contains err.txt "the broker at 127.0.0.1:1 is not ready"
 curl -sf "http://$(http_of b)/livez" >/dev/null || fail "the standby is not alive"
 
 # ---- kill -9 of the leader

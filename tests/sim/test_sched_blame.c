@@ -64,6 +64,26 @@ static void lose_worker(struct farm *f, int w)
     sched_check(f->sched);
 }
 
+/* A worker that told of a job we do not know of may have died of that. */
+static void test_death_beside_an_unknown_job_blames_nobody(void **state)
+{
+    struct farm *f = farm_new();
+    struct farm_worker *w = &f->workers[0];
+
+    (void)state;
+    farm_hello(f, 0, 2);
+    submit(f, "demo", 1);
+    w->held[w->held_count] = w->held[0];
+    w->held[w->held_count++].token.key.bytes[0] ^= 1;
+    farm_heartbeat(f, 0);
+    lose_worker(f, 0);
+    assert_int_equal(job_number(f, 1, "crashes"), 0);
+    farm_hello(f, 1, 2);
+    lose_worker(f, 1); /* that was alone with it */
+    assert_int_equal(job_number(f, 1, "crashes"), 1);
+    farm_free(f);
+}
+
 /* The rest of the farm is large enough that one loss is no outage. */
 static void test_neighbours_of_a_death_are_suspects_and_run_alone(void **state)
 {
@@ -320,6 +340,7 @@ static void test_memory_of_workers_that_do_not_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_death_beside_an_unknown_job_blames_nobody),
         cmocka_unit_test(test_neighbours_of_a_death_are_suspects_and_run_alone),
         cmocka_unit_test(test_a_worker_is_kept_free_for_a_suspect),
         cmocka_unit_test(test_an_outage_counts_for_nobody),

@@ -295,6 +295,41 @@ static void test_a_drained_worker_finishes_what_runs(void **state)
     farm_free(f);
 }
 
+/* Before the scheduler has come to itself. */
+static void order_at_once(struct farm *f, const char *verb)
+{
+    struct wire_message m = { .type = WIRE_QUERY };
+    struct sched_time t = { .now = f->now_ms * 1000000 + 1,
+                            .wall_ms = 1000000 + f->now_ms };
+
+    m.query.verb = wire_text(verb);
+    m.query.arguments = wire_text("{\"sweep\":\"demo\"}");
+    assert_ok(sched_message(f->sched, (struct peer){ PEER_CLIENT, 900 }, &m, t,
+                            &f->out));
+}
+
+static void test_what_is_done_stays_done_when_a_retry_is_cancelled(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    farm_hello(f, 0, 6);
+    submit(f, "demo", "\"retries\":{\"max\":0}");
+    farm_done(f, 0, "demo #1 e");
+    farm_done(f, 0, "demo #5 e");
+    farm_fail(f, 0, "demo #2 e", STATUS_INVALID, false);
+    order(f, "cancel", "{\"sweep\":\"demo\"}");
+    assert_int_equal(farm_count(f, "demo", "done"), 2);
+    order_at_once(f, "retry");
+    order_at_once(f, "cancel");
+    farm_settle(f);
+    assert_int_equal(farm_count(f, "demo", "done"), 2);
+    assert_int_equal(farm_count(f, "demo", "failed"), 0);
+    assert_int_equal(farm_count(f, "demo", "cancelled"), 4);
+    sched_check(f->sched);
+    farm_free(f);
+}
+
 static void test_a_removed_sweep_is_forgotten_and_its_results_are_not(
     void **state)
 {
@@ -329,6 +364,8 @@ int main(void)
         cmocka_unit_test(test_extend_lifts_limits),
         cmocka_unit_test(test_a_cordoned_worker_gets_nothing_new),
         cmocka_unit_test(test_a_drained_worker_finishes_what_runs),
+        cmocka_unit_test(
+            test_what_is_done_stays_done_when_a_retry_is_cancelled),
         cmocka_unit_test(
             test_a_removed_sweep_is_forgotten_and_its_results_are_not),
     };

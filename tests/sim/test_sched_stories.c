@@ -560,7 +560,33 @@ static void test_lost_assignment_is_found_by_heartbeats(void **state)
     farm_forget(f);
     f->workers[0].held_count = 0; /* it never arrived */
     farm_advance(f, 8000);
-    farm_expect(f, "[ 6000] demo #1 base -> worker 0 (1.2)\n");
+    farm_expect(f, "[ 6000] ? dropped by worker 0\n" /* it may still come */
+                   "[ 6000] demo #1 base -> worker 0 (1.2)\n");
+    farm_free(f);
+}
+
+/* While the store is away assignments wait: that the worker does not know them
+ * is no reason to make more of them. */
+static void test_assignment_that_waits_for_the_store_is_not_lost(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    farm_hello(f, 0, 1);
+    submit(f, "demo", 1, "");
+    sched_store_error(f->sched, "away");
+    farm_forget(f);
+    f->workers[0].held_count = 0; /* as good as never sent */
+    farm_advance(f, 60000);
+    farm_hello(f, 0, 1); /* on another connection it is lost */
+    farm_expect(f, "[60000] demo #1 base -> worker 0 (1.2)\n");
+    f->workers[0].held_count = 0;
+    sched_store_error(f->sched, NULL);
+    farm_advance(f, 4000); /* it may be on its way now */
+    farm_expect(f, "");
+    farm_advance(f, 8000);
+    farm_expect(f, "[66000] ? dropped by worker 0\n"
+                   "[66000] demo #1 base -> worker 0 (1.3)\n");
     farm_free(f);
 }
 
@@ -662,6 +688,7 @@ int main(void)
         cmocka_unit_test(test_job_too_big_for_every_worker_waits_and_says_so),
         cmocka_unit_test(test_limits_stop_a_sweep),
         cmocka_unit_test(test_lost_assignment_is_found_by_heartbeats),
+        cmocka_unit_test(test_assignment_that_waits_for_the_store_is_not_lost),
         cmocka_unit_test(test_client_may_wait_for_the_end),
         cmocka_unit_test(test_mistakes_of_peers_are_told_and_harmless),
         cmocka_unit_test(test_result_that_is_no_object_fails_the_job),

@@ -87,6 +87,21 @@ static void test_from_waiting_to_done(void **state)
     farm_free(f);
 }
 
+static void test_a_worker_that_fell_silent(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    submit(f, "demo", 1, "");
+    farm_hello(f, 0, 1);
+    farm_kill(f, 0);
+    farm_advance(f, 12000);
+    expect_why(f, first, "inputs",
+               "has been at worker-0 for 12 s: it has been silent for 12 s, in "
+               "18 s the job goes to another");
+    farm_free(f);
+}
+
 static void test_what_people_did(void **state)
 {
     struct farm *f = farm_new();
@@ -257,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_from_waiting_to_done),
+        cmocka_unit_test(test_a_worker_that_fell_silent),
         cmocka_unit_test(test_what_people_did),
         cmocka_unit_test(test_what_is_missing),
         cmocka_unit_test(test_who_is_away),

@@ -5,6 +5,7 @@
 #include "common/http.h"
 #include "common/limits.h"
 #include "common/memory.h"
+#include "common/wire_cursor.h"
 #include "support/peers.h"
 #include "support/process.h"
 #include "support/test.h"
@@ -219,6 +220,17 @@ static void test_running_jobs_are_adopted(void **state)
     farm_close(&f);
 }
 
+static void assert_logged(const struct farm *f, const char *words)
+{
+    AUTO(free_pointer) char *path = path_in(f, "broker.log");
+    AUTO(free_pointer) char *log = NULL;
+    size_t size = 0;
+
+    assert_ok(file_read(path, 1 << 20, &log, &size));
+    if (memmem(log, size, words, strlen(words)) == NULL)
+        fail_msg("\"%s\" is not in the log", words);
+}
+
 static void test_silent_worker_loses_its_jobs(void **state)
 {
     struct farm f = farm_open(false);
@@ -237,7 +249,121 @@ static void test_silent_worker_loses_its_jobs(void **state)
     peer_worker_open(&w, f.workers, "w1", 1);
     work(&w, 3);
     assert_int_equal(count(&f, "done"), 3);
+    assert_logged(&f, "\"sweep accepted\" sweep=");
+    assert_logged(&f, "\"worker came\" worker=\"dead\" slots=3 holds=0");
+    assert_logged(&f, "\"worker is silent\" worker=\"dead\"");
+    assert_logged(&f, "\"worker lost\" worker=\"dead\" jobs=3");
+    assert_logged(&f, "\"worker came\" worker=\"w1\"");
+    assert_logged(&f, "\"sweep ended\" sweep=");
     peer_worker_close(&w);
+    farm_close(&f);
+}
+
+/* The record whose head lies at `at`, last in its message, with its first
+ * fields only, as a version wrote it that had no more. */
+static void older(struct buf *message, size_t at, size_t fields)
+{
+    struct wire_cursor c = { .data = (const uint8_t *)message->data + at,
+                             .size = message->size - at };
+    struct wire_value v;
+
+    assert_true(wire_cursor_next(&c, &v));
+    assert_true(v.shape == WIRE_IS_LIST && v.number > fields);
+    for (size_t i = 0; i < fields; i++) {
+        assert_true(wire_cursor_next(&c, &v));
+        assert_true(wire_cursor_skip(&c, &v));
+    }
+    message->data[at] = (char)(0x90 | fields);
+    message->size = at + c.at;
+}
+
+/* Sends, if there is something; the type of what comes back. */
+static enum wire_type talk(struct dealer *d, const struct buf *message,
+                           struct wire_decoded *ret)
+{
+    static char copy[1 << 16]; /* what is decoded points into it */
+    const void *data = NULL;
+    size_t size = 0;
+    struct status st = SUCCESS;
+
+    for (int i = 0; message != NULL && i < 5000; i++) {
+        st = dealer_send(d, message->data, message->size);
+        if (!status_failed(&st))
+            break;
+        clock_sleep_ms(1);
+    }
+    assert_ok(st);
+    assert_ok(dealer_wait(d, 5000, NULL, 0, &data, &size));
+    assert_non_null(data);
+    assert_true(size <= sizeof copy);
+    memcpy(copy, data, size);
+    assert_ok(wire_decode(copy, size, ret));
+    return ret->message.type;
+}
+
+/* DONE whose outcome ends after the result, as that of version 1.0 could. */
+static void answer_old(const struct wire_assignment *job, struct buf *out)
+{
+    struct wire_outcome o = { .token = job->token,
+                              .result = wire_text("{\"metrics\":{}}") };
+    struct wire_message m = { .type = WIRE_DONE,
+                              .done = { { .items = &o, .count = 1 } } };
+
+    buf_clear(out);
+    assert_ok(wire_encode(&m, out));
+    older(out, WIRE_HEADER + 2, 4); /* its list has one */
+}
+
+/* A worker of the version before, whose messages end sooner, works and is
+ * believed; one that speaks another major is refused in words. */
+static void test_neighbouring_versions_are_served(void **state)
+{
+    struct farm f = farm_open(false);
+    AUTO(free_pointer) char *doc = document("older", 1);
+    struct dealer *d = NULL;
+    struct wire_decoded in;
+    struct wire_message m = { .type = WIRE_HELLO };
+    struct buf out;
+    char id[24];
+
+    (void)state;
+    assert_ok(peer_submit(f.client, doc, id)); /* of before BUSY */
+    assert_ok(dealer_open(f.workers, &d));
+    m.hello = (struct wire_hello){ .worker = wire_text("old"),
+                                   .incarnation = 9,
+                                   .least_major = WIRE_MAJOR - 1,
+                                   .most_major = WIRE_MAJOR,
+                                   .slots = 1 };
+    buf_init(&out, LIMIT_MESSAGE);
+    assert_ok(wire_encode(&m, &out));
+    older(&out, WIRE_HEADER,
+          5); /* neither cpus nor memory, labels, kinds ... */
+    assert_int_equal(talk(d, &out, &in), WIRE_WELCOME);
+    wire_release(&in);
+    assert_int_equal(talk(d, NULL, &in), WIRE_ASSIGN);
+    answer_old(&in.message.assign.jobs.items[0], &out);
+    wire_release(&in);
+    assert_int_equal(talk(d, &out, &in), WIRE_COMMITTED);
+    wire_release(&in);
+    assert_int_equal(count(&f, "done"), 1);
+
+    /* Only of a later major, or of an earlier one. */
+    for (int step = -1; step <= 1; step += 2) {
+        m.hello.least_major = (uint64_t)(WIRE_MAJOR + step);
+        m.hello.most_major = (uint64_t)(WIRE_MAJOR + step);
+        buf_clear(&out);
+        assert_ok(wire_encode(&m, &out));
+        assert_fails(peer_provoke(d, out.data, out.size), STATUS_INVALID,
+                     "speaks version 1 of the protocol");
+        buf_clear(&out);
+        m.hello.least_major = m.hello.most_major = WIRE_MAJOR;
+        assert_ok(wire_encode(&m, &out));
+        out.data[2] = (char)(WIRE_MAJOR + step); /* the header says so */
+        assert_fails(peer_provoke(d, out.data, out.size), STATUS_INVALID,
+                     "run the same version of sinter everywhere");
+    }
+    buf_release(&out);
+    dealer_close(d);
     farm_close(&f);
 }
 
@@ -359,6 +485,19 @@ static void test_flushed_store_stops_acknowledging(void **state)
     status = ask(&f, "status", "{\"sweep\":\"@last\"}");
     assert_non_null(strstr(json_text_or(status, "store_error", ""), "is gone"));
     json_decref(status);
+    /* Until somebody says that memory is the copy that counts. */
+    json_decref(ask(&f, "rebuild", "{\"begin\":true}"));
+    await_key(&f, "sn:{sinter}:snapshot");
+    work(&w, 2);
+    assert_int_equal(count(&f, "done"), 2);
+    status = ask(&f, "rebuild", "{}");
+    assert_false(json_bool_or(status, "lost", true));
+    json_decref(status);
+    assert_fails(peer_ask(f.client, "rebuild", "{\"begin\":true}", &status),
+                 STATUS_INVALID, "has lost nothing");
+    (void)process_end(f.broker, SIGKILL);
+    start_broker(&f);
+    assert_int_equal(count(&f, "done"), 2);
     peer_worker_close(&w);
     farm_close(&f);
 }
@@ -460,6 +599,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_results_survive_a_killed_broker_redis),
         cmocka_unit_test(test_running_jobs_are_adopted),
         cmocka_unit_test(test_silent_worker_loses_its_jobs),
+        cmocka_unit_test(test_neighbouring_versions_are_served),
         cmocka_unit_test(test_store_goes_away_and_comes_back),
         cmocka_unit_test(test_flushed_store_is_written_anew),
         cmocka_unit_test(test_flushed_store_stops_acknowledging),

@@ -16,9 +16,11 @@ static void test_orders_take_their_role(void **state)
 {
     static const char *const client[] = { "cancel", "retry", "pause", "resume",
                                           "extend" };
-    static const char *const admin[] = { "rm",     "priority",          "drain",
-                                         "cordon", "uncordon",          "gc",
-                                         "",       "of a newer version" };
+    static const char *const admin[] = {
+        "rm",      "priority", "drain",
+        "cordon",  "uncordon", "gc",
+        "rebuild", "",         "of a newer version"
+    };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(client); i++) {
