@@ -5,7 +5,6 @@
  *
  * Workers answer each assignment, in order and in messages of 64; of the turns
  * of a broker only what broker/core does is timed, and the codec. */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,8 +207,8 @@ static uint64_t argument(int argc, char **argv, int i, uint64_t otherwise)
 
 int main(int argc, char **argv)
 {
-    const struct sched_settings settings = { .heartbeat_ms = 1000 * 1000,
-                                             .lease_ms = 1000 * 1000,
+    const struct sched_settings settings = { .heartbeat_ms = 1000000,
+                                             .lease_ms = 1000000,
                                              .depot = "",
                                              .version = "bench" };
     uint64_t points = argument(argc, argv, 1, DEFAULT_POINTS) / ROW * ROW;

@@ -1,12 +1,19 @@
 /* How fast the farm is when its jobs do nothing.
  *
- *     dispatch [points [raw points [row]]]
+ *     dispatch [points [raw points [row [rate]]]]
  *
  * First a real broker and two real workers of one slot, on each store; then
  * the same broker and workers that are no programs (bench/load.h), so that
  * its own limit is seen: 16 connections that answer in batches, or with one
- * job a message; what a job costs the broker; how long a result waits until it
- * is durable at half of that load; what a point costs in memory. */
+ * job a message; what a job costs the broker; what a point costs in memory.
+ *
+ * Half load is half of what was just reached, or `rate` jobs a second. The
+ * latency is that from a DONE to the COMMITTED of its last job; the jobs that
+ * take its place come with the same turn's messages, so a dispatch takes as
+ * long. Beside it stands how far the load was behind its own pace, and for how
+ * much of the time this machine ran nothing at all: below that no latency can
+ * be. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +30,9 @@ enum {
     CONNECTIONS = 16,
     SLOTS = 16,
     PACED_S = 5,
+    STALL_NS = 500 * 1000,
+    STALLS_S = 3,
+    STALL_THREADS = 2,
     LONG_MS = 2000, /* the broker queues no job this long at a busy slot */
 };
 
@@ -44,6 +54,55 @@ static void print_quantiles(const char *what, const char *name, double *values,
         return;
     print(p50, name, bench_quantile(values, count, 0.5), unit);
     print(p99, name, bench_quantile(values, count, 0.99), unit);
+}
+
+/* ---- the machine ------------------------------------------------------- */
+
+struct stalls {
+    int64_t long_ns, longest; /* in gaps above STALL_NS */
+};
+
+/* Looks at the clock all the time: what is missing, somebody else had. */
+static void *look_for_stalls(void *self)
+{
+    struct stalls *s = self;
+    int64_t began = clock_now();
+    int64_t before = began;
+
+    while (before - began < STALLS_S * NS_PER_S) {
+        int64_t now = clock_now();
+        int64_t gap = now - before;
+
+        if (gap > STALL_NS)
+            s->long_ns += gap;
+        if (gap > s->longest)
+            s->longest = gap;
+        before = now;
+    }
+    return NULL;
+}
+
+static void measure_machine(void)
+{
+    struct stalls stalls[STALL_THREADS] = { 0 };
+    pthread_t threads[STALL_THREADS];
+    struct stalls all = { 0 };
+
+    for (int i = 0; i < STALL_THREADS; i++)
+        if (pthread_create(&threads[i], NULL, look_for_stalls, &stalls[i]) != 0)
+            must(FAIL(STATUS_FAILED, "no thread"));
+    for (int i = 0; i < STALL_THREADS; i++) {
+        (void)pthread_join(threads[i], NULL);
+        all.long_ns += stalls[i].long_ns;
+        if (stalls[i].longest > all.longest)
+            all.longest = stalls[i].longest;
+    }
+    bench_print("machine.stalled",
+                100.0 * (double)all.long_ns /
+                    ((double)STALL_THREADS * STALLS_S * (double)NS_PER_S),
+                "%", 0.0, NULL);
+    bench_print("machine.stalled_longest", (double)all.longest / 1000.0, "us",
+                0.0, NULL);
 }
 
 /* ---- real workers ------------------------------------------------------ */
@@ -135,25 +194,30 @@ static void paced(struct farm *f, const struct raw *r, double rate)
     int points = (int)(rate * PACED_S / 1e5 + 1.0) * 100000; /* whole rows */
     struct load *load = begin_load(f, r, rate);
     size_t count = 0;
-    double *trips;
+    double seconds;
+    double *values;
 
     clock_sleep_ms(100); /* all have connected */
-    (void)farm_run_sweep(f, 2, points);
+    seconds = farm_run_sweep(f, 2, points);
     must(load_stop(load));
-    trips = load_trips(load, &count);
-    print("half_load", r->name, rate, "jobs/s");
-    print_quantiles("half_load_commit", r->name, trips, count, "us");
+    print("half_load_wanted", r->name, rate, "jobs/s");
+    print("half_load", r->name, points / seconds, "jobs/s");
+    values = load_trips(load, &count);
+    print_quantiles("half_load_commit", r->name, values, count, "us");
+    values = load_late(load, &count);
+    print_quantiles("half_load_late", r->name, values, count, "us");
     load_free(load);
 }
 
-static void measure_raw(const struct raw *r, int points)
+/* `rate` 0: half of what it takes. */
+static void measure_raw(const struct raw *r, int points, double rate)
 {
     struct farm f = farm_open(r->fsync, 0, r->curve);
-    double rate = saturate(&f, r, points);
+    double most = saturate(&f, r, points);
 
     print("recovery", r->name, 1000.0 * farm_restart_broker(&f, r->fsync),
           "ms");
-    paced(&f, r, rate / 2.0);
+    paced(&f, r, rate > 0.0 ? rate : most / 2.0);
     farm_close(&f);
 }
 
@@ -172,11 +236,14 @@ int main(int argc, char **argv)
     long points = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_POINTS;
     long raw = argc > 2 ? strtol(argv[2], NULL, 10) : DEFAULT_RAW;
     const char *only = argc > 3 ? argv[3] : NULL;
+    double rate = argc > 4 ? strtod(argv[4], NULL) : 0.0;
 
-    if (points < 0 || raw < 0) {
-        (void)fprintf(stderr, "usage: dispatch [points [raw points [row]]]\n");
+    if (points < 0 || raw < 0 || rate < 0.0) {
+        (void)fprintf(stderr,
+                      "usage: dispatch [points [raw points [row [rate]]]]\n");
         return 2;
     }
+    measure_machine();
     if (points > 0) {
         measure_real("sqlite", NULL, (int)points);
         measure_real("redis_everysec", "everysec", (int)points);
@@ -184,6 +251,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; raw > 0 && i < COUNT_OF(rows); i++)
         if (only == NULL || strcmp(only, rows[i].name) == 0)
-            measure_raw(&rows[i], (int)(rows[i].batch == 1 ? raw / 5 : raw));
+            measure_raw(&rows[i], (int)(rows[i].batch == 1 ? raw / 5 : raw),
+                        rate);
     return 0;
 }

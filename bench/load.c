@@ -66,8 +66,8 @@ struct load {
     pthread_t thread;
     struct status failure;
     struct load_figures figures;
-    double *trips;
-    size_t trip_count;
+    double *trips, *late;
+    size_t trip_count, late_count;
     double owed; /* jobs that may be finished now, by the pace */
     int64_t paced_at;
     size_t rotor;
@@ -448,6 +448,14 @@ MUST_CHECK static struct status beat(struct load *l)
     return SUCCESS;
 }
 
+/* The oldest job that is to be finished now was due a while ago: the ticks of
+ * this thread, and what kept it from running. */
+static void note_late(struct load *l)
+{
+    if (l->owed >= 1.0 && l->late_count < TRIPS_MOST)
+        l->late[l->late_count++] = 1e6 * l->owed / l->set.rate;
+}
+
 /* Finish as many as the pace allows, from one connection after the other. */
 MUST_CHECK static struct status pace(struct load *l)
 {
@@ -459,6 +467,7 @@ MUST_CHECK static struct status pace(struct load *l)
     if (l->owed > l->set.rate * owed_most_s)
         l->owed = l->set.rate * owed_most_s;
     l->paced_at = now;
+    note_late(l);
     for (size_t i = 0; i < l->set.connections && l->owed >= 1.0; i++) {
         struct connection *c = &l->items[l->rotor++ % l->set.connections];
         size_t held = c->held_count;
@@ -584,6 +593,7 @@ struct status load_start(const struct load_settings *settings,
     l->set = *settings;
     l->items = xcalloc(settings->connections, sizeof *l->items);
     l->trips = xcalloc(TRIPS_MOST, sizeof *l->trips);
+    l->late = xcalloc(TRIPS_MOST, sizeof *l->late);
     l->poll = epoll_create1(EPOLL_CLOEXEC);
     l->stop = eventfd(0, EFD_CLOEXEC);
     l->paced_at = clock_now();
@@ -620,6 +630,7 @@ void load_free(struct load *l)
     (void)close(l->stop);
     free(l->items);
     free(l->trips);
+    free(l->late);
     free(l);
 }
 
@@ -632,4 +643,10 @@ double *load_trips(struct load *l, size_t *ret_count)
 {
     *ret_count = l->trip_count;
     return l->trips;
+}
+
+double *load_late(struct load *l, size_t *ret_count)
+{
+    *ret_count = l->late_count;
+    return l->late;
 }

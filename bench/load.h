@@ -41,5 +41,8 @@ struct load_figures load_figures(const struct load *l);
 /* After load_stop(): microseconds from each DONE to the COMMITTED of its last
  * job; borrowed. */
 double *load_trips(struct load *l, size_t *ret_count);
+/* The same, with a rate: by how many microseconds the load itself was behind
+ * it, each time it was its turn; borrowed. */
+double *load_late(struct load *l, size_t *ret_count);
 
 #endif
