@@ -247,6 +247,11 @@ static bool may_write_snapshot(const struct appender *a)
     return a->snapshot != NULL && a->appended >= a->snapshot->sequence;
 }
 
+static bool has_news(const struct appender *a)
+{
+    return a->durable < a->pushed || a->asked;
+}
+
 /* With the lock: sleep until there may be something to do. */
 static bool is_idle_for_long(struct appender *a)
 {
@@ -264,12 +269,10 @@ static void *run(void *self)
             break;
         if (a->rebuild)
             rebuild(a);
-        else if (a->durable < a->pushed || a->asked)
-            append_groups(a);
-        else if (may_write_snapshot(a))
+        else if (!has_news(a) && may_write_snapshot(a))
             go_on_with_snapshot(a);
-        else if (is_idle_for_long(a))
-            append_groups(a); /* of nothing: is the store well? */
+        else if (has_news(a) || is_idle_for_long(a))
+            append_groups(a); /* maybe of nothing: is the store well? */
     }
     (void)pthread_mutex_unlock(&a->lock);
     return NULL;

@@ -109,6 +109,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     const char *name = cli->operands[0];
     AUTO(json_release) json_t *context = NULL;
     size_t workers = 0;
+    struct status st;
 
     if (!is_name(name))
         return cli_usage(cli,
@@ -117,10 +118,14 @@ MUST_CHECK static struct status run(struct cli *cli)
                          name);
     if (option_given(cli->options->broker) == NULL)
         return cli_usage(cli, "which broker is %s? say --broker URL", name);
-    TRY_PLAIN(cli_here(cli, describe(cli->options, &context)));
+    st = describe(cli->options, &context);
+    if (status_failed(&st))
+        return cli_here(cli, st);
     if (!settings->offline)
         TRY_PLAIN(try_it(cli, &workers));
-    TRY_PLAIN(cli_here(cli, store(name, context)));
+    st = store(name, context);
+    if (status_failed(&st))
+        return cli_here(cli, st);
     tell(cli, name, context, workers);
     return SUCCESS;
 }
