@@ -243,7 +243,8 @@ bool dispatch_is_open(const struct session *session)
 
 static bool may_take(const struct session *session)
 {
-    return dispatch_is_open(session) && session->solo == NULL && !session->reserved;
+    return dispatch_is_open(session) && session->solo == NULL &&
+           !session->reserved;
 }
 
 bool dispatch_is_idle(const struct session *session)

@@ -330,8 +330,7 @@ static void test_flushed_redis_is_noticed_and_rebuilt(void **state)
     store_case_cli(&c, "FLUSHALL");
     assert_fails(s.append(s.self, NULL, 0), STATUS_LOST, "is gone");
     assert_fails(store_case_put(&s, "q", "Q"), STATUS_LOST, "is gone");
-    assert_fails(store_case_append(&s, e, 3, 4), STATUS_LOST,
-                 "sinter rebuild");
+    assert_fails(store_case_append(&s, e, 3, 4), STATUS_LOST, "sinter rebuild");
     assert_fails(store_case_append(&s, e, 3, 9000), STATUS_LOST, "is gone");
     assert_fails(s.publish(s.self, names, 1, e, 1), STATUS_LOST, "is gone");
     assert_int_equal(status_retry(STATUS_LOST), RETRY_LATER);
