@@ -6,7 +6,6 @@
  *       steps: 300
  *       optimizer: {name: adamw, lr: 2e-3, schedule: cosine, warmup: 20}
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +13,8 @@
 #include "jobs/data.h"
 #include "jobs/job_kind.h"
 #include "jobs/model_input.h"
-#include "model/optim.h"
 #include "model/tokenizer.h"
+#include "model/trainer.h"
 #include "tensor/blas.h"
 #include "tensor/safetensors.h"
 
@@ -218,13 +217,11 @@ struct train {
     json_t *config;      /* config.json of the result */
     struct data data;
     struct batch batch;
-    struct pass *pass;
-    struct adamw adamw;
+    struct trainer *trainer;
     struct schedule schedule;
 
     uint32_t seed;
     uint64_t steps, batch_size;
-    double clip;
     uint64_t tokens; /* seen so far */
     double recent;   /* running mean of the loss */
 };
@@ -236,8 +233,7 @@ static void release(struct train *t)
     json_decref(t->config);
     data_release(&t->data);
     batch_release(&t->batch);
-    pass_free(t->pass);
-    adamw_release(&t->adamw);
+    trainer_free(t->trainer);
 }
 
 static struct status start_fresh(struct train *t, const json_t *init)
@@ -268,17 +264,12 @@ static struct status start_from(struct train *t)
     return SUCCESS;
 }
 
-static struct status prepare_optimizer(struct train *t)
+static struct status prepare_schedule(struct train *t)
 {
     const json_t *o = json_object_get(t->params, "optimizer");
     const json_t *milestones = json_object_get(o, "milestones");
     size_t count = json_array_size(milestones);
 
-    t->adamw.rate = json_real_or(o, "lr", 1e-3);
-    t->adamw.decay = json_real_or(o, "weight_decay", 0.01);
-    t->adamw.beta1 = json_real_or(o, "beta1", 0.9);
-    t->adamw.beta2 = json_real_or(o, "beta2", 0.99);
-    t->adamw.eps = json_real_or(o, "eps", 1e-8);
     t->schedule.row = schedule_find(json_text_or(o, "schedule", "cosine"));
     t->schedule.steps = t->steps;
     t->schedule.warmup = (uint64_t)json_int_or(o, "warmup", 0);
@@ -297,18 +288,49 @@ static struct status prepare_optimizer(struct train *t)
     for (size_t i = 0; i < count; i++)
         t->schedule.milestones[i] =
             (uint64_t)json_integer_value(json_array_get(milestones, i));
-    return adamw_init(&t->adamw, t->model->size);
+    return SUCCESS;
+}
+
+static struct trainer_settings settings_of(const json_t *params)
+{
+    const json_t *o = json_object_get(params, "optimizer");
+
+    return (struct trainer_settings){
+        .optim = { .row = optim_find(json_text_or(o, "name", "adamw")),
+                   .rate = json_real_or(o, "lr", 1e-3),
+                   .decay = json_real_or(o, "weight_decay", 0.01),
+                   .beta1 = json_real_or(o, "beta1", 0.9),
+                   .beta2 = json_real_or(o, "beta2", 0.99),
+                   .eps = json_real_or(o, "eps", 1e-8) },
+        .clip = json_real_or(params, "clip", 1.0),
+        .momentum = 0.1,
+    };
+}
+
+static struct status prepare_trainer(struct train *t)
+{
+    const struct trainer_settings settings = settings_of(t->params);
+    struct pass_room room = { .gradients = true };
+
+    if (settings.optim.row == NULL)
+        return FAIL(STATUS_INVALID, "there is no such optimizer");
+    room.longest = t->data.window;
+    room.rows = room.longest * (size_t)t->batch_size;
+    TRY_PLAIN(model_input_fits(trainer_bytes(t->model, &room, &settings) +
+                                   sizeof(float) * t->model->size,
+                               "training of the model", t->context));
+    TRY_PLAIN(trainer_new(t->model, &room, &settings, &t->trainer));
+    batch_init(&t->batch, (size_t)t->batch_size, room.rows);
+    return prepare_schedule(t);
 }
 
 static struct status prepare(struct train *t)
 {
     const json_t *init = json_object_get(t->params, "init");
-    struct pass_room room = { .gradients = true };
 
     t->seed = (uint32_t)json_int_or(t->params, "seed", 0);
     t->steps = (uint64_t)json_int_or(t->params, "steps", 300);
     t->batch_size = (uint64_t)json_int_or(t->params, "batch", 32);
-    t->clip = json_real_or(t->params, "clip", 1.0);
     blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     if (init != NULL)
         TRY_PLAIN(start_fresh(t, init));
@@ -317,14 +339,7 @@ static struct status prepare(struct train *t)
     TRY_PLAIN(data_open(json_object_get(t->params, "data"),
                         (size_t)json_int_or(t->params, "length", 0), t->context,
                         &t->data));
-    room.longest = t->data.window;
-    room.rows = room.longest * (size_t)t->batch_size;
-    TRY_PLAIN(model_input_fits(pass_bytes(&t->model->config, &room) +
-                                   3 * sizeof(float) * t->model->size,
-                               "training of the model", t->context));
-    TRY_PLAIN(pass_new(t->model, &room, &t->pass));
-    batch_init(&t->batch, (size_t)t->batch_size, room.rows);
-    return prepare_optimizer(t);
+    return prepare_trainer(t);
 }
 
 static struct status fill_batch(struct train *t, uint64_t step)
@@ -342,55 +357,16 @@ static struct status fill_batch(struct train *t, uint64_t step)
     return SUCCESS;
 }
 
-static struct status loss_lost(const struct train *t, uint64_t step,
-                               double loss)
-{
-    char where[128];
-
-    if (!pass_not_finite(t->pass, where, sizeof(where)))
-        (void)snprintf(where, sizeof(where), "loss");
-    return FAIL(STATUS_FAILED,
-                "step %llu: the loss is %g; the first NaN or infinity is in "
-                "the %s; lower optimizer.lr or clip",
-                (unsigned long long)step + 1, loss, where);
-}
-
-static struct status gradient_lost(const struct train *t, uint64_t step)
-{
-    const float *gradients = pass_gradients(t->pass);
-    const char *name = "?";
-
-    for (size_t i = 0; i < t->model->parameter_count; i++) {
-        const struct model_parameter *p = &t->model->parameters[i];
-
-        if (dtype_find_not_finite(DTYPE_F32, gradients + p->at, p->count) <
-            p->count)
-            name = p->name;
-    }
-    return FAIL(STATUS_FAILED,
-                "step %llu: the gradient of tensor \"%s\" is not finite; "
-                "lower optimizer.lr or clip",
-                (unsigned long long)step + 1, name);
-}
-
 static struct status one_step(struct train *t, uint64_t step)
 {
+    struct trainer_report report;
     struct pass_batch view;
-    double loss, norm;
 
     TRY_PLAIN(fill_batch(t, step));
     view = batch_view(&t->batch);
-    TRY_PLAIN(pass_forward(t->pass, &view, &loss));
-    if (!isfinite(loss))
-        return loss_lost(t, step, loss);
-    pass_clear_gradients(t->pass);
-    pass_backward(t->pass);
-    norm = optim_clip(pass_gradients(t->pass), t->model->size, t->clip);
-    if (!isfinite(norm))
-        return gradient_lost(t, step);
-    adamw_step(&t->adamw, schedule_factor(&t->schedule, step), t->model->block,
-               pass_gradients(t->pass));
-    t->recent = step == 0 ? loss : 0.9 * t->recent + 0.1 * loss;
+    TRY_PLAIN(trainer_step(t->trainer, schedule_factor(&t->schedule, step),
+                           &view, 1, &report));
+    t->recent = step == 0 ? report.loss : 0.9 * t->recent + 0.1 * report.loss;
     return SUCCESS;
 }
 
@@ -481,9 +457,8 @@ static struct status store(struct train *t, char ret_digest[DIGEST_TEXT])
         return FAIL(STATUS_INVALID, "there is no dtype \"%.40s\"", dtype);
     (void)json_object_set_new(t->config, "torch_dtype", json_string(dtype));
     for (size_t i = 0; i < set.count; i++) {
-        tensors[i] = model_tensor(&t->model->parameters[i]);
+        tensors[i] = model_tensor(t->model, i);
         tensors[i].dtype = d;
-        tensors[i].data = t->model->parameters[i].data;
     }
     qsort(tensors, set.count, sizeof(*tensors), by_name);
     TRY_PLAIN(write_tensors(&settings, &set, t->config));

@@ -1,164 +1,119 @@
-/* arch_llama.c -- Llama: pre-normalised residual blocks with rotary places,
- * grouped query attention and a gated feed-forward layer. */
-#include "model/arch.h"
-
-enum {
-    EMBED = 1,
-    ATTENTION_NORM,
-    Q,
-    K,
-    V,
-    O,
-    FEED_NORM,
-    GATE,
-    UP,
-    DOWN,
-    LAST_NORM,
-    HEAD,
-};
-
-/* Tensors of the checkpoint, in the order of the parameter block. */
-static const struct arch_parameter parameters[] = {
-    [EMBED] = { .name = "model.embed_tokens.weight",
-                .rows = WIDTH_VOCAB,
-                .columns = WIDTH_HIDDEN,
-                .init = INIT_EMBEDDING },
-    [ATTENTION_NORM] = { .name = "input_layernorm.weight",
-                         .of_layer = true,
-                         .rows = WIDTH_HIDDEN },
-    [Q] = { .name = "self_attn.q_proj.weight",
-            .of_layer = true,
-            .rows = WIDTH_QUERY,
-            .columns = WIDTH_HIDDEN,
-            .init = INIT_FAN_IN },
-    [K] = { .name = "self_attn.k_proj.weight",
-            .of_layer = true,
-            .rows = WIDTH_KEY,
-            .columns = WIDTH_HIDDEN,
-            .init = INIT_FAN_IN },
-    [V] = { .name = "self_attn.v_proj.weight",
-            .of_layer = true,
-            .rows = WIDTH_KEY,
-            .columns = WIDTH_HIDDEN,
-            .init = INIT_FAN_IN },
-    [O] = { .name = "self_attn.o_proj.weight",
-            .of_layer = true,
-            .rows = WIDTH_HIDDEN,
-            .columns = WIDTH_QUERY,
-            .init = INIT_RESIDUAL },
-    [FEED_NORM] = { .name = "post_attention_layernorm.weight",
-                    .of_layer = true,
-                    .rows = WIDTH_HIDDEN },
-    [GATE] = { .name = "mlp.gate_proj.weight",
-               .of_layer = true,
-               .rows = WIDTH_INNER,
-               .columns = WIDTH_HIDDEN,
-               .init = INIT_FAN_IN },
-    [UP] = { .name = "mlp.up_proj.weight",
-             .of_layer = true,
-             .rows = WIDTH_INNER,
-             .columns = WIDTH_HIDDEN,
-             .init = INIT_FAN_IN },
-    [DOWN] = { .name = "mlp.down_proj.weight",
-               .of_layer = true,
-               .rows = WIDTH_HIDDEN,
-               .columns = WIDTH_INNER,
-               .init = INIT_RESIDUAL },
-    [LAST_NORM] = { .name = "model.norm.weight", .rows = WIDTH_HIDDEN },
-    [HEAD] = { .name = "lm_head.weight",
-               .rows = WIDTH_VOCAB,
-               .columns = WIDTH_HIDDEN,
-               .init = INIT_FAN_IN,
-               .tied = EMBED },
-    [HEAD + 1] = { 0 },
-};
+/* arch_llama.c -- Llama and its family: pre-normalised residual blocks with
+ * rotary places, grouped query attention and a gated feed-forward layer.
+ * Mistral sees a window of the text; Qwen2 has biases at queries, keys and
+ * values. */
+#include "model/arch_rows.h"
 
 /* Buffers that old checkpoints carry. */
 static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 
-enum {
-    NORMED = ARCH_OWN, /* also of the back section */
-    QUERIES,
-    KEYS,
-    VALUES,
-    TURNED_QUERIES,
-    TURNED_KEYS,
-    MIXED,
-    BETWEEN, /* residual stream behind the attention */
-    FEED_NORMED,
-    GATES,
-    UPS,
-    GATED,
-    SLOT_END,
-};
-_Static_assert((int)SLOT_END <= (int)ARCH_SLOTS, "slots of an architecture");
+/* "model.layers.N.NAME.weight", and its bias if there is one. */
+static int projection(struct graph *g, size_t layer, const char *name,
+                      size_t out, size_t in, enum graph_init init)
+{
+    return graph_parameter(g, ROLE_MATRIX, init, out, in,
+                           "model.layers.%zu.%s.weight", layer, name);
+}
 
-static const char *const slot_names[] = {
-    [ARCH_IN] = "residual stream",
-    [ARCH_OUT] = "residual stream",
-    [ARCH_LOGITS] = "logits",
-    [ARCH_LOSSES] = "losses",
-    [NORMED] = "normalised stream",
-    [QUERIES] = "queries",
-    [KEYS] = "keys",
-    [VALUES] = "values",
-    [TURNED_QUERIES] = "rotated queries",
-    [TURNED_KEYS] = "rotated keys",
-    [MIXED] = "attention",
-    [BETWEEN] = "residual stream behind the attention",
-    [FEED_NORMED] = "normalised stream behind the attention",
-    [GATES] = "gate projection",
-    [UPS] = "up projection",
-    [GATED] = "gated values",
-};
+static int bias(struct graph *g, bool there, size_t layer, const char *name,
+                size_t out)
+{
+    return there ? graph_parameter(g, ROLE_BIAS, INIT_ZEROS, out, 0,
+                                   "model.layers.%zu.%s.bias", layer, name)
+                 : 0;
+}
 
-static const enum arch_width slot_widths[ARCH_SLOTS] = {
-    [ARCH_IN] = WIDTH_HIDDEN,
-    [ARCH_OUT] = WIDTH_HIDDEN,
-    [ARCH_LOGITS] = WIDTH_VOCAB,
-    [ARCH_LOSSES] = WIDTH_ONE,
-    [NORMED] = WIDTH_HIDDEN,
-    [QUERIES] = WIDTH_QUERY,
-    [KEYS] = WIDTH_KEY,
-    [VALUES] = WIDTH_KEY,
-    [TURNED_QUERIES] = WIDTH_QUERY,
-    [TURNED_KEYS] = WIDTH_KEY,
-    [MIXED] = WIDTH_QUERY,
-    [BETWEEN] = WIDTH_HIDDEN,
-    [FEED_NORMED] = WIDTH_HIDDEN,
-    [GATES] = WIDTH_INNER,
-    [UPS] = WIDTH_INNER,
-    [GATED] = WIDTH_INNER,
-};
+static int norm(struct graph *g, const struct model_config *c,
+                const char *label, size_t layer, const char *name, int x)
+{
+    char whole[96];
 
-static const struct arch_step front[] = {
-    { &op_embedding, { WEIGHT(EMBED) }, ARCH_OUT, INDEX_TOKENS },
-    { 0 },
-};
+    (void)snprintf(whole, sizeof(whole), "model.layers.%zu.%s", layer, name);
+    return arch_rmsnorm(g, c, label, x, whole);
+}
 
-static const struct arch_step layer[] = {
-    { &op_rmsnorm, { ARCH_IN, WEIGHT(ATTENTION_NORM) }, NORMED, 0 },
-    { &op_linear, { NORMED, WEIGHT(Q) }, QUERIES, 0 },
-    { &op_linear, { NORMED, WEIGHT(K) }, KEYS, 0 },
-    { &op_linear, { NORMED, WEIGHT(V) }, VALUES, 0 },
-    { &op_rope, { QUERIES }, TURNED_QUERIES, 0 },
-    { &op_rope, { KEYS }, TURNED_KEYS, 0 },
-    { &op_attention, { TURNED_QUERIES, TURNED_KEYS, VALUES }, MIXED, 0 },
-    { &op_linear_add, { MIXED, WEIGHT(O), ARCH_IN }, BETWEEN, 0 },
-    { &op_rmsnorm, { BETWEEN, WEIGHT(FEED_NORM) }, FEED_NORMED, 0 },
-    { &op_linear, { FEED_NORMED, WEIGHT(GATE) }, GATES, 0 },
-    { &op_linear, { FEED_NORMED, WEIGHT(UP) }, UPS, 0 },
-    { &op_swiglu, { GATES, UPS }, GATED, 0 },
-    { &op_linear_add, { GATED, WEIGHT(DOWN), BETWEEN }, ARCH_OUT, 0 },
-    { 0 },
-};
+/* One of queries, keys, values. */
+static int project(struct graph *g, const struct model_config *c,
+                   const char *label, size_t layer, const char *name,
+                   size_t heads, int x)
+{
+    size_t width = heads * c->head_dim;
 
-static const struct arch_step back[] = {
-    { &op_rmsnorm, { ARCH_IN, WEIGHT(LAST_NORM) }, NORMED, 0 },
-    { &op_linear, { NORMED, WEIGHT(HEAD) }, ARCH_LOGITS, 0 },
-    { &op_cross_entropy, { ARCH_LOGITS }, ARCH_LOSSES, INDEX_LABELS },
-    { 0 },
-};
+    return arch_linear(
+        g, label, x, projection(g, layer, name, width, c->hidden, INIT_FAN_IN),
+        bias(g, c->attention_bias, layer, name, width), 0);
+}
+
+static int attend(struct graph *g, const struct model_config *c, size_t layer,
+                  int x)
+{
+    int normed = norm(g, c, "normalised stream", layer, "input_layernorm", x);
+    int q =
+        project(g, c, "queries", layer, "self_attn.q_proj", c->heads, normed);
+    int k =
+        project(g, c, "keys", layer, "self_attn.k_proj", c->kv_heads, normed);
+    int v =
+        project(g, c, "values", layer, "self_attn.v_proj", c->kv_heads, normed);
+    int mixed;
+
+    q = arch_rope(g, c, "rotated queries", q);
+    k = arch_rope(g, c, "rotated keys", k);
+    mixed = arch_attention(g, c, q, k, v);
+    return arch_linear(
+        g, "residual stream behind the attention", mixed,
+        projection(g, layer, "self_attn.o_proj", c->hidden,
+                   (size_t)c->heads * c->head_dim, INIT_RESIDUAL),
+        bias(g, c->output_bias, layer, "self_attn.o_proj", c->hidden), x);
+}
+
+static int feed(struct graph *g, const struct model_config *c, size_t layer,
+                int x)
+{
+    int normed = norm(g, c, "normalised stream behind the attention", layer,
+                      "post_attention_layernorm", x);
+    int gate = arch_linear(
+        g, "gate projection", normed,
+        projection(g, layer, "mlp.gate_proj", c->inner, c->hidden, INIT_FAN_IN),
+        bias(g, c->mlp_bias, layer, "mlp.gate_proj", c->inner), 0);
+    int up = arch_linear(
+        g, "up projection", normed,
+        projection(g, layer, "mlp.up_proj", c->inner, c->hidden, INIT_FAN_IN),
+        bias(g, c->mlp_bias, layer, "mlp.up_proj", c->inner), 0);
+    const struct graph_step swiglu = { .op = &op_swiglu, .in = { gate, up } };
+    int gated = graph_step(g, "gated values", c->inner, &swiglu);
+
+    return arch_linear(g, "residual stream", gated,
+                       projection(g, layer, "mlp.down_proj", c->hidden,
+                                  c->inner, INIT_RESIDUAL),
+                       bias(g, c->mlp_bias, layer, "mlp.down_proj", c->hidden),
+                       x);
+}
+
+static struct graph *build(const struct model_config *c)
+{
+    struct graph *g = graph_new(c->layers, 0);
+    int table = graph_parameter(g, ROLE_EMBEDDING, INIT_EMBEDDING, c->vocab,
+                                c->hidden, "model.embed_tokens.weight");
+    const struct graph_step embed = {
+        .op = &op_embedding,
+        .in = { table },
+        .shape.in = c->vocab,
+        .index = INDEX_TOKENS,
+    };
+    int x = graph_step(g, "residual stream", c->hidden, &embed);
+
+    for (size_t layer = 0; layer < c->layers; layer++) {
+        graph_end_section(g, x);
+        x = feed(g, c, layer, attend(g, c, layer, x));
+    }
+    graph_end_section(g, x);
+    x = arch_rmsnorm(g, c, "normalised stream", x, "model.norm");
+    if (!c->tied)
+        table = graph_parameter(g, ROLE_HEAD, INIT_FAN_IN, c->vocab, c->hidden,
+                                "lm_head.weight");
+    graph_finish(g, arch_linear(g, "logits", x, table, 0, 0));
+    return g;
+}
 
 /* Variants of the family that compute something else. */
 static struct status refuse_variants(const json_t *json)
@@ -175,21 +130,31 @@ static struct status refuse_variants(const json_t *json)
         return FAIL(STATUS_INVALID,
                     "config.json: \"rope_scaling\" cannot be computed; use a "
                     "model without it");
-    if (json_bool_or(json, "attention_bias", false) ||
-        json_bool_or(json, "mlp_bias", false))
-        return FAIL(STATUS_INVALID,
-                    "config.json: \"attention_bias\" and \"mlp_bias\" cannot "
-                    "be computed; use a model without biases");
     return SUCCESS;
 }
 
-static struct status check_heads(const struct model_config *c)
+/* What the family has in common. */
+static struct status read_family(const json_t *json, struct model_config *c)
 {
-    if (c->heads % c->kv_heads != 0)
+    enum { MOST = 1 << 20 };
+
+    TRY_PLAIN(refuse_variants(json));
+    TRY_PLAIN(config_number(json, "hidden_size", 0, MOST, &c->hidden));
+    TRY_PLAIN(config_number(json, "num_hidden_layers", 0, 4096, &c->layers));
+    TRY_PLAIN(config_number(json, "intermediate_size", 0, MOST, &c->inner));
+    TRY_PLAIN(config_number(json, "vocab_size", 0, 1 << 24, &c->vocab));
+    TRY_PLAIN(
+        config_heads(json, "num_attention_heads", "num_key_value_heads", c));
+    TRY_PLAIN(config_number(json, "max_position_embeddings", 2048, 1 << 30,
+                            &c->positions));
+    TRY_PLAIN(config_epsilon(json, "rms_norm_eps", 1e-6, &c->norm_eps));
+    c->rope_theta = json_real_or(json, "rope_theta", 10000.0);
+    c->tied = json_bool_or(json, "tie_word_embeddings", false);
+    c->rotary = c->head_dim;
+    if (!(c->rope_theta > 1.0))
         return FAIL(STATUS_INVALID,
-                    "config.json: %u attention heads cannot share %u "
-                    "key-value heads; one must divide the other",
-                    c->heads, c->kv_heads);
+                    "config.json: \"rope_theta\" is %g; it is above 1",
+                    c->rope_theta);
     if (c->head_dim % 2 != 0)
         return FAIL(STATUS_INVALID,
                     "config.json: heads of %u numbers cannot be rotated in "
@@ -198,68 +163,96 @@ static struct status check_heads(const struct model_config *c)
     return SUCCESS;
 }
 
-static struct status read_config(const json_t *json, struct model_config *c)
+static struct status read_llama(const json_t *json, struct model_config *c)
 {
-    enum { MOST = 1 << 20 };
-    double eps = json_real_or(json, "rms_norm_eps", 1e-6);
-
-    TRY_PLAIN(refuse_variants(json));
-    TRY_PLAIN(arch_number(json, "hidden_size", 0, MOST, &c->hidden));
-    TRY_PLAIN(arch_number(json, "num_hidden_layers", 0, 4096, &c->layers));
-    TRY_PLAIN(arch_number(json, "intermediate_size", 0, MOST, &c->inner));
-    TRY_PLAIN(arch_number(json, "vocab_size", 0, 1 << 24, &c->vocab));
-    TRY_PLAIN(arch_number(json, "num_attention_heads", 0, 4096, &c->heads));
-    TRY_PLAIN(
-        arch_number(json, "num_key_value_heads", c->heads, 4096, &c->kv_heads));
-    if (json_object_get(json, "head_dim") == NULL && c->hidden % c->heads != 0)
-        return FAIL(STATUS_INVALID,
-                    "config.json: \"hidden_size\" %u is no multiple of %u "
-                    "attention heads",
-                    c->hidden, c->heads);
-    TRY_PLAIN(arch_number(json, "head_dim", c->hidden / c->heads, MOST,
-                          &c->head_dim));
-    TRY_PLAIN(arch_number(json, "max_position_embeddings", 2048, 1 << 30,
-                          &c->positions));
-    c->rope_theta = json_real_or(json, "rope_theta", 10000.0);
-    c->tied = json_bool_or(json, "tie_word_embeddings", false);
-    c->norm_eps = (float)eps;
-    if (!(eps > 0.0 && eps < 1.0) || !(c->rope_theta > 1.0))
-        return FAIL(STATUS_INVALID,
-                    "config.json: \"rms_norm_eps\" %g or \"rope_theta\" %g "
-                    "makes no sense",
-                    eps, c->rope_theta);
-    return check_heads(c);
+    c->attention_bias = json_bool_or(json, "attention_bias", false);
+    c->output_bias = c->attention_bias;
+    c->mlp_bias = json_bool_or(json, "mlp_bias", false);
+    return read_family(json, c);
 }
 
-static json_t *write_config(const struct model_config *c)
+/* A window of null is none; absent, the published one. */
+static struct status read_mistral(const json_t *json, struct model_config *c)
 {
-    /* Decimal first: 1e-05 must not become 9.999999747378752e-06. */
-    char eps[32];
-    json_t *json;
+    const json_t *window = json_object_get(json, "sliding_window");
 
-    (void)snprintf(eps, sizeof(eps), "%.6g", (double)c->norm_eps);
-    json = json_pack(
-        "{si si si si si si si si sf sf sb ss}", "hidden_size", (int)c->hidden,
-        "intermediate_size", (int)c->inner, "num_hidden_layers", (int)c->layers,
-        "num_attention_heads", (int)c->heads, "num_key_value_heads",
-        (int)c->kv_heads, "head_dim", (int)c->head_dim, "vocab_size",
-        (int)c->vocab, "max_position_embeddings", (int)c->positions,
-        "rms_norm_eps", strtod(eps, NULL), "rope_theta", c->rope_theta,
-        "tie_word_embeddings", (int)c->tied, "hidden_act", "silu");
+    TRY_PLAIN(read_family(json, c));
+    if (window != NULL && json_is_null(window))
+        return SUCCESS;
+    return config_number(json, "sliding_window", 4096, 1 << 30, &c->window);
+}
+
+static struct status read_qwen2(const json_t *json, struct model_config *c)
+{
+    c->attention_bias = true;
+    TRY_PLAIN(config_must_be(json, "use_sliding_window", false));
+    return read_family(json, c);
+}
+
+static json_t *write_family(const struct model_config *c)
+{
+    return json_pack("{si si si si si si si si sf sf sb ss}", "hidden_size",
+                     (int)c->hidden, "intermediate_size", (int)c->inner,
+                     "num_hidden_layers", (int)c->layers, "num_attention_heads",
+                     (int)c->heads, "num_key_value_heads", (int)c->kv_heads,
+                     "head_dim", (int)c->head_dim, "vocab_size", (int)c->vocab,
+                     "max_position_embeddings", (int)c->positions,
+                     "rms_norm_eps", config_decimal(c->norm_eps), "rope_theta",
+                     c->rope_theta, "tie_word_embeddings", (int)c->tied,
+                     "hidden_act", "silu");
+}
+
+static json_t *write_llama(const struct model_config *c)
+{
+    json_t *json = write_family(c);
+
+    (void)json_object_set_new(json, "attention_bias",
+                              json_boolean(c->attention_bias));
+    (void)json_object_set_new(json, "mlp_bias", json_boolean(c->mlp_bias));
+    return json;
+}
+
+static json_t *write_mistral(const struct model_config *c)
+{
+    json_t *json = write_family(c);
+
+    (void)json_object_set_new(json, "sliding_window",
+                              c->window == 0 ? json_null()
+                                             : json_integer(c->window));
+    return json;
+}
+
+static json_t *write_qwen2(const struct model_config *c)
+{
+    json_t *json = write_family(c);
+
+    (void)json_object_set_new(json, "use_sliding_window", json_false());
     return json;
 }
 
 const struct arch arch_llama = {
     .model_type = "llama",
     .hf_class = "LlamaForCausalLM",
-    .prefix = "model.layers",
-    .parameters = parameters,
     .ignored = ignored,
-    .slot_names = slot_names,
-    .slot_widths = slot_widths,
-    .front = front,
-    .layer = layer,
-    .back = back,
-    .read = read_config,
-    .write = write_config,
+    .read = read_llama,
+    .write = write_llama,
+    .build = build,
+};
+
+const struct arch arch_mistral = {
+    .model_type = "mistral",
+    .hf_class = "MistralForCausalLM",
+    .ignored = ignored,
+    .read = read_mistral,
+    .write = write_mistral,
+    .build = build,
+};
+
+const struct arch arch_qwen2 = {
+    .model_type = "qwen2",
+    .hf_class = "Qwen2ForCausalLM",
+    .ignored = ignored,
+    .read = read_qwen2,
+    .write = write_qwen2,
+    .build = build,
 };

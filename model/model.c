@@ -7,86 +7,33 @@
 #include "common/memory.h"
 #include "common/philox.h"
 
-static bool present(const struct model_config *c,
-                    const struct arch_parameter *row)
-{
-    return row->tied == 0 || !c->tied;
-}
-
-static uint32_t copies(const struct model_config *c,
-                       const struct arch_parameter *row)
-{
-    return row->of_layer ? c->layers : 1;
-}
-
-static size_t count_of(const struct model_config *c,
-                       const struct arch_parameter *row)
-{
-    size_t columns = arch_width(c, row->columns);
-
-    return arch_width(c, row->rows) * (columns == 0 ? 1 : columns);
-}
-
 size_t model_size(const struct model_config *c)
 {
-    const struct arch_parameter *rows = c->arch->parameters;
-    size_t size = 0;
+    struct graph *g = c->arch->build(c);
+    size_t size = graph_size(g);
 
-    for (size_t i = 1; rows[i].name != NULL; i++)
-        if (present(c, &rows[i]))
-            size += count_of(c, &rows[i]) * copies(c, &rows[i]);
+    graph_free(g);
     return size;
 }
 
-static size_t count_tensors(const struct model_config *c)
+/* Every parameter described, none with data. */
+static struct model *describe(const struct model_config *c)
 {
-    const struct arch_parameter *rows = c->arch->parameters;
-    size_t count = 0;
-
-    for (size_t i = 1; rows[i].name != NULL; i++)
-        if (present(c, &rows[i]))
-            count += copies(c, &rows[i]);
-    return count;
-}
-
-static struct model_parameter describe(const struct model_config *c,
-                                       const struct arch_parameter *row,
-                                       uint32_t layer, size_t at)
-{
-    struct model_parameter p = {
-        .row = row,
-        .rows = arch_width(c, row->rows),
-        .columns = arch_width(c, row->columns),
-        .count = count_of(c, row),
-        .at = at,
-    };
-
-    if (row->of_layer)
-        (void)snprintf(p.name, sizeof(p.name), "%s.%u.%s", c->arch->prefix,
-                       layer, row->name);
-    else
-        (void)snprintf(p.name, sizeof(p.name), "%s", row->name);
-    return p;
-}
-
-/* Every parameter described, none with data. The order is that of the rows,
- * each with all its layers: model_parameter() relies on it. */
-static struct model *describe_all(const struct model_config *c)
-{
-    const struct arch_parameter *rows = c->arch->parameters;
     struct model *m = xnew(struct model);
-    size_t n = 0;
 
     m->config = *c;
-    m->parameter_count = count_tensors(c);
+    m->graph = c->arch->build(c);
+    m->parameter_count = m->graph->parameter_count;
     m->parameters = xcalloc(m->parameter_count, sizeof(*m->parameters));
     m->extra = xcalloc(1, sizeof(*m->extra));
-    for (size_t i = 1; rows[i].name != NULL; i++)
-        for (uint32_t l = 0; present(c, &rows[i]) && l < copies(c, &rows[i]);
-             l++) {
-            m->parameters[n] = describe(c, &rows[i], l, m->size);
-            m->size += m->parameters[n++].count;
-        }
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        const struct graph_parameter *p = &m->graph->parameters[i];
+
+        m->parameters[i] = (struct model_parameter){
+            .name = p->name, .role = p->role, .count = p->count, .at = m->size
+        };
+        m->size += p->count;
+    }
     return m;
 }
 
@@ -96,9 +43,15 @@ void model_free(struct model *m)
         return;
     for (char **e = m->extra; *e != NULL; e++)
         free(*e);
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        free(m->parameters[i].keep);
+        if (m->parameters[i].alone)
+            free(m->parameters[i].own);
+    }
     free(m->extra);
     free(m->parameters);
     free(m->block);
+    graph_free(m->graph);
     free(m);
 }
 
@@ -117,71 +70,112 @@ static struct status take_block(struct model *m, size_t floats)
     return SUCCESS;
 }
 
-static float deviation(const struct model *m, const struct model_parameter *p)
+/* Of normal draws; the width of uniform ones; or the value itself. */
+static float scale_of(const struct graph *g, const struct graph_parameter *p)
 {
-    float fan_in = 1.0F / sqrtf((float)p->columns);
+    float fan_in = 1.0F / sqrtf((float)p->inputs);
 
-    switch (p->row->init) {
+    switch (p->init) {
     case INIT_EMBEDDING:
         return 0.1F;
     case INIT_FAN_IN:
+    case INIT_UNIFORM:
         return fan_in;
     case INIT_RESIDUAL:
-        return fan_in / sqrtf(2.0F * (float)m->config.layers);
+        return fan_in / sqrtf(2.0F * (float)g->layers);
+    case INIT_HE:
+        return sqrtf(2.0F) * fan_in;
     case INIT_ONES:
+        return 1.0F;
+    case INIT_ZEROS:
+    case INIT_EQUAL:
         break;
     }
     return 0.0F;
 }
 
-static void fill(const struct model *m, const struct model_parameter *p,
-                 uint32_t seed)
+void model_draw(struct model *m, size_t parameter, uint32_t seed)
 {
+    const struct graph_parameter *p = &m->graph->parameters[parameter];
     struct philox_key key = {
         .seed = seed,
         .stream = philox_hash("model.new"),
         .tensor = philox_hash64(p->name),
     };
-    float *to = m->block + p->at;
-    float by = deviation(m, p);
+    float *to = m->parameters[parameter].own;
+    float by = scale_of(m->graph, p);
 
     for (size_t i = 0; i < p->count; i++)
-        to[i] = p->row->init == INIT_ONES ? 1.0F : by * philox_normal(key, i);
+        switch (p->init) {
+        case INIT_ZEROS:
+        case INIT_ONES:
+            to[i] = by;
+            break;
+        case INIT_EQUAL:
+            to[i] = 1.0F / sqrtf((float)p->equal);
+            break;
+        case INIT_UNIFORM:
+            to[i] = by * ((float)(philox_word(key, i) >> 8) * 0x1p-23F - 1.0F);
+            break;
+        case INIT_EMBEDDING:
+        case INIT_FAN_IN:
+        case INIT_RESIDUAL:
+        case INIT_HE:
+            to[i] = by * philox_normal(key, i);
+            break;
+        }
 }
 
 struct status model_new(const struct model_config *c, uint32_t seed,
                         struct model **ret_model)
 {
-    AUTO(model_free_pointer) struct model *m = describe_all(c);
+    AUTO(model_free_pointer) struct model *m = describe(c);
 
     TRY_PLAIN(take_block(m, m->size));
     assert(m->block != NULL); /* a model has parameters */
     for (size_t i = 0; i < m->parameter_count; i++) {
-        m->parameters[i].data = m->block + m->parameters[i].at;
-        fill(m, &m->parameters[i], seed);
+        m->parameters[i].own = m->block + m->parameters[i].at;
+        m->parameters[i].data = m->parameters[i].own;
+        model_draw(m, i, seed);
     }
     *ret_model = m;
     m = NULL;
     return SUCCESS;
 }
 
-struct tensor model_tensor(const struct model_parameter *p)
+struct tensor model_tensor(const struct model *m, size_t parameter)
 {
+    const struct graph_parameter *p = &m->graph->parameters[parameter];
     struct tensor t = {
         .name = p->name,
         .dtype = DTYPE_F32,
-        .rank = p->columns == 0 ? 1 : 2,
-        .shape = { p->rows, p->columns },
+        .rank = p->rank,
         .count = p->count,
+        .data = m->parameters[parameter].data,
     };
 
+    for (uint32_t i = 0; i < p->rank; i++)
+        t.shape[i] = p->shape[i];
     return t;
 }
 
-static struct status check(const struct model_parameter *p,
+/* Some checkpoints leave out what stands in front of every name. */
+static const struct tensor *find_tensor(const struct model *m,
+                                        const struct tensor_set *tensors,
+                                        const char *name)
+{
+    const char *prefix = m->config.arch->prefix;
+    const struct tensor *t = tensor_find(tensors, name);
+
+    if (t == NULL && prefix != NULL &&
+        strncmp(name, prefix, strlen(prefix)) == 0)
+        t = tensor_find(tensors, name + strlen(prefix));
+    return t;
+}
+
+static struct status check(const struct tensor *wanted,
                            const struct tensor *found)
 {
-    struct tensor wanted = model_tensor(p);
     char is[128], should[128];
     size_t bad;
 
@@ -189,21 +183,21 @@ static struct status check(const struct model_parameter *p,
         return FAIL(STATUS_INVALID,
                     "tensor \"%s\" is missing; config.json asks for it with "
                     "shape %s",
-                    p->name,
-                    tensor_shape_text(&wanted, should, sizeof(should)));
-    if (!tensor_same_shape(&wanted, found))
+                    wanted->name,
+                    tensor_shape_text(wanted, should, sizeof(should)));
+    if (!tensor_same_shape(wanted, found))
         return FAIL(STATUS_INVALID,
-                    "tensor \"%s\" is %s; config.json asks for %s", p->name,
-                    tensor_shape_text(found, is, sizeof(is)),
-                    tensor_shape_text(&wanted, should, sizeof(should)));
+                    "tensor \"%s\" is %s; config.json asks for %s",
+                    wanted->name, tensor_shape_text(found, is, sizeof(is)),
+                    tensor_shape_text(wanted, should, sizeof(should)));
     if (!dtype_is_float(found->dtype) || found->data == NULL)
         return FAIL(STATUS_INVALID, "tensor \"%s\" holds %s, not floats",
-                    p->name, dtype_name(found->dtype));
+                    wanted->name, dtype_name(found->dtype));
     bad = dtype_find_not_finite(found->dtype, found->data, found->count);
     if (bad < found->count)
         return FAIL(STATUS_CORRUPT,
                     "tensor \"%s\" has a NaN or infinity at element %zu%s%s",
-                    p->name, bad, found->file == NULL ? "" : " of ",
+                    wanted->name, bad, found->file == NULL ? "" : " of ",
                     found->file == NULL ? "" : found->file);
     return SUCCESS;
 }
@@ -223,9 +217,10 @@ static struct status place(struct model *m, const struct tensor_set *tensors,
 
     for (size_t i = 0; i < m->parameter_count; i++) {
         struct model_parameter *p = &m->parameters[i];
-        const struct tensor *t = tensor_find(tensors, p->name);
+        const struct tensor *t = find_tensor(m, tensors, p->name);
+        const struct tensor wanted = model_tensor(m, i);
 
-        TRY_PLAIN(check(p, t));
+        TRY_PLAIN(check(&wanted, t));
         if (may_borrow(t, memory))
             p->data = t->data;
         else
@@ -240,12 +235,12 @@ static void widen(struct model *m, const struct tensor_set *tensors)
 
     for (size_t i = 0; i < m->parameter_count; i++) {
         struct model_parameter *p = &m->parameters[i];
-        const struct tensor *t = tensor_find(tensors, p->name);
+        const struct tensor *t = find_tensor(m, tensors, p->name);
 
         if (p->data != NULL)
             continue;
         dtype_to_f32(t->dtype, t->data, to, p->count);
-        p->data = to;
+        p->data = p->own = to;
         to += p->count;
     }
 }
@@ -266,11 +261,12 @@ static bool is_known(const struct model *m, const char *name)
     for (const char *const *end = a->ignored; *end != NULL; end++)
         if (ends_with(name, *end))
             return true;
-    for (size_t i = 1; a->parameters[i].name != NULL; i++)
-        if (a->parameters[i].tied != 0 &&
-            strcmp(a->parameters[i].name, name) == 0)
-            return true; /* a tied head that was stored all the same */
-    return false;
+    for (size_t i = 0; a->prefix != NULL && i < m->parameter_count; i++)
+        if (strcmp(m->parameters[i].name + strlen(a->prefix), name) == 0)
+            return true;
+    /* A tied head that was stored all the same. */
+    return m->config.tied && (strcmp(name, "lm_head.weight") == 0 ||
+                              strcmp(name, "embed_out.weight") == 0);
 }
 
 static void list_extra(struct model *m, const struct tensor_set *tensors)
@@ -290,7 +286,7 @@ struct status model_load(const struct model_config *c,
                          const struct tensor_set *tensors,
                          enum model_memory memory, struct model **ret_model)
 {
-    AUTO(model_free_pointer) struct model *m = describe_all(c);
+    AUTO(model_free_pointer) struct model *m = describe(c);
 
     TRY_PLAIN(place(m, tensors, memory));
     widen(m, tensors);
@@ -300,24 +296,45 @@ struct status model_load(const struct model_config *c,
     return SUCCESS;
 }
 
-const struct model_parameter *model_parameter(const struct model *m, int row,
-                                              uint32_t layer)
-{
-    const struct arch_parameter *wanted = &m->config.arch->parameters[row];
-
-    if (!present(&m->config, wanted))
-        wanted = &m->config.arch->parameters[wanted->tied];
-    for (size_t i = 0; i < m->parameter_count; i++)
-        if (m->parameters[i].row == wanted)
-            return &m->parameters[i + (wanted->of_layer ? layer : 0)];
-    abort(); /* every row that is present has parameters */
-}
-
 const struct model_parameter *model_find(const struct model *m,
                                          const char *name)
 {
-    for (size_t i = 0; i < m->parameter_count; i++)
-        if (strcmp(m->parameters[i].name, name) == 0)
-            return &m->parameters[i];
-    return NULL;
+    size_t i = graph_find(m->graph, name);
+
+    return i == m->parameter_count ? NULL : &m->parameters[i];
+}
+
+struct status model_own(struct model *m, size_t parameter)
+{
+    struct model_parameter *p = &m->parameters[parameter];
+
+    if (p->own != NULL)
+        return SUCCESS;
+    p->own = malloc(p->count * sizeof(*p->own));
+    if (p->own == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for tensor \"%s\" (%zu bytes)",
+                    p->name, p->count * sizeof(*p->own));
+    p->alone = true;
+    if (p->data != NULL)
+        memcpy(p->own, p->data, p->count * sizeof(*p->own));
+    p->data = p->own;
+    return SUCCESS;
+}
+
+struct status model_mask(struct model *m, size_t parameter, const uint8_t *keep)
+{
+    struct model_parameter *p = &m->parameters[parameter];
+
+    TRY_PLAIN(model_own(m, parameter));
+    if (p->keep == NULL)
+        p->keep = malloc(p->count);
+    if (p->keep == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for the mask of \"%s\"",
+                    p->name);
+    for (size_t i = 0; i < p->count; i++) {
+        p->keep[i] = keep == NULL ? p->own[i] != 0.0F : keep[i] != 0;
+        if (p->keep[i] == 0)
+            p->own[i] = 0.0F;
+    }
+    return SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* model.h -- the parameters of a model, float32, in one block. */
+/* model.h -- a graph and its parameters, float32. */
 #ifndef SINTER_MODEL_MODEL_H
 #define SINTER_MODEL_MODEL_H
 
@@ -6,19 +6,22 @@
 #include "tensor/tensor.h"
 
 struct model_parameter {
-    char name[128]; /* as in the checkpoint */
-    const struct arch_parameter *row;
-    size_t rows, columns; /* columns 0: a vector */
+    const char *name; /* as in the checkpoint; the graph's */
+    enum graph_role role;
     size_t count;
-    size_t at;         /* in a block of all parameters: gradients, moments */
+    size_t at;         /* in a block of all parameters */
     const float *data; /* in the model's block, or in a mapped file */
+    float *own;        /* the same, writable; NULL: borrowed */
+    bool alone;        /* `own` is an allocation of its own */
+    uint8_t *keep;     /* [count], 0 where it is pruned; NULL: dense */
 };
 
 struct model {
     struct model_config config;
-    size_t parameter_count; /* tensors; a tied head is none */
-    struct model_parameter *parameters;
-    size_t size;  /* floats of the block */
+    struct graph *graph;
+    size_t parameter_count;             /* tensors; a tied head is none */
+    struct model_parameter *parameters; /* as in the graph */
+    size_t size;                        /* floats of all parameters */
     float *block; /* NULL if all parameters are borrowed */
     /* Names of tensors of the checkpoint that the architecture does not
      * have, NULL-terminated. */
@@ -45,14 +48,20 @@ MUST_CHECK struct status model_load(const struct model_config *c,
                                     struct model **ret_model);
 void model_free(struct model *m); /* NULL is fine */
 
-/* Of row `row` of the architecture in layer `layer` (0 outside layers); the
- * stand-in's if it is tied. */
-const struct model_parameter *model_parameter(const struct model *m, int row,
-                                              uint32_t layer);
-/* Rank and shape of a parameter, as a tensor without dtype and data. */
-struct tensor model_tensor(const struct model_parameter *p);
+/* Rank and shape of a parameter, with its data. */
+struct tensor model_tensor(const struct model *m, size_t parameter);
 /* NULL if there is none. */
 const struct model_parameter *model_find(const struct model *m,
                                          const char *name);
+
+/* The parameter may be written from now on: a borrowed one is copied.
+ * NO_MEMORY. */
+MUST_CHECK struct status model_own(struct model *m, size_t parameter);
+/* Random numbers as model_new() draws them, into a parameter of its own. */
+void model_draw(struct model *m, size_t parameter, uint32_t seed);
+/* Prunes: where `keep` [count] is 0 the parameter becomes 0 and stays so in
+ * training. NULL: where it is 0 now. NO_MEMORY. */
+MUST_CHECK struct status model_mask(struct model *m, size_t parameter,
+                                    const uint8_t *keep);
 
 #endif

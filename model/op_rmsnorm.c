@@ -15,20 +15,6 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
     ret_sizes->saved = s->rows;
 }
 
-/* sum_i a_i b_i */
-static inline float dot(const float *a, const float *b, size_t count)
-{
-    float part[SIMD_LANES] = { 0.0F };
-    size_t i = 0;
-
-    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
-        for (size_t j = 0; j < SIMD_LANES; j++)
-            part[j] += a[i + j] * b[i + j];
-    for (size_t j = 0; i < count; i++, j++)
-        part[j] += a[i] * b[i];
-    return simd_sum(part);
-}
-
 ISA_CLONES static void forward(const struct op_call *c)
 {
     size_t width = c->shape.in;
@@ -38,7 +24,7 @@ ISA_CLONES static void forward(const struct op_call *c)
         const float *x = c->in[0] + t * width;
         float *y = c->out + t * width;
         float scale =
-            1.0F / sqrtf(dot(x, x, width) / (float)width + c->shape.eps);
+            1.0F / sqrtf(simd_dot(x, x, width) / (float)width + c->shape.eps);
 
         c->saved[t] = scale;
         for (size_t i = 0; i < width; i++)

@@ -1,5 +1,6 @@
-/* op_rope.c -- rotary places: the pairs (i, i + head_dim/2) of each head are
- * turned by place * theta^(-2i / head_dim), the half-split layout of Llama.
+/* op_rope.c -- rotary places: of the first `rotary` numbers of each head the
+ * pairs (i, i + rotary/2) are turned by place * theta^(-2i / rotary), the
+ * half-split layout of Llama; the others stay.
  *
  * Source: Su et al., "RoFormer: enhanced transformer with rotary position
  * embedding", 2021, equation 34. */
@@ -9,23 +10,22 @@
 
 #include "tensor/isa.h"
 
-size_t op_rope_table_size(size_t places, size_t head_dim)
+size_t op_rope_table_size(size_t places, size_t rotary)
 {
-    return places * head_dim;
+    return places * rotary;
 }
 
-void op_rope_table(size_t places, size_t head_dim, double theta,
-                   float *ret_table)
+void op_rope_table(size_t places, size_t rotary, double theta, float *ret_table)
 {
-    size_t half = head_dim / 2;
+    size_t half = rotary / 2;
 
     for (size_t p = 0; p < places; p++)
         for (size_t i = 0; i < half; i++) {
             double angle =
-                (double)p * pow(theta, -2.0 * (double)i / (double)head_dim);
+                (double)p * pow(theta, -2.0 * (double)i / (double)rotary);
 
-            ret_table[p * head_dim + i] = (float)cos(angle);
-            ret_table[p * head_dim + half + i] = (float)sin(angle);
+            ret_table[p * rotary + i] = (float)cos(angle);
+            ret_table[p * rotary + half + i] = (float)sin(angle);
         }
 }
 
@@ -35,16 +35,16 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
     ret_sizes->out = s->rows * s->in;
 }
 
-/* `sign` +1 turns, -1 turns back; `keep` adds to y. */
-ISA_CLONES static void turn(const float *restrict x, float *restrict y,
-                            const float *restrict table, size_t heads,
-                            size_t head_dim, float sign, bool keep)
+/* The heads of one row; `sign` +1 turns, -1 turns back; `keep` adds to y. */
+ISA_CLONES static void turn(const struct op_shape *s, const float *restrict x,
+                            float *restrict y, const float *restrict table,
+                            float sign, bool keep)
 {
-    size_t half = head_dim / 2;
+    size_t half = s->rotary / 2;
 
-    for (size_t h = 0; h < heads; h++) {
-        const float *a = x + h * head_dim;
-        float *b = y + h * head_dim;
+    for (size_t at = 0; at < s->in; at += s->head_dim) {
+        const float *a = x + at;
+        float *b = y + at;
 
         for (size_t i = 0; i < half; i++) {
             float cosine = table[i], sine = sign * table[half + i];
@@ -54,6 +54,8 @@ ISA_CLONES static void turn(const float *restrict x, float *restrict y,
             b[i] = keep ? b[i] + low : low;
             b[half + i] = keep ? b[half + i] + high : high;
         }
+        for (size_t i = s->rotary; i < s->head_dim; i++)
+            b[i] = keep ? b[i] + a[i] : a[i];
     }
 }
 
@@ -64,9 +66,8 @@ static void turn_all(const struct op_call *c, const float *from, float *to,
 
     for (size_t g = 0; g < s->segments; g++)
         for (size_t t = s->starts[g]; t < s->starts[g + 1]; t++)
-            turn(from + t * s->in, to + t * s->in,
-                 c->table + (t - s->starts[g]) * s->head_dim,
-                 s->in / s->head_dim, s->head_dim, sign, keep);
+            turn(s, from + t * s->in, to + t * s->in,
+                 c->table + (t - s->starts[g]) * s->rotary, sign, keep);
 }
 
 static void forward(const struct op_call *c)

@@ -5,29 +5,6 @@
 #include "tensor/isa.h"
 #include "tensor/reduce.h"
 
-struct status adamw_init(struct adamw *a, size_t count)
-{
-    a->steps = 0;
-    a->count = count;
-    a->first = calloc(count, sizeof(*a->first));
-    a->second = calloc(count, sizeof(*a->second));
-    if (a->first == NULL || a->second == NULL) {
-        adamw_release(a);
-        return FAIL(STATUS_NO_MEMORY,
-                    "no memory for the moments of %zu "
-                    "parameters",
-                    count);
-    }
-    return SUCCESS;
-}
-
-void adamw_release(struct adamw *a)
-{
-    free(a->first);
-    free(a->second);
-    a->first = a->second = NULL;
-}
-
 /* What is the same for all elements of a step. */
 struct constants {
     float shrink; /* 1 - rate * decay */
@@ -38,11 +15,11 @@ struct constants {
     float eps;
 };
 
-ISA_CLONES static void step_all(const struct constants *k,
-                                float *restrict parameters,
-                                const float *restrict gradients,
-                                float *restrict first, float *restrict second,
-                                size_t count)
+ISA_CLONES static void adamw_all(const struct constants *k,
+                                 float *restrict parameters,
+                                 const float *restrict gradients,
+                                 float *restrict first, float *restrict second,
+                                 size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         float g = gradients[i];
@@ -56,23 +33,56 @@ ISA_CLONES static void step_all(const struct constants *k,
     }
 }
 
-void adamw_step(struct adamw *a, double factor, float *parameters,
-                const float *gradients)
+static void adamw(const struct optim *o, const struct optim_call *c)
 {
-    double rate = a->rate * factor;
-    double t = (double)++a->steps;
-    struct constants k = {
-        .shrink = (float)(1.0 - rate * a->decay),
-        .beta1 = (float)a->beta1,
-        .beta2 = (float)a->beta2,
-        .rest1 = (float)(1.0 - a->beta1),
-        .rest2 = (float)(1.0 - a->beta2),
-        .root = (float)(1.0 / sqrt(1.0 - pow(a->beta2, t))),
-        .rate = (float)(rate / (1.0 - pow(a->beta1, t))),
-        .eps = (float)a->eps,
+    double t = (double)c->step;
+    const struct constants k = {
+        .shrink = (float)(1.0 - c->rate * o->decay),
+        .beta1 = (float)o->beta1,
+        .beta2 = (float)o->beta2,
+        .rest1 = (float)(1.0 - o->beta1),
+        .rest2 = (float)(1.0 - o->beta2),
+        .root = (float)(1.0 / sqrt(1.0 - pow(o->beta2, t))),
+        .rate = (float)(c->rate / (1.0 - pow(o->beta1, t))),
+        .eps = (float)o->eps,
     };
 
-    step_all(&k, parameters, gradients, a->first, a->second, a->count);
+    adamw_all(&k, c->parameters, c->gradients, c->moments[0], c->moments[1],
+              c->count);
+}
+
+ISA_CLONES static void sgd_all(float *restrict parameters,
+                               const float *restrict gradients,
+                               float *restrict velocity, float rate,
+                               float momentum, float decay, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        float v =
+            momentum * velocity[i] + (gradients[i] + decay * parameters[i]);
+
+        velocity[i] = v;
+        parameters[i] -= rate * v;
+    }
+}
+
+static void sgd(const struct optim *o, const struct optim_call *c)
+{
+    sgd_all(c->parameters, c->gradients, c->moments[0], (float)c->rate,
+            (float)o->beta1, (float)o->decay, c->count);
+}
+
+const struct optim_row optimisers[] = {
+    { "adamw", 2, adamw },
+    { "sgd", 1, sgd },
+    { NULL, 0, NULL },
+};
+
+const struct optim_row *optim_find(const char *name)
+{
+    for (const struct optim_row *r = optimisers; r->name != NULL; r++)
+        if (strcmp(r->name, name) == 0)
+            return r;
+    return NULL;
 }
 
 double optim_clip(float *gradients, size_t count, double limit)

@@ -1,5 +1,5 @@
-/* optim.h -- AdamW with decoupled decay, gradient clipping and the shapes of
- * the learning rate. Pure; the arrays are the caller's. */
+/* optim.h -- how parameters move: optimisers, gradient clipping and the shapes
+ * of the learning rate. Pure; the arrays are the caller's. */
 #ifndef SINTER_MODEL_OPTIM_H
 #define SINTER_MODEL_OPTIM_H
 
@@ -8,21 +8,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Source: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
- * in the order of torch.optim.AdamW: decay, moments, step. */
-struct adamw {
-    double rate, beta1, beta2, eps, decay;
-    uint64_t steps; /* done so far */
-    size_t count;
-    float *first, *second; /* moments, [count] each */
+enum { OPTIM_MOMENTS = 2 };
+
+struct optim {
+    const struct optim_row *row;
+    double rate, decay;
+    double beta1, beta2; /* sgd: beta1 is the momentum */
+    double eps;
 };
 
-/* `rate` ... `decay` are the caller's to set. NO_MEMORY. */
-MUST_CHECK struct status adamw_init(struct adamw *a, size_t count);
-void adamw_release(struct adamw *a);
-/* One step with `factor` times the rate. */
-void adamw_step(struct adamw *a, double factor, float *parameters,
-                const float *gradients);
+/* One run of an optimiser's kernel over some elements. */
+struct optim_call {
+    double rate;   /* of this step */
+    uint64_t step; /* 1, 2, ... */
+    float *parameters;
+    const float *gradients;
+    float *moments[OPTIM_MOMENTS]; /* 0 before the first step */
+    size_t count;
+};
+
+/* A row each. What stays 0 with gradients of 0, stays exactly 0.
+ *
+ * adamw: Loshchilov, Hutter, "Decoupled weight decay regularization", 2019,
+ * in the order of torch.optim.AdamW: decay, moments, step.
+ * sgd: v = momentum v + g + decay p; p -= rate v. */
+struct optim_row {
+    const char *name;
+    size_t moments; /* arrays it needs */
+    void (*step)(const struct optim *o, const struct optim_call *c);
+};
+extern const struct optim_row optimisers[]; /* ends with a NULL name */
+const struct optim_row *optim_find(const char *name); /* NULL: none */
 
 /* Length of the whole gradient before it is cut to `limit`; 0: no limit. */
 double optim_clip(float *gradients, size_t count, double limit);

@@ -5,184 +5,104 @@
 #include "common/memory.h"
 #include "tensor/dtype.h"
 
-/* The arrays of one section. */
-struct frame {
-    float *slots[ARCH_SLOTS];
-    float *saved[ARCH_STEPS];
-};
-
 struct pass {
     const struct model *model;
+    const struct graph *graph;
     struct pass_room room;
-    size_t sections;      /* front, layers, back */
-    struct frame *values; /* [sections] */
-    struct frame *slopes; /* [sections]; gradients of slots, `saved` unused */
+    bool *trained; /* copy of the room's */
+    struct layout layout;
     float *block;
-    float *table;     /* of op_rope */
-    float *gradients; /* of parameters */
+    bool *written; /* [values] whose slope holds something; backward only */
+    bool measure;
 
     struct pass_batch batch; /* of the last forward */
     size_t labelled;
+    size_t whole; /* section whose inside is there; see pass_room.again */
 };
 
-static const struct arch_step *steps_of(const struct model_config *c,
-                                        size_t section)
+size_t pass_bytes_of(const struct model *m, const struct pass_room *room)
 {
-    if (section == 0)
-        return c->arch->front;
-    return section <= c->layers ? c->arch->layer : c->arch->back;
-}
+    struct layout layout;
+    size_t bytes;
 
-/* Columns of an operand: of a weight its rows, so that an embedding's table
- * tells its vocabulary. */
-static size_t width_of(const struct model_config *c, int operand)
-{
-    if (operand < 0)
-        return arch_width(c, c->arch->parameters[-operand].rows);
-    return arch_width(c, c->arch->slot_widths[operand]);
-}
-
-static struct op_shape shape_of(const struct model_config *c,
-                                const struct arch_step *step,
-                                const struct pass_batch *batch)
-{
-    struct op_shape s = {
-        .rows = batch->starts[batch->segments],
-        .in = width_of(c, step->in[0]),
-        .out = width_of(c, step->out),
-        .heads = c->heads,
-        .kv_heads = c->kv_heads,
-        .head_dim = c->head_dim,
-        .segments = batch->segments,
-        .starts = batch->starts,
-        .eps = c->norm_eps,
-    };
-
-    return s;
-}
-
-/* Takes floats from a block, or only counts them when there is none. Lines of
- * 64 bytes keep vectors aligned. */
-struct cutter {
-    float *block;
-    size_t used;
-};
-
-static float *cut(struct cutter *c, size_t count)
-{
-    float *piece = c->block == NULL ? NULL : c->block + c->used;
-
-    c->used += (count + 15) / 16 * 16;
-    return piece;
-}
-
-/* A frame for each section. Shared: each section begins where the first one
- * began, but what it reads of its predecessor (ARCH_OUT) alternates between
- * two places of its own. */
-static void cut_frames(const struct pass *p, const struct pass_batch *largest,
-                       bool shared, bool slopes, struct cutter *cutter,
-                       struct frame *ret_frames)
-{
-    const struct model_config *c = &p->model->config;
-    size_t rows = p->room.rows, most;
-    float *streams[2] = { NULL, NULL };
-    size_t begin;
-
-    for (size_t i = 0; shared && i < 2; i++)
-        streams[i] = cut(cutter, rows * width_of(c, ARCH_OUT));
-    begin = most = cutter->used;
-    for (size_t section = 0; section < p->sections; section++) {
-        const struct arch_step *steps = steps_of(c, section);
-        struct frame f = { 0 };
-
-        cutter->used = shared ? begin : cutter->used;
-        for (size_t i = 0; steps[i].op != NULL; i++) {
-            struct op_shape shape = shape_of(c, &steps[i], largest);
-            struct op_sizes sizes = { 0 };
-
-            shape.lean = shared;
-            steps[i].op->sizes(&shape, &sizes);
-            if (shared && steps[i].out == ARCH_OUT)
-                f.slots[ARCH_OUT] = streams[section % 2];
-            else
-                f.slots[steps[i].out] = cut(cutter, sizes.out);
-            if (!slopes)
-                f.saved[i] = cut(cutter, sizes.saved);
-        }
-        if (ret_frames != NULL)
-            ret_frames[section] = f;
-        most = cutter->used > most ? cutter->used : most;
-    }
-    cutter->used = most;
-}
-
-/* Every array of the pass. `frames` false: only count. */
-static void lay_out(struct pass *p, struct cutter *cutter, bool frames)
-{
-    const struct model_config *c = &p->model->config;
-    size_t whole = p->room.rows / p->room.longest;
-    uint32_t *starts = xcalloc(whole + 2, sizeof(*starts));
-    struct pass_batch largest = { .starts = starts };
-
-    /* Sequences as long as may be take the most memory. */
-    for (size_t i = 0; i < whole; i++)
-        starts[i + 1] = (uint32_t)((i + 1) * p->room.longest);
-    starts[whole + 1] = (uint32_t)p->room.rows;
-    largest.segments = whole + 1;
-
-    p->table = cut(cutter, op_rope_table_size(p->room.longest, c->head_dim));
-    cut_frames(p, &largest, !p->room.gradients, false, cutter,
-               frames ? p->values : NULL);
-    if (p->room.gradients) {
-        cut_frames(p, &largest, true, true, cutter, frames ? p->slopes : NULL);
-        p->gradients = cut(cutter, model_size(c));
-    }
-    free(starts);
+    layout_init(&layout, m->graph, &m->config, room);
+    bytes = layout.size * sizeof(float);
+    layout_release(&layout);
+    return bytes;
 }
 
 size_t pass_bytes(const struct model_config *c, const struct pass_room *room)
 {
-    struct model m = { .config = *c };
-    struct pass p = { .model = &m,
-                      .room = *room,
-                      .sections = (size_t)c->layers + 2 };
-    struct cutter cutter = { 0 };
+    const struct model m = { .config = *c, .graph = c->arch->build(c) };
+    size_t bytes = pass_bytes_of(&m, room);
 
-    lay_out(&p, &cutter, false);
-    return cutter.used * sizeof(float);
+    graph_free(m.graph);
+    return bytes;
+}
+
+bool pass_fit(const struct model *m, size_t budget, struct pass_room *room)
+{
+    room->again = false;
+    if (!room->gradients || pass_bytes_of(m, room) <= budget)
+        return pass_bytes_of(m, room) <= budget;
+    room->again = true;
+    return pass_bytes_of(m, room) <= budget;
+}
+
+static struct status check_room(const struct model *m,
+                                const struct pass_room *room)
+{
+    if (room->longest < 1 || room->rows < room->longest)
+        return FAIL(STATUS_INVALID,
+                    "a batch of %zu tokens cannot hold sequences of %zu",
+                    room->rows, room->longest);
+    if (room->rows > UINT32_MAX)
+        return FAIL(STATUS_INVALID, "a batch of %zu tokens is too large",
+                    room->rows);
+    if (m->graph->pixels == 0 && room->longest > m->config.positions)
+        return FAIL(STATUS_INVALID,
+                    "sequences of %zu tokens are too long for the model: its "
+                    "config.json allows %u (\"max_position_embeddings\")",
+                    room->longest, m->config.positions);
+    return SUCCESS;
+}
+
+static void keep_trained(struct pass *p)
+{
+    size_t count = p->graph->parameter_count;
+
+    p->trained = xcalloc(count + 1, sizeof(*p->trained));
+    for (size_t i = 0; i < count; i++)
+        p->trained[i] = p->room.trained == NULL
+                            ? p->model->parameters[i].role != ROLE_STATISTIC
+                            : p->room.trained[i];
+    p->room.trained = p->trained;
 }
 
 struct status pass_new(const struct model *m, const struct pass_room *room,
                        struct pass **ret_pass)
 {
-    size_t bytes;
-    struct cutter cutter = { 0 };
     struct pass *p;
 
-    if (room->longest < 1 || room->rows < room->longest)
-        return FAIL(STATUS_INVALID,
-                    "a batch of %zu tokens cannot hold sequences of %zu",
-                    room->rows, room->longest);
-    if (room->longest > m->config.positions)
-        return FAIL(STATUS_INVALID,
-                    "sequences of %zu tokens are too long for the model: its "
-                    "config.json allows %u (\"max_position_embeddings\")",
-                    room->longest, m->config.positions);
-    bytes = pass_bytes(&m->config, room);
-    cutter.block = aligned_alloc(64, bytes);
-    if (cutter.block == NULL)
-        return FAIL(STATUS_NO_MEMORY, "no memory for activations: %zu bytes",
-                    bytes);
+    TRY_PLAIN(check_room(m, room));
     p = xnew(struct pass);
     p->model = m;
+    p->graph = m->graph;
     p->room = *room;
-    p->sections = (size_t)m->config.layers + 2;
-    p->values = xcalloc(p->sections, sizeof(*p->values));
-    p->slopes = xcalloc(p->sections, sizeof(*p->slopes));
-    p->block = cutter.block;
-    lay_out(p, &cutter, true);
-    op_rope_table(room->longest, m->config.head_dim, m->config.rope_theta,
-                  p->table);
+    p->measure = room->gradients;
+    keep_trained(p);
+    layout_init(&p->layout, p->graph, &m->config, &p->room);
+    p->written = xcalloc(p->graph->value_count, sizeof(*p->written));
+    p->block = alloc_large(p->layout.size * sizeof(float));
+    if (p->block == NULL) {
+        size_t bytes = p->layout.size * sizeof(float);
+
+        pass_free(p);
+        return FAIL(STATUS_NO_MEMORY, "no memory for activations: %zu bytes",
+                    bytes);
+    }
+    op_rope_table(room->longest, m->config.rotary, m->config.rope_theta,
+                  p->block + p->layout.table);
     if (room->gradients)
         pass_clear_gradients(p);
     *ret_pass = p;
@@ -194,9 +114,15 @@ void pass_free(struct pass *p)
     if (p == NULL)
         return;
     free(p->block);
-    free(p->values);
-    free(p->slopes);
+    free(p->written);
+    free(p->trained);
+    layout_release(&p->layout);
     free(p);
+}
+
+void pass_measure_batches(struct pass *p, bool measure)
+{
+    p->measure = measure;
 }
 
 static struct status check_tokens(const struct pass *p,
@@ -206,15 +132,17 @@ static struct status check_tokens(const struct pass *p,
     size_t rows = batch->starts[batch->segments];
 
     for (size_t t = 0; t < rows; t++) {
-        if (batch->tokens[t] < 0 || (uint32_t)batch->tokens[t] >= vocab)
+        if (p->graph->pixels == 0 &&
+            (batch->tokens[t] < 0 || (uint32_t)batch->tokens[t] >= vocab))
             return FAIL(STATUS_INVALID,
                         "token %d is outside the model's vocabulary of %u",
                         batch->tokens[t], vocab);
         if (batch->labels[t] != OP_NO_LABEL &&
             (batch->labels[t] < 0 || (uint32_t)batch->labels[t] >= vocab))
-            return FAIL(STATUS_INVALID,
-                        "label %d is outside the model's vocabulary of %u",
-                        batch->labels[t], vocab);
+            return FAIL(
+                STATUS_INVALID, "label %d is outside the model's %s of %u",
+                batch->labels[t],
+                p->graph->pixels == 0 ? "vocabulary" : "classes", vocab);
     }
     return SUCCESS;
 }
@@ -230,6 +158,10 @@ static struct status check_batch(const struct pass *p,
         return FAIL(STATUS_INVALID,
                     "a batch of %zu tokens; the pass has room for %zu", rows,
                     p->room.rows);
+    if ((p->graph->pixels == 0) != (batch->pixels == NULL))
+        return FAIL(STATUS_INVALID, "the model takes %s, the batch has %s",
+                    p->graph->pixels == 0 ? "tokens" : "images",
+                    p->graph->pixels == 0 ? "images" : "tokens");
     for (size_t i = 0; i < batch->segments; i++) {
         size_t length = batch->starts[i + 1] - batch->starts[i];
 
@@ -242,51 +174,58 @@ static struct status check_batch(const struct pass *p,
     return check_tokens(p, batch);
 }
 
-static uint32_t layer_of(size_t section)
+static float *at(const struct pass *p, size_t offset)
 {
-    return section == 0 ? 0 : (uint32_t)section - 1;
+    return offset == LAYOUT_NONE ? NULL : p->block + offset;
 }
 
-static const struct model_parameter *weight(const struct pass *p, int operand,
-                                            size_t section)
+static const float *operand(const struct pass *p, int in)
 {
-    const struct arch_parameter *rows = p->model->config.arch->parameters;
-
-    return model_parameter(p->model, -operand,
-                           rows[-operand].of_layer ? layer_of(section) : 0);
+    if (in < 0)
+        return p->model->parameters[-1 - in].data;
+    if (in == GRAPH_INPUT)
+        return p->batch.pixels;
+    return in == 0 ? NULL : at(p, p->layout.values[in]);
 }
 
-/* Where a slot of a section is: ARCH_IN lies in the section before. */
-static float *slot(const struct frame *frames, size_t section, int operand)
+static struct op_call call_of(const struct pass *p, size_t i)
 {
-    if (operand == ARCH_IN)
-        return frames[section - 1].slots[ARCH_OUT];
-    return frames[section].slots[operand];
-}
-
-static struct op_call call_of(const struct pass *p, size_t section, size_t i)
-{
-    const struct model_config *c = &p->model->config;
-    const struct arch_step *step = &steps_of(c, section)[i];
+    const struct graph_step *s = &p->graph->steps[i];
     struct op_call call = {
-        .shape = shape_of(c, step, &p->batch),
-        .out = slot(p->values, section, step->out),
-        .saved = p->values[section].saved[i],
-        .table = p->table,
+        .shape = graph_shape(p->graph, s, p->batch.starts[p->batch.segments]),
+        .out = at(p, p->layout.values[s->out]),
+        .saved = at(p, p->layout.saved[i]),
+        .table = p->block + p->layout.table,
     };
 
+    call.shape.segments = p->batch.segments;
+    call.shape.starts = p->batch.starts;
     call.shape.lean = !p->room.gradients;
-    if (step->index == INDEX_TOKENS)
+    call.shape.training = p->measure;
+    if (s->index == INDEX_TOKENS)
         call.index = p->batch.tokens;
-    if (step->index == INDEX_LABELS)
+    if (s->index == INDEX_LABELS)
         call.index = p->batch.labels;
-    for (size_t k = 0; k < OP_INPUTS; k++) {
-        if (step->in[k] < 0)
-            call.in[k] = weight(p, step->in[k], section)->data;
-        if (step->in[k] > 0)
-            call.in[k] = slot(p->values, section, step->in[k]);
-    }
+    for (size_t k = 0; k < OP_INPUTS; k++)
+        call.in[k] = operand(p, s->in[k]);
+    if (s->in[0] < 0)
+        call.keep = p->model->parameters[-1 - s->in[0]].keep;
     return call;
+}
+
+static void forward_step(const struct pass *p, size_t i)
+{
+    struct op_call call = call_of(p, i);
+
+    p->graph->steps[i].op->forward(&call);
+}
+
+static void forward_section(struct pass *p, size_t section)
+{
+    for (size_t i = p->graph->first_step[section];
+         i < p->graph->first_step[section + 1]; i++)
+        forward_step(p, i);
+    p->whole = section;
 }
 
 static double mean_loss(struct pass *p)
@@ -308,122 +247,158 @@ struct status pass_forward(struct pass *p, const struct pass_batch *batch,
 {
     TRY_PLAIN(check_batch(p, batch));
     p->batch = *batch;
-    for (size_t section = 0; section < p->sections; section++) {
-        const struct arch_step *steps = steps_of(&p->model->config, section);
-
-        for (size_t i = 0; steps[i].op != NULL; i++) {
-            struct op_call call = call_of(p, section, i);
-
-            steps[i].op->forward(&call);
-        }
-    }
+    for (size_t section = 0; section < p->graph->sections; section++)
+        forward_section(p, section);
     *ret_loss = mean_loss(p);
     return SUCCESS;
 }
 
 const float *pass_logits(const struct pass *p)
 {
-    return p->values[p->sections - 1].slots[ARCH_LOGITS];
+    return at(p, p->layout.values[p->graph->logits]);
 }
 
 const float *pass_losses(const struct pass *p)
 {
-    return p->values[p->sections - 1].slots[ARCH_LOSSES];
+    return at(p, p->layout.values[p->graph->losses]);
 }
 
 const float *pass_stream(const struct pass *p, size_t layers)
 {
-    assert(p->room.gradients && layers <= p->model->config.layers);
-    return p->values[layers].slots[ARCH_OUT];
+    assert(p->room.gradients && layers + 1 < p->graph->sections);
+    return at(p, p->layout.values[p->graph->streams[layers]]);
 }
 
-static void place_text(const struct pass *p, size_t section, int at, char *text,
-                       size_t size)
+bool pass_not_finite(struct pass *p, char *text, size_t size)
 {
-    const char *name = p->model->config.arch->slot_names[at];
-
-    if (section == 0)
-        (void)snprintf(text, size, "%s in front of the layers", name);
-    else if (section + 1 == p->sections)
-        (void)snprintf(text, size, "%s behind the layers", name);
-    else
-        (void)snprintf(text, size, "%s of layer %zu", name, section - 1);
-}
-
-bool pass_not_finite(const struct pass *p, char *text, size_t size)
-{
-    const struct model_config *c = &p->model->config;
+    const struct graph *g = p->graph;
     size_t rows = p->batch.starts[p->batch.segments];
 
-    assert(p->room.gradients);
-    for (size_t section = 0; section < p->sections; section++) {
-        const struct arch_step *steps = steps_of(c, section);
+    for (size_t i = 0; i < g->step_count; i++) {
+        int out = g->steps[i].out;
+        size_t fixed = g->values[out].fixed;
+        size_t count = fixed != 0 ? fixed : rows * graph_width(g, out);
 
-        for (size_t i = 0; steps[i].op != NULL; i++) {
-            size_t count = rows * width_of(c, steps[i].out);
-            const float *x = slot(p->values, section, steps[i].out);
-
-            if (dtype_find_not_finite(DTYPE_F32, x, count) == count)
-                continue;
-            place_text(p, section, steps[i].out, text, size);
+        forward_step(p, i);
+        if (dtype_find_not_finite(DTYPE_F32, at(p, p->layout.values[out]),
+                                  count) < count) {
+            graph_place(g, out, text, size);
             return true;
         }
     }
+    p->whole = g->sections - 1;
     return false;
 }
 
-/* The gradient of an operand of a step; `written`: slots of this section that
- * hold something already. */
-static void aim(const struct pass *p, size_t section,
-                const struct arch_step *step, size_t k, bool *written,
+/* Where a step's slopes go. A slope is first written, then added to;
+ * parameters' are only added to. */
+static void aim(struct pass *p, const struct graph_step *s,
                 struct op_call *call)
 {
-    int operand = step->in[k];
+    call->d_out = at(p, p->layout.slopes[s->out]);
+    for (size_t k = 0; k < OP_INPUTS; k++) {
+        int in = s->in[k];
 
-    if (operand < 0) {
-        call->d_in[k] = p->gradients + weight(p, operand, section)->at;
-        return;
+        if ((s->op->fixed >> k & 1U) != 0 || in == 0)
+            continue;
+        if (in < 0) {
+            call->d_in[k] = at(p, p->layout.gradients[-1 - in]);
+            continue;
+        }
+        call->d_in[k] = at(p, p->layout.slopes[in]);
+        call->fresh[k] = !p->written[in];
+        p->written[in] = true;
     }
-    if (operand == 0)
+}
+
+/* A made weight lives for one step at a time; it is made again. */
+static void make_weights(const struct pass *p, const struct graph_step *s)
+{
+    for (size_t k = 0; k < OP_INPUTS; k++)
+        if (s->in[k] > 0 && p->graph->values[s->in[k]].fixed != 0)
+            forward_step(p, p->graph->values[s->in[k]].writer);
+}
+
+static void backward_step(struct pass *p, size_t i)
+{
+    const struct graph_step *s = &p->graph->steps[i];
+    struct op_call call;
+
+    if (p->layout.slopes[s->out] == LAYOUT_NONE)
         return;
-    call->d_in[k] = slot(p->slopes, section, operand);
-    call->fresh[k] = !written[operand];
-    written[operand] = true;
+    make_weights(p, s);
+    call = call_of(p, i);
+    aim(p, s, &call);
+    s->op->backward(&call);
 }
 
 void pass_backward(struct pass *p)
 {
-    float *seed = p->slopes[p->sections - 1].slots[ARCH_LOSSES];
+    const struct graph *g = p->graph;
     size_t rows = p->batch.starts[p->batch.segments];
+    float *seed = at(p, p->layout.slopes[g->losses]);
 
     assert(p->room.gradients);
+    if (seed == NULL)
+        return;
     for (size_t t = 0; t < rows; t++)
         seed[t] = p->labelled == 0 ? 0.0F : 1.0F / (float)p->labelled;
-    for (size_t section = p->sections; section-- > 0;) {
-        const struct arch_step *steps = steps_of(&p->model->config, section);
-        bool written[ARCH_SLOTS] = { [ARCH_OUT] = true, [ARCH_LOSSES] = true };
-        size_t count = 0;
-
-        while (steps[count].op != NULL)
-            count++;
-        for (size_t i = count; i-- > 0;) {
-            struct op_call call = call_of(p, section, i);
-
-            assert(written[steps[i].out]);
-            call.d_out = slot(p->slopes, section, steps[i].out);
-            for (size_t k = 0; k < OP_INPUTS; k++)
-                aim(p, section, &steps[i], k, written, &call);
-            steps[i].op->backward(&call);
-        }
+    memset(p->written, 0, g->value_count * sizeof(*p->written));
+    for (size_t section = g->sections; section-- > 0;) {
+        if (p->room.again && p->whole != section)
+            forward_section(p, section);
+        for (size_t i = g->first_step[section + 1];
+             i-- > g->first_step[section];)
+            backward_step(p, i);
     }
 }
 
 float *pass_gradients(struct pass *p)
 {
-    return p->gradients;
+    return p->block + p->layout.gradients_at;
+}
+
+size_t pass_gradients_size(const struct pass *p)
+{
+    return p->layout.gradients_size;
+}
+
+float *pass_gradient(const struct pass *p, size_t parameter)
+{
+    return at(p, p->layout.gradients[parameter]);
 }
 
 void pass_clear_gradients(struct pass *p)
 {
-    memset(p->gradients, 0, model_size(&p->model->config) * sizeof(float));
+    memset(pass_gradients(p), 0, p->layout.gradients_size * sizeof(float));
+}
+
+static void blend(float *x, const float *batch, size_t count, float momentum)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] += momentum * (batch[i] - x[i]);
+}
+
+struct status pass_note_statistics(const struct pass *p, struct model *m,
+                                   double momentum)
+{
+    assert(m == p->model);
+    for (size_t i = 0; i < p->graph->step_count; i++) {
+        const struct graph_step *s = &p->graph->steps[i];
+        struct op_batch_statistics found;
+        size_t mean, variance;
+
+        if (s->op != &op_batch_norm)
+            continue;
+        mean = (size_t)(-1 - s->in[3]);
+        variance = (size_t)(-1 - s->in[4]);
+        TRY_PLAIN(model_own(m, mean));
+        TRY_PLAIN(model_own(m, variance));
+        found = op_batch_norm_statistics(&s->shape, at(p, p->layout.saved[i]));
+        blend(m->parameters[mean].own, found.mean, s->shape.channels,
+              (float)momentum);
+        blend(m->parameters[variance].own, found.variance, s->shape.channels,
+              (float)momentum);
+    }
+    return SUCCESS;
 }

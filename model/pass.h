@@ -7,51 +7,64 @@
 #ifndef SINTER_MODEL_PASS_H
 #define SINTER_MODEL_PASS_H
 
+#include "model/layout.h"
 #include "model/model.h"
 
-/* Sequences one behind the other, without padding. Borrowed arrays. */
+/* Sequences one behind the other, without padding, or images. Borrowed. */
 struct pass_batch {
-    size_t segments;        /* sequences, at least 1 */
+    size_t segments;        /* sequences, at least 1; images: 1 */
     const uint32_t *starts; /* [segments + 1], first 0 */
-    const int32_t *tokens;
-    const int32_t *labels; /* what should follow; OP_NO_LABEL: any */
-};
-
-struct pass_room {
-    size_t rows;    /* most tokens of a batch */
-    size_t longest; /* most tokens of a sequence */
-    bool gradients;
+    const int32_t *tokens;  /* of text */
+    const int32_t *labels;  /* what should follow; OP_NO_LABEL: any */
+    const float *pixels;    /* of images, [starts[1]][graph's pixels] */
 };
 
 struct pass; /* opaque */
 
 /* Bytes a pass takes, parameters' gradients included, the model not. */
 size_t pass_bytes(const struct model_config *c, const struct pass_room *room);
-/* The model is borrowed. INVALID if `longest` passes the model's positions;
- * NO_MEMORY. */
+size_t pass_bytes_of(const struct model *m, const struct pass_room *room);
+/* Sets room->again if the pass takes more than `budget` bytes without. False:
+ * it does so even then. */
+bool pass_fit(const struct model *m, size_t budget, struct pass_room *room);
+/* The model is borrowed, room->trained copied. INVALID if `longest` passes
+ * the model's positions; NO_MEMORY. */
 MUST_CHECK struct status pass_new(const struct model *m,
                                   const struct pass_room *room,
                                   struct pass **ret_pass);
 void pass_free(struct pass *p); /* NULL is fine */
+
+/* Norms over the batch measure it (the default of a pass with gradients), or
+ * use what the model's statistics say. */
+void pass_measure_batches(struct pass *p, bool measure);
 
 /* Mean loss over the labelled rows, 0 if there are none. INVALID names a token
  * outside the vocabulary or a sequence that is too long. */
 MUST_CHECK struct status pass_forward(struct pass *p,
                                       const struct pass_batch *batch,
                                       double *ret_loss);
-/* [rows][vocab] and [rows], valid until the next forward. */
+/* [rows][vocab] and [rows], valid until the next forward or backward. */
 const float *pass_logits(const struct pass *p);
 const float *pass_losses(const struct pass *p);
 /* The residual stream behind `layers` layers; only with gradients. */
 const float *pass_stream(const struct pass *p, size_t layers);
-/* Where the first NaN or infinity arose: "gate projection of layer 3" of the
- * last forward; only with gradients. False: nowhere. */
-bool pass_not_finite(const struct pass *p, char *text, size_t size);
+/* Where the first NaN or infinity arises, "gate projection of layer 3", when
+ * the last batch goes forward once more. False: nowhere. */
+bool pass_not_finite(struct pass *p, char *text, size_t size);
 
 /* Adds the gradient of the last forward's mean loss. */
 void pass_backward(struct pass *p);
-/* Of all parameters, laid out as the model's block. */
+/* Of all trained parameters, in the order of the model. */
 float *pass_gradients(struct pass *p);
+size_t pass_gradients_size(const struct pass *p); /* floats */
+/* NULL if it is not trained. */
+float *pass_gradient(const struct pass *p, size_t parameter);
 void pass_clear_gradients(struct pass *p);
+
+/* What the last forward's batch said goes into the running means and
+ * variances of `m`, the pass's model: x += momentum (batch - x).
+ * NO_MEMORY. */
+MUST_CHECK struct status pass_note_statistics(const struct pass *p,
+                                              struct model *m, double momentum);
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef SINTER_MODEL_SIMD_H
 #define SINTER_MODEL_SIMD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,6 +19,34 @@ static inline float simd_sum(const float part[SIMD_LANES])
     for (size_t i = 0; i < 8; i++)
         a[i] = part[i] + part[i + 8];
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+}
+
+/* sum_i x_i */
+static inline float simd_total(const float *x, size_t count)
+{
+    float part[SIMD_LANES] = { 0.0F };
+    size_t i = 0;
+
+    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
+        for (size_t j = 0; j < SIMD_LANES; j++)
+            part[j] += x[i + j];
+    for (size_t j = 0; i < count; i++, j++)
+        part[j] += x[i];
+    return simd_sum(part);
+}
+
+/* sum_i x_i y_i */
+static inline float simd_dot(const float *x, const float *y, size_t count)
+{
+    float part[SIMD_LANES] = { 0.0F };
+    size_t i = 0;
+
+    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
+        for (size_t j = 0; j < SIMD_LANES; j++)
+            part[j] += x[i + j] * y[i + j];
+    for (size_t j = 0; i < count; i++, j++)
+        part[j] += x[i] * y[i];
+    return simd_sum(part);
 }
 
 /* e^x within 3 units in the last place, without branches so that it
@@ -48,6 +77,29 @@ static inline float simd_exp(float x)
     bits = (bits + 127U) << 23; /* the low byte of `shifted` holds n */
     memcpy(&scale, &bits, sizeof(scale));
     return p * scale;
+}
+
+/* Within 3e-7; 1 - 2 / (e^2x + 1) */
+static inline float simd_tanh(float x)
+{
+    return 1.0F - 2.0F / (simd_exp(2.0F * x) + 1.0F);
+}
+
+/* Within 5e-7.
+ *
+ * Source: Abramowitz, Stegun, "Handbook of mathematical functions", 1964,
+ * formula 7.1.26, for positive x; erf(-x) = -erf(x). */
+static inline float simd_erf(float x)
+{
+    float size = fabsf(x);
+    float t = 1.0F / (1.0F + 0.3275911F * size);
+    float p = 1.061405429F;
+
+    p = p * t - 1.453152027F;
+    p = p * t + 1.421413741F;
+    p = p * t - 0.284496736F;
+    p = p * t + 0.254829592F;
+    return copysignf(1.0F - p * t * simd_exp(-size * size), x);
 }
 
 #endif

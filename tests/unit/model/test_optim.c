@@ -5,21 +5,36 @@
 
 #include <math.h>
 
+/* One element with its moments. */
+static void step_one(const struct optim *o, uint64_t step, double rate,
+                     float *x, float g, float moments[2])
+{
+    const struct optim_call call = {
+        .rate = rate,
+        .step = step,
+        .parameters = x,
+        .gradients = &g,
+        .moments = { &moments[0], &moments[1] },
+        .count = 1,
+    };
+
+    o->row->step(o, &call);
+}
+
 static void test_adamw_follows_the_formula(void **state)
 {
-    struct adamw a = {
-        .rate = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.1
-    };
+    const struct optim o = { .row = optim_find("adamw"),
+                             .beta1 = 0.9,
+                             .beta2 = 0.999,
+                             .eps = 1e-8,
+                             .decay = 0.1 };
     const double gradients[] = { 0.5, -0.25, 0.125 };
-    float x = 1.0F;
+    float x = 1.0F, moments[2] = { 0.0F };
     double y = 1.0, m = 0.0, v = 0.0;
 
     (void)state;
-    assert_ok(adamw_init(&a, 1));
     for (size_t t = 0; t < COUNT_OF(gradients); t++) {
-        float g = (float)gradients[t];
-
-        adamw_step(&a, 1.0, &x, &g);
+        step_one(&o, t + 1, 0.01, &x, (float)gradients[t], moments);
         y *= 1.0 - 0.01 * 0.1;
         m = 0.9 * m + 0.1 * gradients[t];
         v = 0.999 * v + 0.001 * gradients[t] * gradients[t];
@@ -27,22 +42,57 @@ static void test_adamw_follows_the_formula(void **state)
              (sqrt(v / (1.0 - pow(0.999, (double)t + 1.0))) + 1e-8);
         assert_true(fabs((double)x - y) < 1e-6);
     }
-    adamw_release(&a);
 }
 
-static void test_a_factor_of_nothing_moves_nothing(void **state)
+static void test_sgd_follows_the_formula(void **state)
 {
-    struct adamw a = {
-        .rate = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1
-    };
-    float x = 0.75F, g = 3.0F;
+    const struct optim o = { .row = optim_find("sgd"),
+                             .beta1 = 0.9,
+                             .decay = 0.1 };
+    const double gradients[] = { 0.5, -0.25, 0.125 };
+    float x = 1.0F, moments[2] = { 0.0F };
+    double y = 1.0, v = 0.0;
 
     (void)state;
-    assert_ok(adamw_init(&a, 1));
-    adamw_step(&a, 0.0, &x, &g);
-    assert_true(x == 0.75F);
-    assert_true(a.first[0] > 0.0F);
-    adamw_release(&a);
+    for (size_t t = 0; t < COUNT_OF(gradients); t++) {
+        step_one(&o, t + 1, 0.01, &x, (float)gradients[t], moments);
+        v = 0.9 * v + gradients[t] + 0.1 * y;
+        y -= 0.01 * v;
+        assert_true(fabs((double)x - y) < 1e-6);
+    }
+    assert_null(optim_find("lion"));
+}
+
+static void test_a_rate_of_nothing_moves_nothing(void **state)
+{
+    (void)state;
+    for (const struct optim_row *r = optimisers; r->name != NULL; r++) {
+        const struct optim o = {
+            .row = r, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1
+        };
+        float x = 0.75F, moments[2] = { 0.0F };
+
+        step_one(&o, 1, 0.0, &x, 3.0F, moments);
+        assert_true(x == 0.75F);
+        assert_true(moments[0] > 0.0F);
+    }
+}
+
+/* A pruned weight: its gradient is masked, so it never moves. */
+static void test_zero_stays_zero(void **state)
+{
+    (void)state;
+    for (const struct optim_row *r = optimisers; r->name != NULL; r++) {
+        const struct optim o = {
+            .row = r, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1
+        };
+        float x = 0.0F, moments[2] = { 0.0F };
+        const float zero = 0.0F;
+
+        for (uint64_t step = 1; step < 5; step++)
+            step_one(&o, step, 0.1, &x, 0.0F, moments);
+        assert_memory_equal(&x, &zero, sizeof(x));
+    }
 }
 
 static void test_clip_shortens_only_what_is_too_long(void **state)
@@ -89,7 +139,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adamw_follows_the_formula),
-        cmocka_unit_test(test_a_factor_of_nothing_moves_nothing),
+        cmocka_unit_test(test_sgd_follows_the_formula),
+        cmocka_unit_test(test_a_rate_of_nothing_moves_nothing),
+        cmocka_unit_test(test_zero_stays_zero),
         cmocka_unit_test(test_clip_shortens_only_what_is_too_long),
         cmocka_unit_test(test_schedules_have_their_shapes),
     };

@@ -1,0 +1,36 @@
+/* layout.h -- where the arrays of a pass lie in its one block of memory, known
+ * before a byte of it is taken. */
+#ifndef SINTER_MODEL_LAYOUT_H
+#define SINTER_MODEL_LAYOUT_H
+
+#include "model/config.h"
+#include "model/graph.h"
+
+struct pass_room {
+    size_t rows;    /* most tokens or images of a batch */
+    size_t longest; /* most tokens of a sequence; images: as rows */
+    bool gradients;
+    /* Backward makes what is inside a section again: one forward more for
+     * memory of one section in place of all. */
+    bool again;
+    /* [parameters] which get a gradient; NULL: all but statistics. */
+    const bool *trained;
+};
+
+/* Offsets in floats; LAYOUT_NONE: not there. */
+#define LAYOUT_NONE SIZE_MAX
+
+struct layout {
+    size_t *values, *slopes;             /* [value_count] */
+    size_t *saved;                       /* [step_count] */
+    size_t *gradients;                   /* [parameter_count] */
+    size_t table;                        /* of op_rope */
+    size_t gradients_at, gradients_size; /* of all trained parameters */
+    size_t size;
+};
+
+void layout_init(struct layout *p, const struct graph *g,
+                 const struct model_config *c, const struct pass_room *room);
+void layout_release(struct layout *p);
+
+#endif
