@@ -6,40 +6,10 @@
  * a second stand the floating point operations of its matrix products, as a
  * share of what SGEMM does in the same run. bench/text_torch.py runs the same
  * shapes with PyTorch. */
-#include "bench/bench.h"
 #include "bench/text_models.h"
-#include "common/clock.h"
 #include "model/trainer.h"
-#include "tensor/blas.h"
 
-enum { ROUNDS = 5 };
-
-static void stop_on(struct status s)
-{
-    if (!status_failed(&s))
-        return;
-    fprintf(stderr, "%s\n", s.message);
-    exit(1);
-}
-
-static double seconds_of_a_step(struct text_run *r, struct trainer *t)
-{
-    double seconds[ROUNDS];
-    struct trainer_report report;
-
-    stop_on(trainer_step(t, 1.0, &r->batch, 1, &report));
-    for (size_t i = 0; i < ROUNDS; i++) {
-        int64_t begin = clock_now();
-
-        for (int k = 0; k < r->shape->rounds; k++)
-            stop_on(trainer_step(t, 1.0, &r->batch, 1, &report));
-        seconds[i] =
-            (double)(clock_now() - begin) * 1e-9 / (double)r->shape->rounds;
-    }
-    return bench_quantile(seconds, ROUNDS, 0.5);
-}
-
-int main(int argc, char **argv)
+static void *open_trainer(const struct text_run *r)
 {
     const struct trainer_settings settings = {
         .optim = { .row = optim_find("adamw"),
@@ -50,26 +20,34 @@ int main(int argc, char **argv)
                    .eps = 1e-8 },
         .clip = 1.0,
     };
+    struct trainer *t = NULL;
 
-    blas_set_threads(1);
-    for (const struct text_shape *s = text_shapes; s->name != NULL; s++) {
-        struct text_run r;
-        struct trainer *t;
-        double before, seconds, after;
+    text_stop_on(trainer_new(r->model, &r->room, &settings, &t));
+    return t;
+}
 
-        if (!text_wanted(s, argc, argv))
-            continue;
-        r = text_run_new(s, true);
-        stop_on(trainer_new(r.model, &r.room, &settings, &t));
-        before = text_sgemm_rate();
-        seconds = seconds_of_a_step(&r, t);
-        after = text_sgemm_rate();
-        bench_print("sgemm", 0.5e-9 * (before + after), "GFLOP/s", 0.0, NULL);
-        /* Backward makes two products for each of forward. */
-        text_print("train", &r, seconds, 3.0 * text_flops(&r),
-                   0.5 * (before + after));
-        trainer_free(t);
-        text_run_free(&r);
-    }
-    return 0;
+static void step(const struct text_run *r, void *self)
+{
+    struct trainer_report report;
+
+    text_stop_on(trainer_step(self, 1.0, &r->batch, 1, &report));
+}
+
+static void close_trainer(void *self)
+{
+    trainer_free(self);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct text_bench bench = {
+        .name = "train",
+        .gradients = true,
+        .products = 3.0, /* backward makes two for each of forward */
+        .open = open_trainer,
+        .once = step,
+        .close = close_trainer,
+    };
+
+    return text_bench_main(&bench, argc, argv);
 }

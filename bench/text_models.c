@@ -6,16 +6,18 @@
 #include "common/philox.h"
 #include "tensor/blas.h"
 
-const struct text_shape text_shapes[] = {
+static const struct text_shape text_shapes[] = {
     { "1M", 128, 4, 4, 258, 128, 8, 20 },
     { "10M", 320, 8, 8, 1024, 256, 4, 3 },
     { "gpt2-124M", 768, 12, 12, 50257, 256, 1, 1 },
     { .name = NULL },
 };
 
-static void stop(const struct status *s)
+void text_stop_on(struct status s)
 {
-    fprintf(stderr, "%s\n", s->message);
+    if (!status_failed(&s))
+        return;
+    fprintf(stderr, "%s\n", s.message);
     exit(1);
 }
 
@@ -40,7 +42,7 @@ static void fill_batch(struct text_run *r)
                                     .labels = labels };
 }
 
-struct text_run text_run_new(const struct text_shape *s, bool gradients)
+static struct text_run new_run(const struct text_shape *s, bool gradients)
 {
     json_t *json =
         json_pack("{ss si si si si si}", "model_type", "gpt2", "n_embd",
@@ -48,13 +50,10 @@ struct text_run text_run_new(const struct text_shape *s, bool gradients)
                   "vocab_size", s->vocab, "n_positions", s->length);
     struct text_run r = { .shape = s };
     struct model_config c;
-    struct status st = model_config_read(json, &c);
 
+    text_stop_on(model_config_read(json, &c));
     json_decref(json);
-    if (!status_failed(&st))
-        st = model_new(&c, 1, &r.model);
-    if (status_failed(&st))
-        stop(&st);
+    text_stop_on(model_new(&c, 1, &r.model));
     fill_batch(&r);
     r.room = (struct pass_room){
         .rows = (size_t)s->length * (size_t)s->sequences,
@@ -64,7 +63,7 @@ struct text_run text_run_new(const struct text_shape *s, bool gradients)
     return r;
 }
 
-void text_run_free(struct text_run *r)
+static void free_run(struct text_run *r)
 {
     free((void *)(uintptr_t)r->batch.starts);
     free((void *)(uintptr_t)r->batch.tokens);
@@ -72,14 +71,14 @@ void text_run_free(struct text_run *r)
     model_free(r->model);
 }
 
-size_t text_tokens(const struct text_run *r)
+static size_t batch_tokens(const struct text_run *r)
 {
     return (size_t)r->shape->length * (size_t)r->shape->sequences;
 }
 
-/* The embedding is a product once, as the head; attention sees half of the
+/* Of products with matrices, forward. The embedding is a product once, as the head; attention sees half of the
  * sequence on the mean. */
-double text_flops(const struct text_run *r)
+static double flops_of_a_token(const struct text_run *r)
 {
     const struct text_shape *s = r->shape;
     double d = s->hidden;
@@ -88,7 +87,8 @@ double text_flops(const struct text_run *r)
            2.0 * d * s->length * s->layers;
 }
 
-double text_sgemm_rate(void)
+/* Floating point operations a second of a product of 512 x 512 matrices. */
+static double sgemm_rate(void)
 {
     enum { SIDE = 512, ROUNDS = 9, TIMES = 4 };
     float *x = xcalloc_large((size_t)3 * SIDE * SIDE, sizeof(*x));
@@ -111,7 +111,7 @@ double text_sgemm_rate(void)
     return rate;
 }
 
-bool text_wanted(const struct text_shape *s, int argc, char **argv)
+static bool is_wanted(const struct text_shape *s, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], s->name) == 0)
@@ -119,14 +119,54 @@ bool text_wanted(const struct text_shape *s, int argc, char **argv)
     return argc < 2;
 }
 
-void text_print(const char *what, const struct text_run *r, double seconds,
-                double flops, double sgemm)
+static void print(const struct text_bench *b, const struct text_run *r,
+                  double seconds, double sgemm)
 {
-    AUTO(free_pointer) char *name = xasprintf("%s.%s", what, r->shape->name);
+    AUTO(free_pointer) char *name = xasprintf("%s.%s", b->name, r->shape->name);
     AUTO(free_pointer) char *share = xasprintf("%s.share", name);
-    double tokens = (double)text_tokens(r);
+    double tokens = (double)batch_tokens(r);
+    double rate = b->products * flops_of_a_token(r) * tokens / seconds;
 
+    bench_print("sgemm", 1e-9 * sgemm, "GFLOP/s", 0.0, NULL);
     bench_print(name, tokens / seconds, "tokens/s", 0.0, NULL);
-    bench_print(share, flops * tokens / seconds * 1e-9, "GFLOP/s",
-                flops * tokens / seconds / sgemm, "sgemm");
+    bench_print(share, 1e-9 * rate, "GFLOP/s", rate / sgemm, "sgemm");
+}
+
+/* Median time of a batch. */
+static double measure(const struct text_bench *b, const struct text_run *r,
+                      void *self)
+{
+    enum { ROUNDS = 5 };
+    double seconds[ROUNDS];
+
+    b->once(r, self);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        int64_t begin = clock_now();
+
+        for (int k = 0; k < r->shape->rounds; k++)
+            b->once(r, self);
+        seconds[i] = 1e-9 * (double)(clock_now() - begin) / r->shape->rounds;
+    }
+    return bench_quantile(seconds, ROUNDS, 0.5);
+}
+
+int text_bench_main(const struct text_bench *b, int argc, char **argv)
+{
+    blas_set_threads(1);
+    for (const struct text_shape *s = text_shapes; s->name != NULL; s++) {
+        struct text_run r;
+        double before, seconds;
+        void *self;
+
+        if (!is_wanted(s, argc, argv))
+            continue;
+        r = new_run(s, b->gradients);
+        self = b->open(&r);
+        before = sgemm_rate();
+        seconds = measure(b, &r, self);
+        print(b, &r, seconds, 0.5 * (before + sgemm_rate()));
+        b->close(self);
+        free_run(&r);
+    }
+    return 0;
 }

@@ -10,7 +10,6 @@ struct text_shape {
     int length, sequences; /* of a batch */
     int rounds;            /* batches that are measured at a time */
 };
-extern const struct text_shape text_shapes[]; /* ends with a NULL name */
 
 /* A GPT-2 of that shape with random parameters, and one random batch. */
 struct text_run {
@@ -19,19 +18,20 @@ struct text_run {
     struct pass_batch batch;
     struct pass_room room;
 };
-/* Ends the program if there is no memory. */
-struct text_run text_run_new(const struct text_shape *s, bool gradients);
-void text_run_free(struct text_run *r);
-size_t text_tokens(const struct text_run *r); /* of the batch */
-/* Of products with matrices, forward, for each token. */
-double text_flops(const struct text_run *r);
+/* Ends the program with the message of a failure. */
+void text_stop_on(struct status s);
 
-/* Floating point operations a second of a product of 512 x 512 matrices. */
-double text_sgemm_rate(void);
-/* Shapes whose name is among the arguments; all if there are none. */
-bool text_wanted(const struct text_shape *s, int argc, char **argv);
-/* "NAME: tokens a second", the share of the SGEMM rate of the same run. */
-void text_print(const char *what, const struct text_run *r, double seconds,
-                double flops, double sgemm);
+struct text_bench {
+    const char *name;
+    bool gradients;
+    double products; /* for each one that forward makes */
+    /* What `once` needs, made for a run; the model may be changed. */
+    void *(*open)(const struct text_run *r);
+    void (*once)(const struct text_run *r, void *self); /* a batch */
+    void (*close)(void *self);
+};
+/* Runs the shapes that the arguments name, all if there are none, and prints
+ * tokens a second and the share of the SGEMM rate of the same run. */
+int text_bench_main(const struct text_bench *b, int argc, char **argv);
 
 #endif

@@ -2,117 +2,68 @@
  * rotary places, grouped query attention and a gated feed-forward layer.
  * Mistral sees a window of the text; Qwen2 has biases at queries, keys and
  * values. */
-#include "model/arch_rows.h"
+#include "model/arch_text.h"
 
 /* Buffers that old checkpoints carry. */
 static const char *const ignored[] = { "rotary_emb.inv_freq", NULL };
 
-/* "model.layers.N.NAME.weight", and its bias if there is one. */
-static int projection(struct graph *g, size_t layer, const char *name,
-                      size_t out, size_t in, enum graph_init init)
+static int linear(const struct text_layer *l, bool biased, const char *label,
+                  const char *name, size_t out, int x, int r)
 {
-    return graph_parameter(g, ROLE_MATRIX, init, out, in,
-                           "model.layers.%zu.%s.weight", layer, name);
-}
-
-static int bias(struct graph *g, bool there, size_t layer, const char *name,
-                size_t out)
-{
-    return there ? graph_parameter(g, ROLE_BIAS, INIT_ZEROS, out, 0,
-                                   "model.layers.%zu.%s.bias", layer, name)
-                 : 0;
-}
-
-static int norm(struct graph *g, const struct model_config *c,
-                const char *label, size_t layer, const char *name, int x)
-{
-    char whole[96];
-
-    (void)snprintf(whole, sizeof(whole), "model.layers.%zu.%s", layer, name);
-    return arch_rmsnorm(g, c, label, x, whole);
+    return biased ? text_linear(l, label, name, out, x, r)
+                  : text_linear_plain(l, label, name, out, x, r);
 }
 
 /* One of queries, keys, values. */
-static int project(struct graph *g, const struct model_config *c,
-                   const char *label, size_t layer, const char *name,
-                   size_t heads, int x)
+static int project(const struct text_layer *l, const char *label,
+                   const char *name, size_t heads, int x)
 {
-    size_t width = heads * c->head_dim;
-
-    return arch_linear(
-        g, label, x, projection(g, layer, name, width, c->hidden, INIT_FAN_IN),
-        bias(g, c->attention_bias, layer, name, width), 0);
+    return linear(l, l->c->attention_bias, label, name, heads * l->c->head_dim,
+                  x, 0);
 }
 
-static int attend(struct graph *g, const struct model_config *c, size_t layer,
-                  int x)
+static int attend(const struct text_layer *l, int x)
 {
-    int normed = norm(g, c, "normalised stream", layer, "input_layernorm", x);
-    int q =
-        project(g, c, "queries", layer, "self_attn.q_proj", c->heads, normed);
-    int k =
-        project(g, c, "keys", layer, "self_attn.k_proj", c->kv_heads, normed);
-    int v =
-        project(g, c, "values", layer, "self_attn.v_proj", c->kv_heads, normed);
-    int mixed;
+    int normed = text_norm(l, "normalised stream", "input_layernorm", x);
+    int q = project(l, "queries", "self_attn.q_proj", l->c->heads, normed);
+    int k = project(l, "keys", "self_attn.k_proj", l->c->kv_heads, normed);
+    int v = project(l, "values", "self_attn.v_proj", l->c->kv_heads, normed);
 
-    q = arch_rope(g, c, "rotated queries", q);
-    k = arch_rope(g, c, "rotated keys", k);
-    mixed = arch_attention(g, c, q, k, v);
-    return arch_linear(
-        g, "residual stream behind the attention", mixed,
-        projection(g, layer, "self_attn.o_proj", c->hidden,
-                   (size_t)c->heads * c->head_dim, INIT_RESIDUAL),
-        bias(g, c->output_bias, layer, "self_attn.o_proj", c->hidden), x);
+    q = arch_rope(l->g, l->c, "rotated queries", q);
+    k = arch_rope(l->g, l->c, "rotated keys", k);
+    return linear(l, l->c->output_bias, "residual stream behind the attention",
+                  "self_attn.o_proj", l->c->hidden,
+                  arch_attention(l->g, l->c, q, k, v), x);
 }
 
-static int feed(struct graph *g, const struct model_config *c, size_t layer,
-                int x)
+static int layer(const struct text_layer *l, int x)
 {
-    int normed = norm(g, c, "normalised stream behind the attention", layer,
-                      "post_attention_layernorm", x);
-    int gate = arch_linear(
-        g, "gate projection", normed,
-        projection(g, layer, "mlp.gate_proj", c->inner, c->hidden, INIT_FAN_IN),
-        bias(g, c->mlp_bias, layer, "mlp.gate_proj", c->inner), 0);
-    int up = arch_linear(
-        g, "up projection", normed,
-        projection(g, layer, "mlp.up_proj", c->inner, c->hidden, INIT_FAN_IN),
-        bias(g, c->mlp_bias, layer, "mlp.up_proj", c->inner), 0);
+    const struct model_config *c = l->c;
+    int between = attend(l, x);
+    int normed = text_norm(l, "normalised stream behind the attention",
+                           "post_attention_layernorm", between);
+    int gate = linear(l, c->mlp_bias, "gate projection", "mlp.gate_proj",
+                      c->inner, normed, 0);
+    int up = linear(l, c->mlp_bias, "up projection", "mlp.up_proj", c->inner,
+                    normed, 0);
     const struct graph_step swiglu = { .op = &op_swiglu, .in = { gate, up } };
-    int gated = graph_step(g, "gated values", c->inner, &swiglu);
 
-    return arch_linear(g, "residual stream", gated,
-                       projection(g, layer, "mlp.down_proj", c->hidden,
-                                  c->inner, INIT_RESIDUAL),
-                       bias(g, c->mlp_bias, layer, "mlp.down_proj", c->hidden),
-                       x);
+    return linear(l, c->mlp_bias, "residual stream", "mlp.down_proj", c->hidden,
+                  graph_step(l->g, "gated values", c->inner, &swiglu), between);
 }
 
 static struct graph *build(const struct model_config *c)
 {
-    struct graph *g = graph_new(c->layers, 0);
-    int table = graph_parameter(g, ROLE_EMBEDDING, INIT_EMBEDDING, c->vocab,
-                                c->hidden, "model.embed_tokens.weight");
-    const struct graph_step embed = {
-        .op = &op_embedding,
-        .in = { table },
-        .shape.in = c->vocab,
-        .index = INDEX_TOKENS,
+    static const struct arch_text names = {
+        .table = "model.embed_tokens.weight",
+        .layers = "model.layers",
+        .norm = "model.norm",
+        .head = "lm_head.weight",
+        .normalise = arch_rmsnorm,
+        .layer = layer,
     };
-    int x = graph_step(g, "residual stream", c->hidden, &embed);
 
-    for (size_t layer = 0; layer < c->layers; layer++) {
-        graph_end_section(g, x);
-        x = feed(g, c, layer, attend(g, c, layer, x));
-    }
-    graph_end_section(g, x);
-    x = arch_rmsnorm(g, c, "normalised stream", x, "model.norm");
-    if (!c->tied)
-        table = graph_parameter(g, ROLE_HEAD, INIT_FAN_IN, c->vocab, c->hidden,
-                                "lm_head.weight");
-    graph_finish(g, arch_linear(g, "logits", x, table, 0, 0));
-    return g;
+    return arch_text_build(c, &names);
 }
 
 /* Variants of the family that compute something else. */

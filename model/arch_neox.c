@@ -1,94 +1,55 @@
 /* arch_neox.c -- GPT-NeoX (Pythia): the heads' queries, keys and values lie
  * one behind the other, a part of each head is rotated, and both branches of
  * a block may read the same stream. */
-#include "model/arch_rows.h"
+#include "model/arch_text.h"
 
 /* Buffers that old checkpoints carry. */
 static const char *const ignored[] = { "attention.bias",
                                        "attention.masked_bias",
                                        "rotary_emb.inv_freq", NULL };
 
-/* x w^T + b + r, the weight and bias of "gpt_neox.layers.N.NAME". */
-static int project(struct graph *g, const char *label, size_t layer,
-                   const char *name, size_t out, int x, int r)
+static int attend(const struct text_layer *l, int x)
 {
-    int w = graph_parameter(
-        g, ROLE_MATRIX, r == 0 ? INIT_FAN_IN : INIT_RESIDUAL, out,
-        graph_width(g, x), "gpt_neox.layers.%zu.%s.weight", layer, name);
-    int b = graph_parameter(g, ROLE_BIAS, INIT_ZEROS, out, 0,
-                            "gpt_neox.layers.%zu.%s.bias", layer, name);
-
-    return arch_linear(g, label, x, w, b, r);
-}
-
-static int norm(struct graph *g, const struct model_config *c,
-                const char *label, size_t layer, const char *name, int x)
-{
-    char whole[96];
-
-    (void)snprintf(whole, sizeof(whole), "gpt_neox.layers.%zu.%s", layer, name);
-    return arch_layernorm(g, c, label, x, whole);
-}
-
-static int attend(struct graph *g, const struct model_config *c, size_t layer,
-                  int x)
-{
-    size_t head = c->head_dim;
-    int normed = norm(g, c, "normalised stream", layer, "input_layernorm", x);
+    size_t head = l->c->head_dim;
+    int normed = text_norm(l, "normalised stream", "input_layernorm", x);
     int all =
-        project(g, "queries, keys and values", layer,
-                "attention.query_key_value", 3 * (size_t)c->hidden, normed, 0);
-    int q = arch_part(g, "queries", all, 0, head, 3 * head);
-    int k = arch_part(g, "keys", all, head, head, 3 * head);
-    int v = arch_part(g, "values", all, 2 * head, head, 3 * head);
+        text_linear(l, "queries, keys and values", "attention.query_key_value",
+                    3 * (size_t)l->c->hidden, normed, 0);
+    int q = arch_part(l->g, "queries", all, 0, head, 3 * head);
+    int k = arch_part(l->g, "keys", all, head, head, 3 * head);
+    int v = arch_part(l->g, "values", all, 2 * head, head, 3 * head);
 
-    q = arch_rope(g, c, "rotated queries", q);
-    k = arch_rope(g, c, "rotated keys", k);
-    return project(g, "residual stream behind the attention", layer,
-                   "attention.dense", c->hidden, arch_attention(g, c, q, k, v),
-                   x);
+    q = arch_rope(l->g, l->c, "rotated queries", q);
+    k = arch_rope(l->g, l->c, "rotated keys", k);
+    return text_linear(l, "residual stream behind the attention",
+                       "attention.dense", l->c->hidden,
+                       arch_attention(l->g, l->c, q, k, v), x);
 }
 
 /* In parallel, the feed-forward layer reads what the attention read. */
-static int block(struct graph *g, const struct model_config *c, size_t layer,
-                 int x)
+static int layer(const struct text_layer *l, int x)
 {
-    int between = attend(g, c, layer, x);
-    int normed = norm(g, c, "normalised stream behind the attention", layer,
-                      "post_attention_layernorm", c->parallel ? x : between);
-    int inner = project(g, "first projection", layer, "mlp.dense_h_to_4h",
-                        c->inner, normed, 0);
+    int between = attend(l, x);
+    int normed =
+        text_norm(l, "normalised stream behind the attention",
+                  "post_attention_layernorm", l->c->parallel ? x : between);
 
-    inner = arch_curve(g, "curved values", c->curve, inner);
-    return project(g, "residual stream", layer, "mlp.dense_4h_to_h", c->hidden,
-                   inner, between);
+    return text_feed(l, "mlp.dense_h_to_4h", "mlp.dense_4h_to_h", normed,
+                     between);
 }
 
 static struct graph *build(const struct model_config *c)
 {
-    struct graph *g = graph_new(c->layers, 0);
-    int table = graph_parameter(g, ROLE_EMBEDDING, INIT_EMBEDDING, c->vocab,
-                                c->hidden, "gpt_neox.embed_in.weight");
-    const struct graph_step embed = {
-        .op = &op_embedding,
-        .in = { table },
-        .shape.in = c->vocab,
-        .index = INDEX_TOKENS,
+    static const struct arch_text names = {
+        .table = "gpt_neox.embed_in.weight",
+        .layers = "gpt_neox.layers",
+        .norm = "gpt_neox.final_layer_norm",
+        .head = "embed_out.weight",
+        .normalise = arch_layernorm,
+        .layer = layer,
     };
-    int x = graph_step(g, "residual stream", c->hidden, &embed);
 
-    for (size_t layer = 0; layer < c->layers; layer++) {
-        graph_end_section(g, x);
-        x = block(g, c, layer, x);
-    }
-    graph_end_section(g, x);
-    x = arch_layernorm(g, c, "normalised stream", x,
-                       "gpt_neox.final_layer_norm");
-    if (!c->tied)
-        table = graph_parameter(g, ROLE_HEAD, INIT_FAN_IN, c->vocab, c->hidden,
-                                "embed_out.weight");
-    graph_finish(g, arch_linear(g, "logits", x, table, 0, 0));
-    return g;
+    return arch_text_build(c, &names);
 }
 
 static struct status read_rotary(const json_t *json, struct model_config *c)

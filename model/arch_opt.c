@@ -1,85 +1,39 @@
 /* arch_opt.c -- OPT: pre-normalised blocks with biases everywhere and learned
  * places, the first of which stands in row 2 of their table. */
-#include "model/arch_rows.h"
-
-enum { FIRST_PLACE = 2 };
+#include "model/arch_text.h"
 
 static const char *const ignored[] = { NULL };
 
-/* x w^T + b + r, the weight and bias of "model.decoder.layers.N.NAME". */
-static int project(struct graph *g, const char *label, size_t layer,
-                   const char *name, size_t out, int x, int r)
+static int layer(const struct text_layer *l, int x)
 {
-    int w = graph_parameter(
-        g, ROLE_MATRIX, r == 0 ? INIT_FAN_IN : INIT_RESIDUAL, out,
-        graph_width(g, x), "model.decoder.layers.%zu.%s.weight", layer, name);
-    int b = graph_parameter(g, ROLE_BIAS, INIT_ZEROS, out, 0,
-                            "model.decoder.layers.%zu.%s.bias", layer, name);
+    size_t width = l->c->hidden;
+    int normed = text_norm(l, "normalised stream", "self_attn_layer_norm", x);
+    int q = text_linear(l, "queries", "self_attn.q_proj", width, normed, 0);
+    int k = text_linear(l, "keys", "self_attn.k_proj", width, normed, 0);
+    int v = text_linear(l, "values", "self_attn.v_proj", width, normed, 0);
+    int between = text_linear(l, "residual stream behind the attention",
+                              "self_attn.out_proj", width,
+                              arch_attention(l->g, l->c, q, k, v), x);
 
-    return arch_linear(g, label, x, w, b, r);
-}
-
-static int norm(struct graph *g, const struct model_config *c,
-                const char *label, size_t layer, const char *name, int x)
-{
-    char whole[96];
-
-    (void)snprintf(whole, sizeof(whole), "model.decoder.layers.%zu.%s", layer,
-                   name);
-    return arch_layernorm(g, c, label, x, whole);
-}
-
-static int block(struct graph *g, const struct model_config *c, size_t layer,
-                 int x)
-{
-    size_t width = c->hidden;
-    int normed =
-        norm(g, c, "normalised stream", layer, "self_attn_layer_norm", x);
-    int q = project(g, "queries", layer, "self_attn.q_proj", width, normed, 0);
-    int k = project(g, "keys", layer, "self_attn.k_proj", width, normed, 0);
-    int v = project(g, "values", layer, "self_attn.v_proj", width, normed, 0);
-    int mixed = arch_attention(g, c, q, k, v);
-    int between = project(g, "residual stream behind the attention", layer,
-                          "self_attn.out_proj", width, mixed, x);
-    int inner;
-
-    normed = norm(g, c, "normalised stream behind the attention", layer,
-                  "final_layer_norm", between);
-    inner = project(g, "first projection", layer, "fc1", c->inner, normed, 0);
-    inner = arch_curve(g, "curved values", c->curve, inner);
-    return project(g, "residual stream", layer, "fc2", width, inner, between);
+    normed = text_norm(l, "normalised stream behind the attention",
+                       "final_layer_norm", between);
+    return text_feed(l, "fc1", "fc2", normed, between);
 }
 
 static struct graph *build(const struct model_config *c)
 {
-    struct graph *g = graph_new(c->layers, 0);
-    int table = graph_parameter(g, ROLE_EMBEDDING, INIT_EMBEDDING, c->vocab,
-                                c->hidden, "model.decoder.embed_tokens.weight");
-    int places = graph_parameter(g, ROLE_PLACES, INIT_EMBEDDING,
-                                 (size_t)c->positions + FIRST_PLACE, c->hidden,
-                                 "model.decoder.embed_positions.weight");
-    const struct graph_step embed = {
-        .op = &op_embedding,
-        .in = { table, places },
-        .shape = { .in = c->vocab,
-                   .places = (size_t)c->positions + FIRST_PLACE,
-                   .offset = FIRST_PLACE },
-        .index = INDEX_TOKENS,
+    static const struct arch_text names = {
+        .table = "model.decoder.embed_tokens.weight",
+        .places = "model.decoder.embed_positions.weight",
+        .first_place = 2,
+        .layers = "model.decoder.layers",
+        .norm = "model.decoder.final_layer_norm",
+        .head = "lm_head.weight",
+        .normalise = arch_layernorm,
+        .layer = layer,
     };
-    int x = graph_step(g, "residual stream", c->hidden, &embed);
 
-    for (size_t layer = 0; layer < c->layers; layer++) {
-        graph_end_section(g, x);
-        x = block(g, c, layer, x);
-    }
-    graph_end_section(g, x);
-    x = arch_layernorm(g, c, "normalised stream", x,
-                       "model.decoder.final_layer_norm");
-    if (!c->tied)
-        table = graph_parameter(g, ROLE_HEAD, INIT_FAN_IN, c->vocab, c->hidden,
-                                "lm_head.weight");
-    graph_finish(g, arch_linear(g, "logits", x, table, 0, 0));
-    return g;
+    return arch_text_build(c, &names);
 }
 
 static struct status read_config(const json_t *json, struct model_config *c)

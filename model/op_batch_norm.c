@@ -20,20 +20,6 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
     ret_sizes->saved = 3 * s->channels;
 }
 
-/* sum_i (x_i - mean)^2 */
-static inline float spread(const float *x, float mean, size_t count)
-{
-    float part[SIMD_LANES] = { 0.0F };
-    size_t i = 0;
-
-    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
-        for (size_t j = 0; j < SIMD_LANES; j++)
-            part[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    for (size_t j = 0; i < count; i++, j++)
-        part[j] += (x[i] - mean) * (x[i] - mean);
-    return simd_sum(part);
-}
-
 /* Sums of a channel are made of sums over the places of a row, in float64,
  * row after row. */
 ISA_CLONES static void measure_channel(const struct op_call *c, size_t channel)
@@ -48,7 +34,7 @@ ISA_CLONES static void measure_channel(const struct op_call *c, size_t channel)
         sum += (double)simd_total(x + t * s->in, places);
     mean = (float)(sum / count);
     for (size_t t = 0; t < s->rows; t++)
-        squares += (double)spread(x + t * s->in, mean, places);
+        squares += (double)simd_spread(x + t * s->in, mean, places);
     c->saved[channel] = mean;
     c->saved[s->channels + channel] =
         (float)(1.0 / sqrt(squares / count + (double)s->eps));

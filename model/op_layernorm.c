@@ -16,20 +16,6 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
     ret_sizes->saved = 2 * s->rows;
 }
 
-/* sum_i (x_i - mean)^2 */
-static inline float spread(const float *x, float mean, size_t count)
-{
-    float part[SIMD_LANES] = { 0.0F };
-    size_t i = 0;
-
-    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
-        for (size_t j = 0; j < SIMD_LANES; j++)
-            part[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    for (size_t j = 0; i < count; i++, j++)
-        part[j] += (x[i] - mean) * (x[i] - mean);
-    return simd_sum(part);
-}
-
 ISA_CLONES static void forward(const struct op_call *c)
 {
     size_t width = c->shape.in;
@@ -39,8 +25,8 @@ ISA_CLONES static void forward(const struct op_call *c)
         const float *x = c->in[0] + t * width;
         float *y = c->out + t * width;
         float mean = simd_total(x, width) / (float)width;
-        float scale =
-            1.0F / sqrtf(spread(x, mean, width) / (float)width + c->shape.eps);
+        float scale = 1.0F / sqrtf(simd_spread(x, mean, width) / (float)width +
+                                   c->shape.eps);
 
         c->saved[2 * t] = mean;
         c->saved[2 * t + 1] = scale;

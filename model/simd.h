@@ -35,6 +35,20 @@ static inline float simd_total(const float *x, size_t count)
     return simd_sum(part);
 }
 
+/* sum_i (x_i - mean)^2 */
+static inline float simd_spread(const float *x, float mean, size_t count)
+{
+    float part[SIMD_LANES] = { 0.0F };
+    size_t i = 0;
+
+    for (; i + SIMD_LANES <= count; i += SIMD_LANES)
+        for (size_t j = 0; j < SIMD_LANES; j++)
+            part[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    for (size_t j = 0; i < count; i++, j++)
+        part[j] += (x[i] - mean) * (x[i] - mean);
+    return simd_sum(part);
+}
+
 /* sum_i x_i y_i */
 static inline float simd_dot(const float *x, const float *y, size_t count)
 {
