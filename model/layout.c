@@ -21,11 +21,41 @@ struct cutter {
     size_t used;
 };
 
+bool room_trains(const struct pass_room *room, const struct graph *g,
+                 size_t parameter)
+{
+    const struct graph_parameter *p = &g->parameters[parameter];
+
+    if (room->alone && p->section != room->section)
+        return false;
+    return room->trained == NULL ? p->role != ROLE_STATISTIC
+                                 : room->trained[parameter];
+}
+
+size_t room_first(const struct pass_room *room)
+{
+    return room->alone ? room->section : 0;
+}
+
+size_t room_last(const struct pass_room *room, const struct graph *g)
+{
+    return room->alone ? room->section + 1 : g->sections;
+}
+
+/* Steps that are computed: [first, last). */
+static size_t first_step(const struct cutter *l)
+{
+    return l->graph->first_step[room_first(l->room)];
+}
+
+static size_t last_step(const struct cutter *l)
+{
+    return l->graph->first_step[room_last(l->room, l->graph)];
+}
+
 static bool is_trained(const struct cutter *l, size_t parameter)
 {
-    if (l->room->trained != NULL)
-        return l->room->trained[parameter];
-    return l->graph->parameters[parameter].role != ROLE_STATISTIC;
+    return room_trains(l->room, l->graph, parameter);
 }
 
 /* Sequences as long as may be take the most memory. */
@@ -65,12 +95,13 @@ static size_t value_size(const struct cutter *l, int value)
 static void lay_lasting(struct cutter *l)
 {
     const struct graph *g = l->graph;
+    size_t last = room_last(l->room, g);
     size_t widest = 0;
 
-    for (size_t i = 0; i < g->step_count; i++)
+    for (size_t i = first_step(l); i < last_step(l); i++)
         if (g->steps[i].op == &op_batch_norm)
             l->to->saved[i] = cut(&l->used, saved_size(l, &g->steps[i]));
-    for (size_t i = 0; i + 1 < g->sections; i++) {
+    for (size_t i = room_first(l->room); i < last && g->streams[i] != 0; i++) {
         size_t size = value_size(l, g->streams[i]);
 
         widest = size > widest ? size : widest;
@@ -82,7 +113,8 @@ static void lay_lasting(struct cutter *l)
     for (size_t turn = 0; turn < 2; turn++) {
         size_t at = cut(&l->used, widest);
 
-        for (size_t i = turn; i + 1 < g->sections; i += 2)
+        for (size_t i = room_first(l->room) + turn;
+             i < last && g->streams[i] != 0; i += 2)
             l->to->values[g->streams[i]] = at;
     }
 }
@@ -124,7 +156,8 @@ static void lay_values(struct cutter *l)
     bool shared = !l->room->gradients || l->room->again;
     size_t begin = l->used, most = l->used;
 
-    for (size_t section = 0; section < g->sections; section++) {
+    for (size_t section = room_first(l->room); section < room_last(l->room, g);
+         section++) {
         if (shared)
             l->used = begin;
         for (size_t i = g->first_step[section]; i < g->first_step[section + 1];
@@ -147,7 +180,7 @@ static bool *find_wanted(const struct cutter *l)
     const struct graph *g = l->graph;
     bool *wanted = xcalloc(g->value_count, sizeof(*wanted));
 
-    for (size_t i = 0; i < g->step_count; i++) {
+    for (size_t i = first_step(l); i < last_step(l); i++) {
         const struct graph_step *s = &g->steps[i];
 
         for (size_t k = 0; k < OP_INPUTS; k++) {
@@ -160,24 +193,35 @@ static bool *find_wanted(const struct cutter *l)
     return wanted;
 }
 
-/* Slopes of streams take turns, those inside of sections share memory. */
-static void lay_slopes(struct cutter *l)
+/* They take turns. */
+static void lay_stream_slopes(struct cutter *l)
 {
     const struct graph *g = l->graph;
-    bool *wanted = find_wanted(l);
-    size_t widest = 0, begin, most;
+    size_t first = room_first(l->room), last = room_last(l->room, g);
+    size_t widest = 0;
     size_t streams[2];
 
-    for (size_t i = 0; i + 1 < g->sections; i++)
+    for (size_t i = first; i < last && g->streams[i] != 0; i++)
         if (value_size(l, g->streams[i]) > widest)
             widest = value_size(l, g->streams[i]);
     streams[0] = cut(&l->used, widest);
     streams[1] = cut(&l->used, widest);
-    lay_made(l, l->to->slopes);
-    for (size_t i = 0; i + 1 < g->sections; i++)
+    for (size_t i = first; i < last && g->streams[i] != 0; i++)
         l->to->slopes[g->streams[i]] = streams[i % 2];
+}
+
+/* Those inside of sections share memory. */
+static void lay_slopes(struct cutter *l)
+{
+    const struct graph *g = l->graph;
+    bool *wanted = find_wanted(l);
+    size_t begin, most;
+
+    lay_stream_slopes(l);
+    lay_made(l, l->to->slopes);
     begin = most = l->used;
-    for (size_t section = 0; section < g->sections; section++) {
+    for (size_t section = room_first(l->room); section < room_last(l->room, g);
+         section++) {
         l->used = begin;
         for (size_t i = g->first_step[section]; i < g->first_step[section + 1];
              i++) {

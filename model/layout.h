@@ -15,7 +15,17 @@ struct pass_room {
     bool again;
     /* [parameters] which get a gradient; NULL: all but statistics. */
     const bool *trained;
+    /* One section of the graph by itself: see pass_batch.stream. */
+    bool alone;
+    size_t section;
 };
+
+/* Does a parameter get a gradient? */
+bool room_trains(const struct pass_room *room, const struct graph *g,
+                 size_t parameter);
+/* Sections that are computed: [first, last). */
+size_t room_first(const struct pass_room *room);
+size_t room_last(const struct pass_room *room, const struct graph *g);
 
 /* Offsets in floats; LAYOUT_NONE: not there. */
 #define LAYOUT_NONE SIZE_MAX

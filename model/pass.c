@@ -73,9 +73,7 @@ static void keep_trained(struct pass *p)
 
     p->trained = xcalloc(count + 1, sizeof(*p->trained));
     for (size_t i = 0; i < count; i++)
-        p->trained[i] = p->room.trained == NULL
-                            ? p->model->parameters[i].role != ROLE_STATISTIC
-                            : p->room.trained[i];
+        p->trained[i] = room_trains(&p->room, p->graph, i);
     p->room.trained = p->trained;
 }
 
@@ -132,18 +130,34 @@ static struct status check_tokens(const struct pass *p,
     size_t rows = batch->starts[batch->segments];
 
     for (size_t t = 0; t < rows; t++) {
-        if (p->graph->pixels == 0 &&
+        if (p->graph->pixels == 0 && batch->tokens != NULL &&
             (batch->tokens[t] < 0 || (uint32_t)batch->tokens[t] >= vocab))
             return FAIL(STATUS_INVALID,
                         "token %d is outside the model's vocabulary of %u",
                         batch->tokens[t], vocab);
-        if (batch->labels[t] != OP_NO_LABEL &&
+        if (batch->labels != NULL && batch->labels[t] != OP_NO_LABEL &&
             (batch->labels[t] < 0 || (uint32_t)batch->labels[t] >= vocab))
             return FAIL(
                 STATUS_INVALID, "label %d is outside the model's %s of %u",
                 batch->labels[t],
                 p->graph->pixels == 0 ? "vocabulary" : "classes", vocab);
     }
+    return SUCCESS;
+}
+
+/* What a pass reads: the stream of a section, tokens or pixels. */
+static struct status check_input(const struct pass *p,
+                                 const struct pass_batch *batch)
+{
+    bool inside = room_first(&p->room) > 0;
+    bool images = p->graph->pixels != 0;
+
+    if (inside != (batch->stream != NULL))
+        return FAIL(STATUS_INVALID, "the pass takes %s, the batch has %s",
+                    inside ? "a stream" : "no stream", inside ? "none" : "one");
+    if (!inside && images != (batch->pixels != NULL))
+        return FAIL(STATUS_INVALID, "the model takes %s, the batch has %s",
+                    images ? "images" : "tokens", images ? "tokens" : "images");
     return SUCCESS;
 }
 
@@ -158,10 +172,7 @@ static struct status check_batch(const struct pass *p,
         return FAIL(STATUS_INVALID,
                     "a batch of %zu tokens; the pass has room for %zu", rows,
                     p->room.rows);
-    if ((p->graph->pixels == 0) != (batch->pixels == NULL))
-        return FAIL(STATUS_INVALID, "the model takes %s, the batch has %s",
-                    p->graph->pixels == 0 ? "tokens" : "images",
-                    p->graph->pixels == 0 ? "images" : "tokens");
+    TRY_PLAIN(check_input(p, batch));
     for (size_t i = 0; i < batch->segments; i++) {
         size_t length = batch->starts[i + 1] - batch->starts[i];
 
@@ -179,12 +190,22 @@ static float *at(const struct pass *p, size_t offset)
     return offset == LAYOUT_NONE ? NULL : p->block + offset;
 }
 
+/* The value that the one section of a pass begins with; 0: none. */
+static int stream_read(const struct pass *p)
+{
+    size_t first = room_first(&p->room);
+
+    return first == 0 ? 0 : p->graph->streams[first - 1];
+}
+
 static const float *operand(const struct pass *p, int in)
 {
     if (in < 0)
         return p->model->parameters[-1 - in].data;
     if (in == GRAPH_INPUT)
         return p->batch.pixels;
+    if (in != 0 && in == stream_read(p))
+        return p->batch.stream;
     return in == 0 ? NULL : at(p, p->layout.values[in]);
 }
 
@@ -242,14 +263,46 @@ static double mean_loss(struct pass *p)
     return p->labelled == 0 ? 0.0 : sum / (double)p->labelled;
 }
 
+/* What the one section of a pass leaves, and how much of it; NULL: the pass
+ * ends with the losses. */
+static const float *stream_left(const struct pass *p, size_t *ret_count)
+{
+    const struct graph *g = p->graph;
+    int value = g->streams[room_last(&p->room, g) - 1];
+
+    if (value == 0)
+        return NULL;
+    *ret_count = p->batch.starts[p->batch.segments] * graph_width(g, value);
+    return at(p, p->layout.values[value]);
+}
+
+static double square_loss(const struct pass *p, const float *left, size_t count)
+{
+    double sum = 0.0;
+
+    if (p->batch.target == NULL)
+        return 0.0;
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)left[i] - (double)p->batch.target[i];
+
+        sum += d * d;
+    }
+    return sum / (double)count;
+}
+
 struct status pass_forward(struct pass *p, const struct pass_batch *batch,
                            double *ret_loss)
 {
+    const float *left;
+    size_t count = 0;
+
     TRY_PLAIN(check_batch(p, batch));
     p->batch = *batch;
-    for (size_t section = 0; section < p->graph->sections; section++)
+    for (size_t section = room_first(&p->room);
+         section < room_last(&p->room, p->graph); section++)
         forward_section(p, section);
-    *ret_loss = mean_loss(p);
+    left = stream_left(p, &count);
+    *ret_loss = left == NULL ? mean_loss(p) : square_loss(p, left, count);
     return SUCCESS;
 }
 
@@ -265,7 +318,8 @@ const float *pass_losses(const struct pass *p)
 
 const float *pass_stream(const struct pass *p, size_t layers)
 {
-    assert(p->room.gradients && layers + 1 < p->graph->sections);
+    assert(layers + 1 < p->graph->sections);
+    assert(p->room.alone ? p->room.section == layers : p->room.gradients);
     return at(p, p->layout.values[p->graph->streams[layers]]);
 }
 
@@ -274,7 +328,8 @@ bool pass_not_finite(struct pass *p, char *text, size_t size)
     const struct graph *g = p->graph;
     size_t rows = p->batch.starts[p->batch.segments];
 
-    for (size_t i = 0; i < g->step_count; i++) {
+    for (size_t i = g->first_step[room_first(&p->room)];
+         i < g->first_step[room_last(&p->room, g)]; i++) {
         int out = g->steps[i].out;
         size_t fixed = g->values[out].fixed;
         size_t count = fixed != 0 ? fixed : rows * graph_width(g, out);
@@ -286,7 +341,7 @@ bool pass_not_finite(struct pass *p, char *text, size_t size)
             return true;
         }
     }
-    p->whole = g->sections - 1;
+    p->whole = room_last(&p->room, g) - 1;
     return false;
 }
 
@@ -332,19 +387,43 @@ static void backward_step(struct pass *p, size_t i)
     s->op->backward(&call);
 }
 
+/* The slope of the last value, whose mean is the loss. False: no parameter
+ * leads to it. */
+static bool seed_losses(struct pass *p)
+{
+    size_t rows = p->batch.starts[p->batch.segments];
+    float *seed = at(p, p->layout.slopes[p->graph->losses]);
+
+    for (size_t t = 0; seed != NULL && t < rows; t++)
+        seed[t] = p->labelled == 0 ? 0.0F : 1.0F / (float)p->labelled;
+    return seed != NULL;
+}
+
+static bool seed_squares(struct pass *p, const float *left, size_t count)
+{
+    int value = p->graph->streams[p->room.section];
+    float *seed = at(p, p->layout.slopes[value]);
+    float by = 2.0F / (float)count;
+
+    assert(p->batch.target != NULL);
+    for (size_t i = 0; seed != NULL && i < count; i++)
+        seed[i] = by * (left[i] - p->batch.target[i]);
+    p->written[value] = true;
+    return seed != NULL;
+}
+
 void pass_backward(struct pass *p)
 {
     const struct graph *g = p->graph;
-    size_t rows = p->batch.starts[p->batch.segments];
-    float *seed = at(p, p->layout.slopes[g->losses]);
+    size_t count = 0;
+    const float *left = stream_left(p, &count);
 
     assert(p->room.gradients);
-    if (seed == NULL)
-        return;
-    for (size_t t = 0; t < rows; t++)
-        seed[t] = p->labelled == 0 ? 0.0F : 1.0F / (float)p->labelled;
     memset(p->written, 0, g->value_count * sizeof(*p->written));
-    for (size_t section = g->sections; section-- > 0;) {
+    if (!(left == NULL ? seed_losses(p) : seed_squares(p, left, count)))
+        return;
+    for (size_t section = room_last(&p->room, g);
+         section-- > room_first(&p->room);) {
         if (p->room.again && p->whole != section)
             forward_section(p, section);
         for (size_t i = g->first_step[section + 1];
@@ -383,7 +462,8 @@ struct status pass_note_statistics(const struct pass *p, struct model *m,
                                    double momentum)
 {
     assert(m == p->model);
-    for (size_t i = 0; i < p->graph->step_count; i++) {
+    for (size_t i = p->graph->first_step[room_first(&p->room)];
+         i < p->graph->first_step[room_last(&p->room, p->graph)]; i++) {
         const struct graph_step *s = &p->graph->steps[i];
         struct op_batch_statistics found;
         size_t mean, variance;
@@ -401,4 +481,36 @@ struct status pass_note_statistics(const struct pass *p, struct model *m,
               (float)momentum);
     }
     return SUCCESS;
+}
+
+static void clear_statistics(struct model *m)
+{
+    for (size_t i = 0; i < m->parameter_count; i++)
+        if (m->parameters[i].role == ROLE_STATISTIC)
+            memset(m->parameters[i].own, 0,
+                   m->parameters[i].count * sizeof(float));
+}
+
+struct status pass_estimate_statistics(struct pass *p, struct model *m,
+                                       const struct pass_batch *batch,
+                                       uint64_t *seen)
+{
+    bool measured = p->measure;
+    double loss;
+    size_t rows;
+    struct status st;
+
+    for (size_t i = 0; i < m->parameter_count; i++)
+        if (m->parameters[i].role == ROLE_STATISTIC)
+            TRY_PLAIN(model_own(m, i));
+    p->measure = true;
+    st = pass_forward(p, batch, &loss);
+    p->measure = measured;
+    if (status_failed(&st))
+        return st;
+    if (*seen == 0)
+        clear_statistics(m);
+    rows = batch->starts[batch->segments];
+    *seen += rows;
+    return pass_note_statistics(p, m, (double)rows / (double)*seen);
 }

@@ -10,13 +10,19 @@
 #include "model/layout.h"
 #include "model/model.h"
 
-/* Sequences one behind the other, without padding, or images. Borrowed. */
+/* Sequences one behind the other, without padding, or images. Borrowed.
+ *
+ * A pass of one section (pass_room.alone) behind the first takes `stream`,
+ * what the section before it left, in place of tokens or pixels. With `target`
+ * its loss is the mean square of what it leaves minus the target. */
 struct pass_batch {
     size_t segments;        /* sequences, at least 1; images: 1 */
     const uint32_t *starts; /* [segments + 1], first 0 */
     const int32_t *tokens;  /* of text */
     const int32_t *labels;  /* what should follow; OP_NO_LABEL: any */
     const float *pixels;    /* of images, [starts[1]][graph's pixels] */
+    const float *stream;    /* [rows][width] */
+    const float *target;    /* [rows][width]; NULL: the loss is 0 */
 };
 
 struct pass; /* opaque */
@@ -46,7 +52,8 @@ MUST_CHECK struct status pass_forward(struct pass *p,
 /* [rows][vocab] and [rows], valid until the next forward or backward. */
 const float *pass_logits(const struct pass *p);
 const float *pass_losses(const struct pass *p);
-/* The residual stream behind `layers` layers; only with gradients. */
+/* The residual stream behind `layers` layers; only with gradients or behind
+ * the one section of the pass. */
 const float *pass_stream(const struct pass *p, size_t layers);
 /* Where the first NaN or infinity arises, "gate projection of layer 3", when
  * the last batch goes forward once more. False: nowhere. */
@@ -61,6 +68,13 @@ size_t pass_gradients_size(const struct pass *p); /* floats */
 float *pass_gradient(const struct pass *p, size_t parameter);
 void pass_clear_gradients(struct pass *p);
 
+/* Forward through all or the one section, and the running means and variances
+ * of `m`, the pass's model, become those of all batches since `seen` was 0;
+ * it counts their rows. Statistics are estimated anew by calling it for all
+ * batches of some data. INVALID, NO_MEMORY. */
+MUST_CHECK struct status pass_estimate_statistics(
+    struct pass *p, struct model *m, const struct pass_batch *batch,
+    uint64_t *seen);
 /* What the last forward's batch said goes into the running means and
  * variances of `m`, the pass's model: x += momentum (batch - x).
  * NO_MEMORY. */

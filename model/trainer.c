@@ -29,8 +29,7 @@ static size_t trained_size(const struct model *m, const struct pass_room *room)
     size_t size = 0;
 
     for (size_t i = 0; i < m->parameter_count; i++)
-        if (room->trained == NULL ? m->parameters[i].role != ROLE_STATISTIC
-                                  : room->trained[i])
+        if (room_trains(room, m->graph, i))
             size += m->parameters[i].count;
     return size;
 }

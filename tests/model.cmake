@@ -1,12 +1,12 @@
-foreach(name op simd optim tasks config model trainer)
+foreach(name op simd optim tasks config model section trainer)
   sinter_test(unit/model/test_${name}.c support/op_reference.c
     support/reference.c support/tiny_models.c LABEL unit LINK sinter_model)
 endforeach()
 # The runner stands at a path people may type: build/PRESET/tests/.
 add_executable(golden_pruning golden/golden_pruning.c golden/golden.c
   golden/golden_models.c golden/golden_images.c golden/golden_optim.c
-  golden/golden_perp.c)
-target_link_libraries(golden_pruning PRIVATE sinter_flags sinter_model)
+  golden/golden_perp.c golden/golden_prune.c)
+target_link_libraries(golden_pruning PRIVATE sinter_flags sinter_jobs)
 set_target_properties(golden_pruning PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 add_test(NAME golden.pruning
