@@ -162,7 +162,7 @@ const struct option config_options[] = {
               "as many as the limit of descriptors allows, at most 10,000)" },
     { .name = "scale-drain",
       .type = OPTION_MS,
-      .offset = AT(scale_drain_ms),
+      .offset = AT(demand.drain_ms),
       .otherwise = "5m",
       .least = 1000,
       .most = INT64_C(86400000),
@@ -171,7 +171,7 @@ const struct option config_options[] = {
           "sinter_desired_workers: so many that what waits is done within" },
     { .name = "scale-hold",
       .type = OPTION_MS,
-      .offset = AT(scale_hold_ms),
+      .offset = AT(demand.hold_ms),
       .otherwise = "2m",
       .least = 1,
       .most = INT64_C(86400000),
@@ -179,7 +179,7 @@ const struct option config_options[] = {
       .help = "... and fewer only when fewer would have done for so long" },
     { .name = "scale-min",
       .type = OPTION_NUMBER,
-      .offset = AT(scale_min),
+      .offset = AT(demand.least),
       .otherwise = "0",
       .least = 0,
       .most = LIMIT_WORKERS,
@@ -187,7 +187,7 @@ const struct option config_options[] = {
       .help = "... and never fewer than this" },
     { .name = "scale-max",
       .type = OPTION_NUMBER,
-      .offset = AT(scale_max),
+      .offset = AT(demand.most),
       .otherwise = "100",
       .least = 1,
       .most = LIMIT_WORKERS,
@@ -267,17 +267,6 @@ MUST_CHECK static struct status check_safety(const struct config *c)
                 c->http);
 }
 
-MUST_CHECK static struct status check_scaling(struct config *c)
-{
-    if (c->scale_min > c->scale_max)
-        return FAIL(STATUS_INVALID, "--scale-min is above --scale-max");
-    c->demand = (struct demand_settings){ .drain_ms = c->scale_drain_ms,
-                                          .hold_ms = c->scale_hold_ms,
-                                          .least = (uint64_t)c->scale_min,
-                                          .most = (uint64_t)c->scale_max };
-    return SUCCESS;
-}
-
 struct status config_check(struct config *c)
 {
     enum { LEAST_HEARTBEATS = 3 };
@@ -288,7 +277,8 @@ struct status config_check(struct config *c)
     c->allow = option_given(c->allow);
     c->http_token_file = option_given(c->http_token_file);
     TRY_PLAIN(check_safety(c));
-    TRY_PLAIN(check_scaling(c));
+    if (c->demand.least > c->demand.most)
+        return FAIL(STATUS_INVALID, "--scale-min is above --scale-max");
     if (c->lease_ms < LEAST_HEARTBEATS * c->heartbeat_ms)
         return FAIL(STATUS_INVALID,
                     "--lease must be at least three times "

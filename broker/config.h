@@ -14,10 +14,9 @@ struct config {
     const char *ready_file, *log, *log_format;
     int64_t lease_ms, heartbeat_ms, snapshot_ms, gc_least_ms;
     int64_t fetches; /* workers that fetch from one origin at a time */
-    int64_t scale_drain_ms, scale_hold_ms, scale_min, scale_max;
-    struct demand_settings demand; /* of these four */
-    int64_t backlog;               /* bytes */
-    int64_t workers_most;          /* 0: what the descriptors allow */
+    struct demand_settings demand;
+    int64_t backlog;      /* bytes */
+    int64_t workers_most; /* 0: what the descriptors allow */
     int64_t leader_ttl_ms;
     const char *advertise; /* NULL or "": what is bound */
     bool standby;

@@ -97,26 +97,6 @@ static bool answer_query(struct loop *l, struct peer peer,
     return true;
 }
 
-/* Goes on at its own pace; false: it is no such order. */
-static bool order_gc(struct loop *l, const struct link_message *in,
-                     const struct wire_message *m)
-{
-    AUTO(json_release) json_t *arguments = NULL;
-    AUTO(json_release) json_t *body = NULL;
-    struct status st;
-
-    if (!wire_is(m->query.verb, "gc"))
-        return false;
-    st = rights_check(in->role, m);
-    if (!status_failed(&st))
-        st = json_parse(m->query.arguments.data, m->query.arguments.size,
-                        "arguments", &arguments);
-    if (!status_failed(&st))
-        st = gc_ask(l->gc, arguments, time_now(), &body);
-    outbox_answer(&l->out, in->from, m->query.request, &st, body, false);
-    return true;
-}
-
 /* The store forgot what it had accepted, and somebody who may says that it is
  * to be written anew. */
 MUST_CHECK static struct status begin_rebuild(struct loop *l)
@@ -131,25 +111,65 @@ MUST_CHECK static struct status begin_rebuild(struct loop *l)
     return SUCCESS;
 }
 
-/* With "begin", begins; always says how it is. False: it is no such order. */
-static bool order_rebuild(struct loop *l, const struct link_message *in,
-                          const struct wire_message *m)
+/* With "begin", begins; says how it is. */
+MUST_CHECK static struct status order_rebuild(struct loop *l,
+                                              const json_t *arguments,
+                                              json_t **ret_body)
 {
+    if (json_bool_or(arguments, "begin", false))
+        TRY_PLAIN(begin_rebuild(l));
+    *ret_body = json_pack("{s:b, s:b}", "away", l->store_away, "lost",
+                          appender_is_lost(l->appender));
+    return SUCCESS;
+}
+
+/* Goes on at its own pace. */
+MUST_CHECK static struct status order_gc(struct loop *l,
+                                         const json_t *arguments,
+                                         json_t **ret_body)
+{
+    return gc_ask(l->gc, arguments, time_now(), ret_body);
+}
+
+/* What is asked of the broker as a whole, not of the scheduler. */
+struct order {
+    const char *verb;
+    bool early; /* the answer rests on nothing that must be durable first */
+    struct status (*on)(struct loop *l, const json_t *arguments,
+                        json_t **ret_body);
+};
+
+static const struct order orders[] = {
+    { "gc", false, order_gc },
+    { "rebuild", true, order_rebuild },
+};
+
+static const struct order *find_order(struct wire_bytes verb)
+{
+    for (size_t i = 0; i < COUNT_OF(orders); i++)
+        if (wire_is(verb, orders[i].verb))
+            return &orders[i];
+    return NULL;
+}
+
+/* False: it is no such order. */
+static bool carry_out_order(struct loop *l, const struct link_message *in,
+                            const struct wire_message *m)
+{
+    const struct order *order = find_order(m->query.verb);
     AUTO(json_release) json_t *arguments = NULL;
     AUTO(json_release) json_t *body = NULL;
     struct status st;
 
-    if (!wire_is(m->query.verb, "rebuild"))
+    if (order == NULL)
         return false;
     st = rights_check(in->role, m);
     if (!status_failed(&st))
         st = json_parse(m->query.arguments.data, m->query.arguments.size,
                         "arguments", &arguments);
-    if (!status_failed(&st) && json_bool_or(arguments, "begin", false))
-        st = begin_rebuild(l);
-    body = json_pack("{s:b, s:b}", "away", l->store_away, "lost",
-                     appender_is_lost(l->appender));
-    outbox_answer(&l->out, in->from, m->query.request, &st, body, true);
+    if (!status_failed(&st))
+        st = order->on(l, arguments, &body);
+    outbox_answer(&l->out, in->from, m->query.request, &st, body, order->early);
     return true;
 }
 
@@ -168,8 +188,8 @@ static void take_message(struct loop *l, const struct link_message *in)
         if (m->type == WIRE_QUERY)
             request = m->query.request;
         if (m->type != WIRE_QUERY || in->from.side != PEER_CLIENT ||
-            (!answer_query(l, in->from, &m->query) && !order_gc(l, in, m) &&
-             !order_rebuild(l, in, m))) {
+            (!answer_query(l, in->from, &m->query) &&
+             !carry_out_order(l, in, m))) {
             st = rights_check(in->role, m);
             if (!status_failed(&st))
                 st = sched_message(l->sched, in->from, m, time_now(), &l->out);

@@ -41,9 +41,9 @@ struct loop {
                               0: any */
     bool full;             /* so many do */
     int64_t snapshot_ms;   /* set by main: between snapshots; 0: none */
-    bool rebuild; /* set by main: a store that forgot is written anew */
+    bool rebuild;      /* set by main: a store that forgot is written anew */
+    bool rebuild_once; /* ordered: this time, though not set by main */
     struct progress *progress; /* while it runs */
-    bool rebuild_once;         /* ordered: this time, though not set by main */
     struct gc *gc;             /* the same */
 
     struct {

@@ -197,3 +197,10 @@ bool json_is_plain_object(const char *text, size_t size)
     skip_blanks(&s);
     return s.at == s.end;
 }
+
+const char *json_end_of_text(const char *at, const char *end)
+{
+    while (at < end && *at != '"')
+        at += *at == '\\' && end - at > 1 ? 2 : 1;
+    return at < end ? at : NULL;
+}

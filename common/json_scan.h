@@ -10,4 +10,8 @@
  * results are. False says nothing: ask json_parse(). */
 bool json_is_plain_object(const char *text, size_t size);
 
+/* The quotation mark that ends the text whose first byte is at `at`; NULL:
+ * there is none before `end`. */
+const char *json_end_of_text(const char *at, const char *end);
+
 #endif

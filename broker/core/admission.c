@@ -55,9 +55,8 @@ struct status admission_check(struct sched *s, enum admission rule,
                               struct peer peer, const struct wire_message *m,
                               bool *ret_taken)
 {
-    bool away = rule == ADMIT_WHEN_WELL && s->store_error != NULL;
-
-    *ret_taken = rule == ADMIT_ALWAYS || (!s->full && !away);
+    *ret_taken = rule == ADMIT_ALWAYS ||
+                 (rule == ADMIT_WHEN_WELL ? admission_is_well(s) : !s->full);
     if (*ret_taken)
         return SUCCESS;
     if (rule == ADMIT_WHEN_WELL)

@@ -12,7 +12,7 @@ struct sched;
 struct demand_settings {
     int64_t drain_ms; /* what waits now should be done within */
     int64_t hold_ms;  /* a lower figure must last before it is shown */
-    uint64_t least, most;
+    int64_t least, most;
 };
 
 struct demand {

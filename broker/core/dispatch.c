@@ -324,7 +324,7 @@ static void assign(struct sched *s, struct session *session, struct job *job,
 {
     jobs_assign(s, job, session, unit, s->epoch, job->attempt + 1);
     share_charge(s, job, job->slots);
-    locality_given(s, session, job->place);
+    locality_given(session, job->place);
     handout_add(session, job);
     s->stats.assigned++;
 }

@@ -473,10 +473,8 @@ bool locality_may_give(struct sched *s, const struct session *session,
     return false;
 }
 
-void locality_given(struct sched *s, struct session *session,
-                    const struct place *place)
+void locality_given(struct session *session, const struct place *place)
 {
-    (void)s;
     for (size_t i = 0; place != NULL && i < place->count; i++)
         if (!has(&place->sources[i]->holders, session->holder))
             begin_fetch(place->sources[i], session->holder);

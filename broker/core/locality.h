@@ -26,9 +26,8 @@ struct sched;
 struct session;
 struct sweep;
 
-enum {
-    LOCALITY_FETCHES = 8
-}; /* workers that fetch from one origin at a time */
+/* Workers that fetch from one origin at a time. */
+enum { LOCALITY_FETCHES = 8 };
 
 void locality_free_all(struct sched *s);
 
@@ -58,8 +57,7 @@ uint64_t locality_missing(const struct session *session,
 bool locality_may_give(struct sched *s, const struct session *session,
                        struct group *g);
 /* It was given one: it fetches what it has not. */
-void locality_given(struct sched *s, struct session *session,
-                    const struct place *place);
+void locality_given(struct session *session, const struct place *place);
 /* A job of that place left it; it has read everything if that went well. */
 void locality_left(struct session *session, const struct place *place,
                    bool well);

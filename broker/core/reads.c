@@ -3,15 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char between[] = "://"; /* scheme and host */
+#include "common/json_scan.h"
 
-/* The end of a JSON text that begins behind `at`; NULL: there is none. */
-static const char *end_of_text(const char *at, const char *end)
-{
-    while (at < end && *at != '"')
-        at += *at == '\\' ? 2 : 1;
-    return at < end ? at : NULL;
-}
+static const char between[] = "://"; /* scheme and host */
 
 static bool begins(const char *at, const char *end, const char *words)
 {
@@ -30,13 +24,13 @@ static const char *find_member(const char *at, const char *end,
     for (; at < end; at++) {
         if (depth == 1 && begins(at, end, name)) {
             const char *text = at + strlen(name);
-            const char *close = end_of_text(text, end);
+            const char *close = json_end_of_text(text, end);
 
             *ret_size = close == NULL ? 0 : (size_t)(close - text);
             return close == NULL ? NULL : text;
         }
         if (*at == '"') {
-            at = end_of_text(at + 1, end);
+            at = json_end_of_text(at + 1, end);
             if (at == NULL)
                 return NULL;
         }

@@ -14,8 +14,8 @@ enum {
 };
 
 struct read {
-    struct digest
-        name;        /* of a source that of its URL, of an artifact its own */
+    /* Of a source that of its URL, of an artifact its own. */
+    struct digest name;
     const char *url; /* in the parameters; NULL: an artifact of the depot */
     size_t url_size;
 };

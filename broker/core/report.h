@@ -17,8 +17,9 @@ json_t *report_status(const struct sched *s, const struct sweep *sweep);
 json_t *report_sweeps(const struct sched *s);
 json_t *report_workers(const struct sched *s);
 /* {"url"}: what workers are told, for clients that fetch artifacts. */
-json_t *report_scaling(const struct demand *d);
 json_t *report_depot(const struct sched *s);
+/* How many workers there should be, and why (docs/autoscaling.md). */
+json_t *report_scaling(const struct demand *d);
 json_t *report_spec(const struct sweep *sweep);
 
 /* Trials from index `from` on, at most `limit`, and where to go on. */

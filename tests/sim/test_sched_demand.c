@@ -16,7 +16,8 @@ static const struct demand_settings plain = {
 struct row {
     const char *what;
     double backlog_s, running_s, jobs, slots;
-    uint64_t busy, least, most;
+    uint64_t busy;
+    int64_t least, most;
     uint64_t wanted;
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_scan.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -59,16 +60,12 @@ MUST_CHECK static struct status kept_copy(const struct wire_message *m,
 /* The byte behind the object that begins at `at`. */
 static const char *end_of_object(const char *at, const char *end)
 {
-    bool is_inside = false;
     int depth = 0;
 
     for (; at < end; at++) {
-        if (is_inside && *at == '\\')
-            at++;
-        else if (*at == '"')
-            is_inside = !is_inside;
-        else if (!is_inside)
-            depth += (*at == '{') - (*at == '}');
+        if (*at == '"' && (at = json_end_of_text(at + 1, end)) == NULL)
+            break;
+        depth += (*at == '{') - (*at == '}');
         if (depth == 0)
             return at + 1;
     }

@@ -298,6 +298,31 @@ static void test_the_quick_look_never_says_more_than_the_parser(void **state)
     assert_false(json_is_plain_object("{\"a\":99999999999999999999}", 26));
 }
 
+static void test_a_text_ends_at_its_own_quotation_mark(void **state)
+{
+    static const struct {
+        const char *text;
+        int end; /* -1: none */
+    } rows[] = {
+        { "\"", 0 },        { "ab\" \"", 2 },     { "a\\\"b\"", 4 },
+        { "\\\\\" \"", 2 }, { "\\\\\\\" \"", 5 }, { "", -1 },
+        { "ab", -1 },       { "ab\\", -1 },       { "ab\\\"", -1 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        size_t size = strlen(rows[i].text);
+        char *text = xcalloc(1, size); /* nothing behind it */
+        const char *end;
+
+        memcpy(text, rows[i].text, size);
+        end = json_end_of_text(text, text + size);
+        if (end != (rows[i].end < 0 ? NULL : text + rows[i].end))
+            fail_msg("%s: another end", rows[i].text);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_json_is_refused_with_its_place),
         cmocka_unit_test(test_nesting_has_a_limit),
         cmocka_unit_test(test_the_quick_look_never_says_more_than_the_parser),
+        cmocka_unit_test(test_a_text_ends_at_its_own_quotation_mark),
         cmocka_unit_test(test_members_are_checked_by_name_and_type),
         cmocka_unit_test(test_a_file_is_named_in_what_is_said_of_it),
     };
