@@ -5,7 +5,6 @@
 
 #include "cli/board.h"
 #include "cli/follow.h"
-#include "cli/interrupt.h"
 #include "cli/number.h"
 #include "cli/prepare.h"
 #include "cli/session.h"
@@ -96,16 +95,9 @@ MUST_CHECK static struct status wait_for(struct cli *cli, struct session *s,
 {
     AUTO(json_release) json_t *status = NULL;
     AUTO(board_release) struct board board = { .metric = NULL };
-    struct status st = follow_sweep(
-        cli, s, sweep, watch ? FOLLOW_PROGRESS : FOLLOW_SILENT, &status);
 
-    if (st.code == STATUS_CANCELLED && interrupt_seen())
-        cli_note(cli,
-                 "the sweep goes on: sinter watch %s, or end it: sinter "
-                 "cancel %s",
-                 sweep, sweep);
-    TRY_PLAIN(st);
-    follow_verdict(cli, status);
+    TRY_PLAIN(follow_to_verdict(
+        cli, s, sweep, watch ? FOLLOW_PROGRESS : FOLLOW_SILENT, &status));
     if (cli->options->json)
         cli_print_document(cli, "status", status);
     if (!watch || cli->options->json || cli->options->quiet)

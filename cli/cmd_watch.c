@@ -2,7 +2,6 @@
 
 #include "cli/board.h"
 #include "cli/follow.h"
-#include "cli/interrupt.h"
 #include "cli/selector.h"
 #include "cli/session.h"
 
@@ -11,18 +10,10 @@ MUST_CHECK static struct status watch(struct cli *cli, struct session *s,
 {
     AUTO(json_release) json_t *status = NULL;
     AUTO(board_release) struct board board = { .metric = NULL };
-    struct status st;
 
-    st = follow_sweep(cli, s, sweep,
-                      cli->options->json ? FOLLOW_JSON : FOLLOW_PROGRESS,
-                      &status);
-    if (st.code == STATUS_CANCELLED && interrupt_seen())
-        cli_note(cli,
-                 "the sweep goes on: sinter watch %s, or end it: sinter "
-                 "cancel %s",
-                 sweep, sweep);
-    TRY_PLAIN(st);
-    follow_verdict(cli, status);
+    TRY_PLAIN(follow_to_verdict(
+        cli, s, sweep, cli->options->json ? FOLLOW_JSON : FOLLOW_PROGRESS,
+        &status));
     if (cli->options->json || cli->options->quiet)
         return SUCCESS;
     TRY_PLAIN(board_load(s, sweep, NULL, true, &board));

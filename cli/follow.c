@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -113,4 +114,20 @@ void follow_verdict(struct cli *cli, const json_t *status)
     /* "any number may fail" does not mean that nothing need come out */
     if (strcmp(state, "done") != 0 || (failed > 0 && done == 0))
         cli->exit = CLI_SWEEP;
+}
+
+struct status follow_to_verdict(struct cli *cli, struct session *s,
+                                const char *sweep, enum follow_show show,
+                                json_t **ret_status)
+{
+    struct status st = follow_sweep(cli, s, sweep, show, ret_status);
+
+    if (st.code == STATUS_CANCELLED && interrupt_seen())
+        cli_note(cli,
+                 "the sweep goes on: sinter watch %s, or end it: sinter "
+                 "cancel %s",
+                 sweep, sweep);
+    TRY_PLAIN(st);
+    follow_verdict(cli, *ret_status);
+    return SUCCESS;
 }

@@ -25,4 +25,11 @@ bool follow_has_ended(const json_t *status);
 /* Sets cli->exit by how the sweep ended and says why it is not good. */
 void follow_verdict(struct cli *cli, const json_t *status);
 
+/* The same for a sweep of the farm, which goes on after Ctrl-C, and then its
+ * verdict. */
+MUST_CHECK struct status follow_to_verdict(struct cli *cli, struct session *s,
+                                           const char *sweep,
+                                           enum follow_show show,
+                                           json_t **ret_status);
+
 #endif

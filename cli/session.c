@@ -46,23 +46,6 @@ static void busy(void *self, const char *endpoint, const char *reason)
              reason, (double)s->busy_ms / 1000.0);
 }
 
-MUST_CHECK static struct status dial(struct session *s, const char *endpoint,
-                                     int64_t timeout_ms)
-{
-    struct sinter_settings settings = {
-        .endpoint = endpoint,
-        .timeout_ms = timeout_ms,
-        .busy_ms = BUSY_TIMES * timeout_ms,
-        .idle = idle,
-        .busy = busy,
-        .self = s,
-    };
-
-    s->busy_ms = settings.busy_ms;
-    interrupt_catch();
-    return sinter_connect(&settings, &s->client);
-}
-
 /* "A,B", each of a sort that can be spoken to? */
 static bool is_endpoint(const char *text)
 {
@@ -80,11 +63,10 @@ static bool is_endpoint(const char *text)
     return true;
 }
 
-/* A broker that is not of this directory: with the keys for it. */
-MUST_CHECK static struct status dial_away(struct session *s,
-                                          const struct cli_options *options,
-                                          const char *endpoint,
-                                          int64_t timeout_ms)
+/* With the keys of `options`. */
+MUST_CHECK static struct status dial(struct session *s,
+                                     const struct cli_options *options,
+                                     const char *endpoint, int64_t timeout_ms)
 {
     struct sinter_settings settings = {
         .endpoint = endpoint,
@@ -108,6 +90,16 @@ MUST_CHECK static struct status dial_away(struct session *s,
     s->busy_ms = settings.busy_ms;
     interrupt_catch();
     return sinter_connect(&settings, &s->client);
+}
+
+/* A broker of this directory, which asks for no keys. */
+MUST_CHECK static struct status dial_local(struct session *s,
+                                           const char *endpoint,
+                                           int64_t timeout_ms)
+{
+    static const struct cli_options no_keys;
+
+    return dial(s, &no_keys, endpoint, timeout_ms);
 }
 
 /* "host" and "host:port" are TCP. */
@@ -155,7 +147,7 @@ MUST_CHECK static struct status open_named(const struct cli *cli,
 {
     AUTO(free_pointer) char *endpoint = full_endpoints(cli->options->broker);
 
-    return dial_away(s, cli->options, endpoint, cli->options->timeout_ms);
+    return dial(s, cli->options, endpoint, cli->options->timeout_ms);
 }
 
 /* NULL: the current one, if there is one. */
@@ -175,7 +167,7 @@ MUST_CHECK static struct status open_context(const struct cli *cli,
     options.http_token_file = s->context.http_token_file;
     options.plaintext = s->context.plaintext;
     endpoint = full_endpoints(s->context.broker);
-    return dial_away(s, &options, endpoint, options.timeout_ms);
+    return dial(s, &options, endpoint, options.timeout_ms);
 }
 
 /* A variable of the environment, and no flag? */
@@ -225,12 +217,12 @@ MUST_CHECK static struct status open_state(struct cli *cli, struct session *s)
 
         st = local_start(&settings, &s->local);
         if (!status_failed(&st))
-            return dial(s, local_endpoint(s->local), PATIENCE_MS);
+            return dial_local(s, local_endpoint(s->local), PATIENCE_MS);
         if (st.code != STATUS_UNAVAILABLE)
             return cli_here(cli, st);
         endpoint = local_find(cli->options->state);
         if (endpoint != NULL)
-            return dial(s, endpoint, cli->options->timeout_ms);
+            return dial_local(s, endpoint, cli->options->timeout_ms);
         clock_sleep_ms(TEND_MS);
     } while (clock_now() < give_up && !interrupt_seen());
     return st;
@@ -253,7 +245,7 @@ MUST_CHECK static struct status open_guess(const struct cli *cli,
     if (is_open)
         return SUCCESS;
     s->missing = cli->options->state;
-    return dial_away(s, cli->options, default_endpoint, GUESS_MS);
+    return dial(s, cli->options, default_endpoint, GUESS_MS);
 }
 
 MUST_CHECK static struct status closed_on_failure(struct session *s,
@@ -287,7 +279,7 @@ struct status session_open_farm(struct cli *cli, struct session *s)
     if (status_failed(&st) || is_open)
         return closed_on_failure(s, st);
     neighbour = local_find(cli->options->state);
-    st = neighbour != NULL ? dial(s, neighbour, cli->options->timeout_ms)
+    st = neighbour != NULL ? dial_local(s, neighbour, cli->options->timeout_ms)
                            : open_guess(cli, s);
     return closed_on_failure(s, st);
 }
@@ -299,8 +291,8 @@ struct status session_open_local(struct cli *cli, struct local *local,
 
     clear(cli, s);
     s->local = local;
-    return dial(s, local_endpoint(local),
-                timeout_ms > PATIENCE_MS ? timeout_ms : PATIENCE_MS);
+    return dial_local(s, local_endpoint(local),
+                      timeout_ms > PATIENCE_MS ? timeout_ms : PATIENCE_MS);
 }
 
 void session_release(struct session *s)

@@ -196,15 +196,14 @@ MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
     if (data == NULL)
         return SUCCESS;
     TRY(wire_decode(data, size, decoded), "answer of broker %s", endpoint(s));
-    if (request_of(&decoded->message) == s->request &&
-        decoded->message.type != WIRE_BUSY) {
-        *ret_done = true;
-        return SUCCESS;
-    }
-    if (request_of(&decoded->message) == s->request)
+    if (request_of(&decoded->message) == s->request) {
+        *ret_done = decoded->message.type != WIRE_BUSY;
+        if (*ret_done)
+            return SUCCESS;
         put_off(s, e, &decoded->message.busy);
-    if (decoded->message.type == WIRE_NOT_LEADER)
+    } else if (decoded->message.type == WIRE_NOT_LEADER) {
         st = move(s, e, &decoded->message.not_leader);
+    }
     wire_release(decoded); /* or of a call that was given up */
     return st;
 }
