@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <zmq.h>
 
@@ -19,6 +18,7 @@
 #include "bench/load.h"
 #include "common/clock.h"
 #include "common/limits.h"
+#include "common/machine.h"
 #include "common/memory.h"
 #include "common/wire.h"
 
@@ -57,16 +57,6 @@ static void print(const char *what, size_t workers, double value,
     AUTO(free_pointer) char *name = xasprintf("fleet.%s.%zu", what, workers);
 
     bench_print(name, value, unit, 0.0, NULL);
-}
-
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 /* ---- connections of libzmq ------------------------------------------------ */
@@ -294,12 +284,13 @@ int main(int argc, char **argv)
 {
     long workers = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_WORKERS;
     long raw = argc > 2 ? strtol(argv[2], NULL, 10) : DEFAULT_RAW;
+    uint64_t descriptors = 0;
 
     if (workers < 0 || raw < 0 || argc > 3) {
         (void)fprintf(stderr, "usage: fleet [workers [raw workers]]\n");
         return 2;
     }
-    raise_descriptors();
+    must(machine_descriptors(&descriptors));
     if (workers > 0)
         measure_dealers((size_t)workers);
     if (workers > 0)

@@ -1,14 +1,12 @@
 #include "broker/descriptors.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/machine.h"
 
 enum {
     LOOK_S = 10,
@@ -44,15 +42,8 @@ struct status descriptors_share(struct descriptors *d, uint64_t wanted)
 
 struct status descriptors_prepare(struct descriptors *d, uint64_t wanted)
 {
-    struct rlimit limit;
-
     *d = (struct descriptors){ .limit = 0 };
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return FAIL(STATUS_FAILED, "getrlimit: %s", strerror(errno));
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return FAIL(STATUS_FAILED, "setrlimit: %s", strerror(errno));
-    d->limit = limit.rlim_cur;
+    TRY_PLAIN(machine_descriptors(&d->limit));
     return descriptors_share(d, wanted);
 }
 

@@ -3,20 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/endpoint.h"
 #include "common/http.h"
 #include "common/memory.h"
 
 enum { PATIENCE_MS = 3000, WORDS_MOST = 1024 };
 
-/* "0.0.0.0:7422" and "[::]:7422" are no places to go to. */
 static char *url_of(const char *http)
 {
-    const char *port = strrchr(http, ':');
-    bool is_any = strncmp(http, "0.0.0.0:", strlen("0.0.0.0:")) == 0 ||
-                  strncmp(http, "[::]:", strlen("[::]:")) == 0;
-
-    if (is_any && port != NULL)
-        return xasprintf("http://127.0.0.1%s/readyz", port);
+    if (endpoint_is_everywhere(http))
+        return xasprintf("http://127.0.0.1%s/readyz", strrchr(http, ':'));
     return xasprintf("http://%s/readyz", http);
 }
 

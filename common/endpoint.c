@@ -51,23 +51,35 @@ bool endpoint_is_private(const char *endpoint)
     return is_loopback(text);
 }
 
+/* Without "tcp://". */
+static const char *bound_of(const char *endpoint)
+{
+    return endpoint + (begins(endpoint, "tcp://") ? strlen("tcp://") : 0);
+}
+
+bool endpoint_is_everywhere(const char *endpoint)
+{
+    static const char *const all[] = { "*:", "0.0.0.0:", "[::]:" };
+
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (begins(bound_of(endpoint), all[i]))
+            return true;
+    return false;
+}
+
 char *endpoint_advertised(const char *endpoint, const char *host)
 {
-    static const char *const all[] = { "*", "0.0.0.0", "[::]" };
-    size_t scheme = begins(endpoint, "tcp://") ? strlen("tcp://") : 0;
-    const char *bound = endpoint + scheme;
+    const char *bound = bound_of(endpoint);
     const char *colon = strrchr(bound, ':');
     char machine[HOST_NAME_MAX + 1] = "";
 
     if (colon == NULL || strstr(bound, "://") != NULL)
         return xstrdup(endpoint);
-    if (host == NULL || host[0] == '\0')
-        for (size_t i = 0; i < COUNT_OF(all); i++)
-            if ((size_t)(colon - bound) == strlen(all[i]) &&
-                begins(bound, all[i]) &&
-                gethostname(machine, sizeof machine - 1) == 0)
-                host = machine;
+    if ((host == NULL || host[0] == '\0') && endpoint_is_everywhere(endpoint) &&
+        gethostname(machine, sizeof machine - 1) == 0)
+        host = machine;
     if (host == NULL || host[0] == '\0')
         return xstrdup(endpoint);
-    return xasprintf("%.*s%s%s", (int)scheme, endpoint, host, colon);
+    return xasprintf("%.*s%s%s", (int)(bound - endpoint), endpoint, host,
+                     colon);
 }

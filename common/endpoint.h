@@ -8,6 +8,9 @@
  * 127.x.x.x and ::1 and the name localhost. Whatever else: false. */
 bool endpoint_is_private(const char *endpoint);
 
+/* TCP that is bound to all addresses of the machine: no place to go to. */
+bool endpoint_is_everywhere(const char *endpoint);
+
 /* How others may reach what is bound to `endpoint`: at `host`, if that is
  * given (neither NULL nor ""), or where it is bound to all addresses, by the
  * name of this machine. Not of TCP, or bound to one: as it is. The caller

@@ -1,8 +1,10 @@
 #include "common/machine.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/file.h"
 #include "common/limits.h"
@@ -196,4 +198,17 @@ int64_t machine_oom_kills(const char *root)
     for (size_t i = 0; i < COUNT_OF(places) && kills < 0; i++)
         kills = kills_in(root, places[i]);
     return kills;
+}
+
+struct status machine_descriptors(uint64_t *ret_limit)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return FAIL(STATUS_FAILED, "getrlimit: %s", strerror(errno));
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return FAIL(STATUS_FAILED, "setrlimit: %s", strerror(errno));
+    *ret_limit = limit.rlim_cur;
+    return SUCCESS;
 }

@@ -3,6 +3,8 @@
 #ifndef SINTER_COMMON_MACHINE_H
 #define SINTER_COMMON_MACHINE_H
 
+#include "common/status.h"
+
 #include <stdint.h>
 
 /* At least 1. `root` stands before /proc and /sys: "" but in tests. */
@@ -12,5 +14,7 @@ int64_t machine_memory(const char *root);
 /* Processes that the kernel has killed for want of memory so far, in this
  * control group or, where that does not say, on the machine; -1: not known. */
 int64_t machine_oom_kills(const char *root);
+/* Raises the limit of open descriptors as far as the system allows. */
+MUST_CHECK struct status machine_descriptors(uint64_t *ret_limit);
 
 #endif

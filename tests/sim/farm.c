@@ -638,6 +638,20 @@ void farm_say(struct farm *f, int w, const struct wire_message *m)
     send_message(f, peer_of(f, w), m);
 }
 
+void farm_tell_cache(struct farm *f, int w, const struct digest *source,
+                     bool there)
+{
+    struct wire_cached added = { .source = *source, .bytes = 1 << 30 };
+    struct wire_evicted removed = { .source = *source };
+    struct wire_message m = { .type = WIRE_CACHE };
+
+    m.cache.added.items = &added;
+    m.cache.added.count = there;
+    m.cache.removed.items = &removed;
+    m.cache.removed.count = !there;
+    farm_say(f, w, &m);
+}
+
 void farm_kill(struct farm *f, int w)
 {
     f->workers[w].connected = false;

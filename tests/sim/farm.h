@@ -111,6 +111,9 @@ void farm_bye(struct farm *f, int w);
 void farm_hand_back(struct farm *f, int w, const char *label);
 /* It says anything else. */
 void farm_say(struct farm *f, int w, const struct wire_message *m);
+/* Its cache has 1 GiB of that source or artifact, or has it no more. */
+void farm_tell_cache(struct farm *f, int w, const struct digest *source,
+                     bool there);
 /* It is gone and says nothing. */
 void farm_kill(struct farm *f, int w);
 

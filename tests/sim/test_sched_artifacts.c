@@ -71,21 +71,6 @@ static void test_a_worker_goes_on_with_what_it_made(void **state)
     farm_free(f);
 }
 
-/* Its name is that of the job that made it, in this farm. */
-static void tell_cache(struct farm *f, int w, const struct digest *artifact,
-                       bool there)
-{
-    struct wire_cached added = { .source = *artifact, .bytes = 1 << 30 };
-    struct wire_evicted removed = { .source = *artifact };
-    struct wire_message m = { .type = WIRE_CACHE };
-
-    m.cache.added.items = &added;
-    m.cache.added.count = there;
-    m.cache.removed.items = &removed;
-    m.cache.removed.count = !there;
-    farm_say(f, w, &m);
-}
-
 /* One that is known to be large is worth the wait for the worker that has it,
  * half a second and no longer. */
 static void test_a_large_artifact_is_waited_for_where_it_lies(void **state)
@@ -97,7 +82,7 @@ static void test_a_large_artifact_is_waited_for_where_it_lies(void **state)
     farm_hello(f, 0, 1);
     submit(f, 1, 4);
     made = finish(f, 0);
-    tell_cache(f, 0, &made.key, true);
+    farm_tell_cache(f, 0, &made.key, true);
     assert_int_equal(f->workers[0].held_count, 1);
     farm_hello(f, 1, 1);
     farm_advance(f, 400);
@@ -118,8 +103,8 @@ static void test_what_was_evicted_is_not_waited_for(void **state)
     farm_hello(f, 0, 1);
     submit(f, 1, 4);
     made = finish(f, 0);
-    tell_cache(f, 0, &made.key, true);
-    tell_cache(f, 0, &made.key, false);
+    farm_tell_cache(f, 0, &made.key, true);
+    farm_tell_cache(f, 0, &made.key, false);
     farm_hello(f, 1, 1);
     assert_int_equal(f->workers[1].held_count, 1);
     farm_free(f);

@@ -81,16 +81,9 @@ static void finish(struct farm *f, int w)
 static void tell_cache(struct farm *f, int w, char model, bool there)
 {
     const char *url = url_of(model);
-    struct wire_cached added = { .source = digest_of(url, strlen(url)),
-                                 .bytes = 1 << 30 };
-    struct wire_evicted removed = { .source = added.source };
-    struct wire_message m = { .type = WIRE_CACHE };
+    struct digest source = digest_of(url, strlen(url));
 
-    m.cache.added.items = &added;
-    m.cache.added.count = there;
-    m.cache.removed.items = &removed;
-    m.cache.removed.count = !there;
-    farm_say(f, w, &m);
+    farm_tell_cache(f, w, &source, there);
 }
 
 static void test_a_worker_goes_on_with_what_it_has(void **state)

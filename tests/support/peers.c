@@ -199,6 +199,18 @@ bool peer_worker_step(struct peer_worker *w, int64_t ms)
     return true;
 }
 
+char *peer_document(const char *name, int points)
+{
+    return xasprintf(
+        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
+        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
+        "\"strategy\":{\"method\":\"grid\"},\"evaluate\":[{\"name\":\"e\","
+        "\"kind\":\"evaluate.noop\",\"variants\":[{\"params\":{\"x\":"
+        "{\"$param\":\"x\"}}}],\"metrics\":[\"value\"]}],\"objective\":"
+        "{\"metric\":\"e.value\",\"goal\":\"minimize\"}}",
+        name, points, points);
+}
+
 MUST_CHECK static struct status read_answer(const struct wire_message *m,
                                             json_t **ret_body)
 {

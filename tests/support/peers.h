@@ -31,6 +31,10 @@ bool peer_worker_step(struct peer_worker *w, int64_t ms);
 /* Finish all that it holds. */
 void peer_worker_finish(struct peer_worker *w);
 
+/* A grid of `x` from 1 to `points`, each evaluated without work; the
+ * caller's to free. */
+char *peer_document(const char *name, int points);
+
 /* Success: the body is the caller's to decref. */
 MUST_CHECK struct status peer_ask(struct dealer *client, const char *verb,
                                   const char *arguments, json_t **ret_body);

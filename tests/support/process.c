@@ -66,6 +66,13 @@ int process_end(pid_t pid, int signal)
     return status;
 }
 
+bool process_stop(pid_t pid)
+{
+    int status = process_end(pid, SIGTERM);
+
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 bool wait_for_file(const char *path, int64_t ms)
 {
     enum { STEP_MS = 5 };

@@ -19,6 +19,8 @@ void scratch_remove(const char *path);
 pid_t process_start(const char *const *argv, const char *output);
 /* Signal (0: none) and wait. The exit status as waitpid() gives it. */
 int process_end(pid_t pid, int signal);
+/* SIGTERM and wait; did it end by itself, with 0? */
+bool process_stop(pid_t pid);
 
 /* True once `path` exists; false after `ms`. */
 bool wait_for_file(const char *path, int64_t ms);

@@ -77,9 +77,7 @@ static struct farm open_farm(void)
 
 static void close_farm(struct farm *f)
 {
-    int status = process_end(f->broker, SIGTERM);
-
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(process_stop(f->broker));
     (void)process_end(f->redis, SIGKILL);
     scratch_remove(f->directory);
     http_free(f->fetch);
@@ -132,18 +130,6 @@ static void dial(struct asker *a, const struct farm *f, int64_t timeout_ms,
 
     a->directory = f->directory;
     assert_ok(sinter_connect(&settings, &a->client));
-}
-
-static char *document(const char *name, int points)
-{
-    return xasprintf(
-        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
-        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
-        "\"strategy\":{\"method\":\"grid\"},\"evaluate\":[{\"name\":\"e\","
-        "\"kind\":\"evaluate.noop\",\"variants\":[{\"params\":{\"x\":"
-        "{\"$param\":\"x\"}}}],\"metrics\":[\"value\"]}],\"objective\":"
-        "{\"metric\":\"e.value\",\"goal\":\"minimize\"}}",
-        name, points, points);
 }
 
 MUST_CHECK static struct status submit(struct asker *a, const char *text,
@@ -249,8 +235,8 @@ static void finish_all(struct farm *f)
 static void test_an_outage_costs_no_more_than_the_bound(void **state)
 {
     struct farm f = open_farm();
-    AUTO(free_pointer) char *first = document("first", POINTS);
-    AUTO(free_pointer) char *second = document("second", 1);
+    AUTO(free_pointer) char *first = peer_document("first", POINTS);
+    AUTO(free_pointer) char *second = peer_document("second", 1);
     struct asker a = { .redis = NULL };
     struct asker impatient = { .redis = NULL };
     json_t *answer = NULL;

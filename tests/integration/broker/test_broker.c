@@ -86,29 +86,14 @@ static struct farm farm_open(bool redis)
 
 static void farm_close(struct farm *f)
 {
-    int status;
-
     dealer_close(f->client);
-    status = process_end(f->broker, SIGTERM);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(process_stop(f->broker));
     (void)process_end(f->redis, SIGKILL);
     scratch_remove(f->directory);
     free(f->workers);
     free(f->clients);
     free(f->http);
     free(f->store);
-}
-
-static char *document(const char *name, int points)
-{
-    return xasprintf(
-        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
-        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
-        "\"strategy\":{\"method\":\"grid\"},\"evaluate\":[{\"name\":\"e\","
-        "\"kind\":\"evaluate.noop\",\"variants\":[{\"params\":{\"x\":"
-        "{\"$param\":\"x\"}}}],\"metrics\":[\"value\"]}],\"objective\":"
-        "{\"metric\":\"e.value\",\"goal\":\"minimize\"}}",
-        name, points, points);
 }
 
 static json_t *ask(struct farm *f, const char *verb, const char *arguments)
@@ -153,7 +138,7 @@ static void check_whole_life(bool redis)
 {
     enum { POINTS = 50 };
     struct farm f = farm_open(redis);
-    AUTO(free_pointer) char *doc = document("life", POINTS);
+    AUTO(free_pointer) char *doc = peer_document("life", POINTS);
     AUTO(free_pointer) char *before = NULL;
     AUTO(free_pointer) char *after = NULL;
     static struct peer_worker w;
@@ -194,7 +179,7 @@ static void test_results_survive_a_killed_broker_redis(void **state)
 static void test_running_jobs_are_adopted(void **state)
 {
     struct farm f = farm_open(false);
-    AUTO(free_pointer) char *doc = document("adopt", 4);
+    AUTO(free_pointer) char *doc = peer_document("adopt", 4);
     static struct peer_worker w;
     char id[24];
 
@@ -234,7 +219,7 @@ static void assert_logged(const struct farm *f, const char *words)
 static void test_silent_worker_loses_its_jobs(void **state)
 {
     struct farm f = farm_open(false);
-    AUTO(free_pointer) char *doc = document("silent", 3);
+    AUTO(free_pointer) char *doc = peer_document("silent", 3);
     static struct peer_worker dead;
     static struct peer_worker w;
     char id[24];
@@ -319,7 +304,7 @@ static void answer_old(const struct wire_assignment *job, struct buf *out)
 static void test_neighbouring_versions_are_served(void **state)
 {
     struct farm f = farm_open(false);
-    AUTO(free_pointer) char *doc = document("older", 1);
+    AUTO(free_pointer) char *doc = peer_document("older", 1);
     struct dealer *d = NULL;
     struct wire_decoded in;
     struct wire_message m = { .type = WIRE_HELLO };
@@ -371,8 +356,8 @@ static void test_neighbouring_versions_are_served(void **state)
 static void test_store_goes_away_and_comes_back(void **state)
 {
     struct farm f = farm_open(true);
-    AUTO(free_pointer) char *doc = document("away", 2);
-    AUTO(free_pointer) char *more = document("more", 5);
+    AUTO(free_pointer) char *doc = peer_document("away", 2);
+    AUTO(free_pointer) char *more = peer_document("more", 5);
     static struct peer_worker w;
     json_t *status;
     char id[24];
@@ -430,7 +415,7 @@ static void test_flushed_store_is_written_anew(void **state)
 {
     enum { POINTS = 40 };
     struct farm f = farm_open(true);
-    AUTO(free_pointer) char *doc = document("flushed", POINTS);
+    AUTO(free_pointer) char *doc = peer_document("flushed", POINTS);
     AUTO(free_pointer) char *before = NULL;
     AUTO(free_pointer) char *after = NULL;
     static struct peer_worker w;
@@ -464,7 +449,7 @@ static void test_flushed_store_is_written_anew(void **state)
 static void test_flushed_store_stops_acknowledging(void **state)
 {
     struct farm f = farm_open(true);
-    AUTO(free_pointer) char *doc = document("flushed", 2);
+    AUTO(free_pointer) char *doc = peer_document("flushed", 2);
     static struct peer_worker w;
     json_t *status;
     char id[24];
@@ -506,7 +491,7 @@ static void test_second_broker_fences_the_first(void **state)
 {
     struct farm f = farm_open(true);
     struct farm second = f;
-    AUTO(free_pointer) char *doc = document("late", 1);
+    AUTO(free_pointer) char *doc = peer_document("late", 1);
     char id[24];
     int status;
 
@@ -561,7 +546,7 @@ static void test_http_port(void **state)
 {
     static const char hello[] = "hello, depot";
     struct farm f = farm_open(false);
-    AUTO(free_pointer) char *doc = document("web", 2);
+    AUTO(free_pointer) char *doc = peer_document("web", 2);
     AUTO(free_pointer) char *trials = NULL;
     AUTO(free_pointer) char *url = NULL;
     struct http_settings settings = { .give_up_ms = 1000 };

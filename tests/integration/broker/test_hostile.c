@@ -173,12 +173,9 @@ static struct farm farm_open(bool keyed)
 
 static void farm_close(struct farm *f)
 {
-    int status;
-
     dealer_close(f->client);
     (void)process_end(f->worker, SIGKILL);
-    status = process_end(f->broker, SIGTERM);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(process_stop(f->broker));
     scratch_remove(f->directory);
 }
 

@@ -2,29 +2,13 @@
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "support/folder.h"
 #include "support/test.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/sinter-curve-XXXXXX");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    struct status st = file_remove_tree(folder);
-
-    (void)state;
-    return status_failed(&st);
-}
 
 static char *in_folder(const char *name)
 {

@@ -42,6 +42,17 @@ static void test_who_can_reach_an_address(void **state)
             fail_msg("%s", open[i]);
 }
 
+static void test_what_is_bound_to_all_addresses(void **state)
+{
+    (void)state;
+    assert_true(endpoint_is_everywhere("tcp://*:7420"));
+    assert_true(endpoint_is_everywhere("0.0.0.0:7422"));
+    assert_true(endpoint_is_everywhere("[::]:7422"));
+    assert_false(endpoint_is_everywhere("tcp://10.0.0.0:7422"));
+    assert_false(endpoint_is_everywhere("[::1]:7422"));
+    assert_false(endpoint_is_everywhere("ipc://*"));
+}
+
 static void check_advertised(const char *bound, const char *host,
                              const char *wanted)
 {
@@ -72,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_can_reach_an_address),
+        cmocka_unit_test(test_what_is_bound_to_all_addresses),
         cmocka_unit_test(test_where_others_are_told_to_come),
     };
 

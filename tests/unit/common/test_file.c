@@ -1,3 +1,4 @@
+#include "support/folder.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -9,23 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/sinter-file-XXXXXX");
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    struct status st = file_remove_tree(folder);
-
-    (void)state;
-    return status_failed(&st);
-}
 
 static void test_what_is_written_is_read(void **state)
 {

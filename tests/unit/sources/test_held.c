@@ -1,4 +1,5 @@
 /* Marks of what lies in the cache. */
+#include "support/folder.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -8,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static char folder[] = "/tmp/sinter-held-XXXXXX";
 
 struct found {
     struct digest first;
@@ -81,20 +80,6 @@ static void test_artifacts_are_held_when_they_are_whole(void **state)
     assert_int_equal(f.bytes, 77);
     digest_to_text(&f.first, text);
     assert_string_equal(text, name);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    struct status st = file_remove_tree(folder);
-
-    (void)state;
-    return status_failed(&st);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* The mark of a worker that is alive. */
+#include "support/folder.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -10,8 +11,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-static char folder[] = "/tmp/sinter-health-XXXXXX";
 
 /* As if it had been made so long ago. */
 static void age(void *self, const char *path)
@@ -61,20 +60,6 @@ static void test_a_cache_that_is_not_there_has_no_worker(void **state)
     health_mark("/sys/kernel/sinter", "a");
     assert_fails(health_check("/sys/kernel/sinter", "a"), STATUS_UNAVAILABLE,
                  "no worker a");
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    struct status st = file_remove_tree(folder);
-
-    (void)state;
-    return status_failed(&st);
 }
 
 int main(void)
