@@ -36,6 +36,7 @@ void recipe_entry_free(struct recipe_entry *e)
     for (size_t i = 0; i < e->set.count; i++)
         free_pointer(&e->tensors[i].name);
     free(e->tensors);
+    free(e->masks);
     free(e->memory);
     merge_files_release(&e->files);
     free(e);
@@ -169,9 +170,9 @@ static uint64_t padded(uint64_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-uint64_t recipe_entry_size(const struct tensor_set *layout)
+uint64_t recipe_entry_size(const struct tensor_set *layout, uint64_t extra)
 {
-    uint64_t size = ALIGN;
+    uint64_t size = ALIGN + extra;
 
     for (size_t i = 0; i < layout->count; i++)
         size += padded(tensor_bytes(&layout->items[i]));
@@ -188,15 +189,16 @@ MUST_CHECK static struct status take_memory(struct recipe_cache *c, size_t size,
         drop_spare(c);
     *ret_memory = alloc_large(size);
     if (*ret_memory == NULL)
-        return FAIL(STATUS_NO_MEMORY, "no %zu bytes for a merged model", size);
+        return FAIL(STATUS_NO_MEMORY, "no %zu bytes for a realised model",
+                    size);
     return SUCCESS;
 }
 
 struct status recipe_entry_new(struct recipe_cache *c,
-                               const struct tensor_set *layout,
+                               const struct tensor_set *layout, uint64_t extra,
                                struct recipe_entry **ret_entry)
 {
-    size_t size = (size_t)recipe_entry_size(layout);
+    size_t size = (size_t)recipe_entry_size(layout, extra);
     struct recipe_entry *e;
     void *memory = NULL;
     char *at;
@@ -206,15 +208,17 @@ struct status recipe_entry_new(struct recipe_cache *c,
     e->memory = memory;
     e->size = size;
     e->tensors = xcalloc(layout->count + 1, sizeof *e->tensors);
+    e->masks = xcalloc(layout->count + 1, sizeof(*e->masks));
     e->set = (struct tensor_set){ layout->count, e->tensors };
     at = memory;
     for (size_t i = 0; i < layout->count; i++) {
         e->tensors[i] = layout->items[i];
         e->tensors[i].name = xstrdup(layout->items[i].name);
-        e->tensors[i].file = "a merged model";
+        e->tensors[i].file = "a realised model";
         e->tensors[i].data = at;
         at += padded(tensor_bytes(&layout->items[i]));
     }
+    e->extra = at;
     *ret_entry = e;
     return SUCCESS;
 }

@@ -17,6 +17,10 @@ struct recipe_entry {
     struct tensor *tensors; /* set.items; names are ours */
     void *memory;           /* all tensors, one behind the other */
     size_t size;
+    void *extra; /* what else lies there, behind them */
+    /* [set.count], in `extra`: a bit for each element, 0 where it is pruned,
+     * the lowest first; NULL: dense. */
+    uint8_t **masks;
     struct merge_files files; /* beside the tensors */
     uint64_t users;           /* models open on it */
     uint64_t wanted; /* siblings that will ask for it: kept the longest */
@@ -24,16 +28,17 @@ struct recipe_entry {
     uint64_t last_use;
 };
 
-/* Room for every tensor of the layout, from the cache's spare memory if that
- * fits. NO_MEMORY. `c`: NULL if there is no cache. */
+/* Room for every tensor of the layout and `extra` bytes, from the cache's
+ * spare memory if that fits. NO_MEMORY. `c`: NULL if there is no cache. */
 MUST_CHECK struct status recipe_entry_new(struct recipe_cache *c,
                                           const struct tensor_set *layout,
+                                          uint64_t extra,
                                           struct recipe_entry **ret_entry);
 void recipe_entry_free(struct recipe_entry *e); /* NULL is fine */
 /* Where the tensors begin; the caller frees the array. */
 void **recipe_entry_targets(const struct recipe_entry *e);
 /* What such an entry takes. */
-uint64_t recipe_entry_size(const struct tensor_set *layout);
+uint64_t recipe_entry_size(const struct tensor_set *layout, uint64_t extra);
 
 /* NULL if it is not there, or there is no cache. */
 struct recipe_entry *recipe_cache_find(const struct recipe_cache *c,

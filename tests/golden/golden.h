@@ -45,5 +45,6 @@ golden_run golden_mlp, golden_mlp_train; /* golden_images.c */
 golden_run golden_preresnet;             /* golden_images.c */
 golden_run golden_optim, golden_lora;    /* golden_optim.c */
 golden_run golden_perp;                  /* golden_perp.c */
+golden_run golden_magnitude;             /* golden_prune.c */
 
 #endif

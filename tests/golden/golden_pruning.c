@@ -24,6 +24,7 @@ static const struct golden_case cases[] = {
     { "optim", "", golden_optim },
     { "lora_variants", "", golden_lora },
     { "perp_opt_tiny", "", golden_perp },
+    { "magnitude", "", golden_magnitude },
 };
 
 static const struct golden_case *find_case(const char *name)

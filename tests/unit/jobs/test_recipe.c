@@ -337,7 +337,7 @@ static void test_a_model_beyond_the_budget_is_refused(void **state)
 
     f->context.memory_bytes = 1000;
     assert_fails(recipe_open(recipe, &f->context, &m), STATUS_NO_MEMORY,
-                 "the merged model takes 2560 bytes, the slot has 1000");
+                 "the realised model takes 2560 bytes, the slot has 1000");
     json_decref(recipe);
 }
 

@@ -1,0 +1,331 @@
+#include "jobs/prune_mask.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "tensor/isa.h"
+
+/* ---- one row of scores, or all of a tensor ------------------------------- */
+
+/* How many go, before ties are looked at. */
+static uint64_t number_of(const struct prune_how *h, uint64_t count)
+{
+    double exact = (double)count * h->sparsity;
+    double n = h->rule == PRUNE_ROUND ? rint(exact) : floor(exact);
+
+    return n >= (double)count ? count : (uint64_t)n;
+}
+
+bool prune_rank(const struct prune_how *h, uint64_t count, uint64_t *ret_rank)
+{
+    uint64_t n = number_of(h, count);
+
+    if (count == 0 || h->sparsity <= 0.0)
+        return false;
+    if (h->rule == PRUNE_LTE)
+        *ret_rank = n < count ? n : count - 1;
+    else
+        *ret_rank = n - 1;
+    return h->rule == PRUNE_LTE || n > 0;
+}
+
+struct prune_cut prune_cut_at(const struct prune_how *h, uint64_t count,
+                              const struct select_found *found)
+{
+    bool all = h->rule == PRUNE_LTE || h->rule == PRUNE_TOPK_GT;
+
+    return (struct prune_cut){
+        .below = found->value,
+        .equal = all ? UINT64_MAX : number_of(h, count) - found->below,
+    };
+}
+
+ISA_CLONES
+static size_t count_equal(const float *scores, size_t count, float value)
+{
+    uint32_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += scores[i] == value;
+    return found;
+}
+
+ISA_CLONES
+static size_t count_below(const float *scores, size_t count, float value)
+{
+    uint32_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += scores[i] < value;
+    return found;
+}
+
+ISA_CLONES
+static void keep_from(const float *scores, size_t count, float least,
+                      uint8_t *keep)
+{
+    for (size_t i = 0; i < count; i++)
+        keep[i] = scores[i] >= least;
+}
+
+ISA_CLONES
+static void keep_above(const float *scores, size_t count, float most,
+                       uint8_t *keep)
+{
+    for (size_t i = 0; i < count; i++)
+        keep[i] = scores[i] > most;
+}
+
+static void drop_first(const float *scores, size_t count, struct prune_cut cut,
+                       uint8_t *keep)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool tie = scores[i] == cut.below && cut.equal > 0;
+
+        cut.equal -= tie;
+        keep[i] = scores[i] >= cut.below && !tie;
+    }
+}
+
+void prune_cut_apply(struct prune_cut *cut, const float *scores, size_t count,
+                     uint8_t *keep)
+{
+    enum { PIECE = 4096 };
+
+    for (size_t at = 0; at < count; at += PIECE) {
+        size_t size = count - at < PIECE ? count - at : PIECE;
+        size_t equal = count_equal(scores + at, size, cut->below);
+
+        if (cut->equal >= equal)
+            keep_above(scores + at, size, cut->below, keep + at);
+        else if (cut->equal == 0)
+            keep_from(scores + at, size, cut->below, keep + at);
+        else
+            drop_first(scores + at, size, *cut, keep + at);
+        if (cut->equal != UINT64_MAX)
+            cut->equal -= equal < cut->equal ? equal : cut->equal;
+    }
+}
+
+static void choose_vector(const struct prune_how *h, const float *scores,
+                          size_t count, uint8_t *keep)
+{
+    struct select_found found;
+    struct prune_cut cut;
+    uint64_t rank;
+
+    memset(keep, 1, count);
+    if (!prune_rank(h, count, &rank))
+        return;
+    found.value = select_magnitude(scores, count, rank);
+    found.below = count_below(scores, count, found.value);
+    cut = prune_cut_at(h, count, &found);
+    prune_cut_apply(&cut, scores, count, keep);
+}
+
+/* ---- N of M ---------------------------------------------------------------- */
+
+/* The n lowest of a group go; of equal ones the first. `stride` from one to
+ * the next. */
+static void choose_group(const float *scores, size_t size, size_t stride,
+                         size_t n, uint8_t *keep)
+{
+    for (size_t i = 0; i < size; i++)
+        keep[i * stride] = 1;
+    for (size_t gone = 0; gone < n && gone < size; gone++) {
+        size_t least = size;
+
+        for (size_t i = 0; i < size; i++)
+            if (keep[i * stride] != 0 &&
+                (least == size || scores[i * stride] < scores[least * stride]))
+                least = i;
+        keep[least * stride] = 0;
+    }
+}
+
+/* A group at the end that is short loses as many, or all it has. */
+static void choose_groups(const struct prune_how *h,
+                          const struct prune_matrix *m, const float *scores,
+                          uint8_t *keep)
+{
+    size_t stride = m->turned ? m->outputs : 1;
+
+    for (size_t o = 0; o < m->outputs; o++)
+        for (size_t i = 0; i < m->inputs; i += h->of) {
+            size_t left = m->inputs - i;
+            size_t at = m->turned ? i * m->outputs + o : o * m->inputs + i;
+
+            choose_group(scores + at, left < h->of ? left : h->of, stride,
+                         h->go, keep + at);
+        }
+}
+
+/* ---- rows ------------------------------------------------------------------ */
+
+static void take_row(const struct prune_matrix *m, const float *scores,
+                     size_t row, float *to)
+{
+    for (size_t i = 0; i < m->inputs; i++)
+        to[i] = m->turned ? scores[i * m->outputs + row]
+                          : scores[row * m->inputs + i];
+}
+
+static void put_row(const struct prune_matrix *m, const uint8_t *from,
+                    size_t row, uint8_t *keep)
+{
+    for (size_t i = 0; i < m->inputs; i++)
+        keep[m->turned ? i * m->outputs + row : row * m->inputs + i] = from[i];
+}
+
+static void choose_rows(const struct prune_how *h, const struct prune_matrix *m,
+                        const float *scores, uint8_t *keep)
+{
+    AUTO(free_pointer) float *row = xcalloc(m->inputs + 1, sizeof(*row));
+    AUTO(free_pointer) uint8_t *kept = xcalloc(m->inputs + 1, 1);
+
+    for (size_t o = 0; o < m->outputs; o++) {
+        if (!m->turned) {
+            choose_vector(h, scores + o * m->inputs, m->inputs,
+                          keep + o * m->inputs);
+            continue;
+        }
+        take_row(m, scores, o, row);
+        choose_vector(h, row, m->inputs, kept);
+        put_row(m, kept, o, keep);
+    }
+}
+
+/* ---- a share of each row's scores ------------------------------------------ */
+
+/* All rows, each sorted, and the sums of their scores up to each. */
+struct sums {
+    float *sorted;
+    double *sums;
+    size_t *gone; /* of each row, for the share tried last */
+    size_t rows, columns;
+};
+
+static void sums_release(struct sums *s)
+{
+    free(s->sorted);
+    free(s->sums);
+    free(s->gone);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const float *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void sums_init(struct sums *s, const struct prune_matrix *m,
+                      const float *scores)
+{
+    *s = (struct sums){
+        .sorted = xcalloc(m->outputs * m->inputs + 1, sizeof(float)),
+        .sums = xcalloc(m->outputs * m->inputs + 1, sizeof(double)),
+        .gone = xcalloc(m->outputs + 1, sizeof(size_t)),
+        .rows = m->outputs,
+        .columns = m->inputs,
+    };
+    for (size_t r = 0; r < s->rows; r++) {
+        float *row = s->sorted + r * s->columns;
+        double sum = 0.0;
+
+        take_row(m, scores, r, row);
+        qsort(row, s->columns, sizeof(*row), by_size);
+        for (size_t i = 0; i < s->columns; i++)
+            s->sums[r * s->columns + i] = sum += (double)row[i];
+    }
+}
+
+/* The share of all elements that go if each row gives up to `alpha` of its
+ * sum. */
+static double try_share(struct sums *s, double alpha)
+{
+    size_t all = 0;
+
+    for (size_t r = 0; r < s->rows; r++) {
+        const double *sums = s->sums + r * s->columns;
+        double most = s->columns == 0 ? 0.0 : sums[s->columns - 1] * alpha;
+        size_t gone = 0;
+
+        while (gone < s->columns && sums[gone] <= most)
+            gone++;
+        s->gone[r] = gone;
+        all += gone;
+    }
+    return (double)all / (double)(s->rows * s->columns);
+}
+
+static void find_share(struct sums *s, double sparsity)
+{
+    double low = 0.0, high = 0.8, alpha = 0.4;
+    double found = try_share(s, alpha);
+
+    while (fabs(found - sparsity) > 0.001 && high - low >= 0.001) {
+        if (found > sparsity)
+            high = alpha;
+        else
+            low = alpha;
+        alpha = (low + high) / 2.0;
+        found = try_share(s, alpha);
+    }
+}
+
+static void choose_sums(const struct prune_how *h, const struct prune_matrix *m,
+                        const float *scores, uint8_t *keep)
+{
+    AUTO(sums_release) struct sums s;
+    AUTO(free_pointer) float *row = xcalloc(m->inputs + 1, sizeof(*row));
+    AUTO(free_pointer) uint8_t *kept = xcalloc(m->inputs + 1, 1);
+
+    memset(keep, 1, m->outputs * m->inputs);
+    sums_init(&s, m, scores);
+    if (h->sparsity <= 0.0 || m->outputs * m->inputs == 0)
+        return;
+    find_share(&s, h->sparsity);
+    for (size_t r = 0; r < m->outputs; r++) {
+        struct prune_cut cut = { .equal = s.gone[r] };
+
+        if (s.gone[r] == 0)
+            continue;
+        take_row(m, scores, r, row);
+        cut.below = s.sorted[r * s.columns + s.gone[r] - 1];
+        cut.equal -= count_below(row, m->inputs, cut.below);
+        prune_cut_apply(&cut, row, m->inputs, kept);
+        put_row(m, kept, r, keep);
+    }
+}
+
+/* ---- all of it --------------------------------------------------------------- */
+
+void prune_choose(const struct prune_how *h, const struct prune_matrix *m,
+                  const float *scores, uint8_t *keep)
+{
+    if (h->of > 0)
+        choose_groups(h, m, scores, keep);
+    else if (h->rule == PRUNE_ALPHA)
+        choose_sums(h, m, scores, keep);
+    else if (h->scope == PRUNE_ROW)
+        choose_rows(h, m, scores, keep);
+    else
+        choose_vector(h, scores, m->outputs * m->inputs, keep);
+}
+
+size_t prune_emptied(const struct prune_matrix *m, const uint8_t *keep)
+{
+    size_t empty = 0;
+
+    for (size_t o = 0; o < m->outputs; o++) {
+        bool any = false;
+
+        for (size_t i = 0; i < m->inputs && !any; i++)
+            any = keep[m->turned ? i * m->outputs + o : o * m->inputs + i] != 0;
+        empty += !any;
+    }
+    return empty;
+}
