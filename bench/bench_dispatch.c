@@ -7,19 +7,18 @@
  * its own limit is seen: 16 connections that answer in batches, or with one
  * job a message; what a job costs the broker; what a point costs in memory.
  *
- * Half load is half of what was just reached, or `rate` jobs a second. The
- * latency is that from a DONE to the COMMITTED of its last job; the jobs that
- * take its place come with the same turn's messages, so a dispatch takes as
- * long. Beside it stands how far the load was behind its own pace, and for how
- * much of the time this machine ran nothing at all: below that no latency can
- * be. */
-#include <pthread.h>
+ * Half load is half of what was just reached, or `rate` jobs a second. Jobs end
+ * at that rate whatever the broker does, and their latency is counted from
+ * there until they are known to be durable (bench/load.h): so long a worker
+ * waits for leave to forget. The jobs that take their place come no later.
+ * bench/floor shows what the same machine can do at most. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 #include "bench/farm.h"
 #include "bench/load.h"
+#include "bench/paced.h"
 #include "common/clock.h"
 #include "common/memory.h"
 
@@ -30,80 +29,8 @@ enum {
     CONNECTIONS = 16,
     SLOTS = 16,
     PACED_S = 5,
-    STALL_NS = 500 * 1000,
-    STALLS_S = 3,
-    STALL_THREADS = 2,
     LONG_MS = 2000, /* the broker queues no job this long at a busy slot */
 };
-
-static void print(const char *what, const char *name, double value,
-                  const char *unit)
-{
-    AUTO(free_pointer) char *full = xasprintf("%s.%s", what, name);
-
-    bench_print(full, value, unit, 0.0, NULL);
-}
-
-static void print_quantiles(const char *what, const char *name, double *values,
-                            size_t count, const char *unit)
-{
-    AUTO(free_pointer) char *p50 = xasprintf("%s_p50", what);
-    AUTO(free_pointer) char *p99 = xasprintf("%s_p99", what);
-
-    if (count == 0)
-        return;
-    print(p50, name, bench_quantile(values, count, 0.5), unit);
-    print(p99, name, bench_quantile(values, count, 0.99), unit);
-}
-
-/* ---- the machine ------------------------------------------------------- */
-
-struct stalls {
-    int64_t long_ns, longest; /* in gaps above STALL_NS */
-};
-
-/* Looks at the clock all the time: what is missing, somebody else had. */
-static void *look_for_stalls(void *self)
-{
-    struct stalls *s = self;
-    int64_t began = clock_now();
-    int64_t before = began;
-
-    while (before - began < STALLS_S * NS_PER_S) {
-        int64_t now = clock_now();
-        int64_t gap = now - before;
-
-        if (gap > STALL_NS)
-            s->long_ns += gap;
-        if (gap > s->longest)
-            s->longest = gap;
-        before = now;
-    }
-    return NULL;
-}
-
-static void measure_machine(void)
-{
-    struct stalls stalls[STALL_THREADS] = { 0 };
-    pthread_t threads[STALL_THREADS];
-    struct stalls all = { 0 };
-
-    for (int i = 0; i < STALL_THREADS; i++)
-        if (pthread_create(&threads[i], NULL, look_for_stalls, &stalls[i]) != 0)
-            must(FAIL(STATUS_FAILED, "no thread"));
-    for (int i = 0; i < STALL_THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
-        all.long_ns += stalls[i].long_ns;
-        if (stalls[i].longest > all.longest)
-            all.longest = stalls[i].longest;
-    }
-    bench_print("machine.stalled",
-                100.0 * (double)all.long_ns /
-                    ((double)STALL_THREADS * STALLS_S * (double)NS_PER_S),
-                "%", 0.0, NULL);
-    bench_print("machine.stalled_longest", (double)all.longest / 1000.0, "us",
-                0.0, NULL);
-}
 
 /* ---- real workers ------------------------------------------------------ */
 
@@ -113,10 +40,11 @@ static void measure_real(const char *name, const char *fsync, int points)
     double *trips = xcalloc(TRIPS, sizeof *trips);
 
     (void)farm_run_sweep(&f, 0, points / 10 + 1); /* warm */
-    print("dispatch", name, points / farm_run_sweep(&f, 1, points), "jobs/s");
+    paced_print("dispatch", name, points / farm_run_sweep(&f, 1, points),
+                "jobs/s");
     for (int i = 0; i < TRIPS; i++)
         trips[i] = 1000.0 * farm_run_sweep(&f, 2 + i, 1);
-    print_quantiles("round_trip", name, trips, TRIPS, "ms");
+    paced_print_quantiles("round_trip", name, trips, TRIPS, "ms");
     free(trips);
     farm_close(&f);
 }
@@ -172,18 +100,19 @@ static double saturate(struct farm *f, const struct raw *r, int points)
     seconds = (double)(clock_now() - began) / (double)NS_PER_S;
     cpu = farm_cpu_s(f->broker) - cpu;
     must(load_stop(load));
-    print("raw", r->name, points / seconds, "jobs/s");
-    print("raw_broker_cpu", r->name, 1e6 * cpu / points, "us/job");
-    print("raw_load_cpu", r->name, 1e6 * load_figures(load).cpu_s / points,
-          "us/job");
-    print("raw_batch", r->name,
-          (double)load_figures(load).assigned /
-              (double)load_figures(load).assigns,
-          "jobs/message");
-    print("submit", r->name, 1000.0 * submitted_s, "ms");
-    print("memory_queued", r->name, (queued - before) / points, "B/point");
-    print("memory_finished", r->name,
-          (farm_rss_bytes(f->broker) - before) / points, "B/point");
+    paced_print("raw", r->name, points / seconds, "jobs/s");
+    paced_print("raw_broker_cpu", r->name, 1e6 * cpu / points, "us/job");
+    paced_print("raw_load_cpu", r->name,
+                1e6 * load_figures(load).cpu_s / points, "us/job");
+    paced_print("raw_batch", r->name,
+                (double)load_figures(load).assigned /
+                    (double)load_figures(load).assigns,
+                "jobs/message");
+    paced_print("submit", r->name, 1000.0 * submitted_s, "ms");
+    paced_print("memory_queued", r->name, (queued - before) / points,
+                "B/point");
+    paced_print("memory_finished", r->name,
+                (farm_rss_bytes(f->broker) - before) / points, "B/point");
     load_free(load);
     return points / seconds;
 }
@@ -193,19 +122,18 @@ static void paced(struct farm *f, const struct raw *r, double rate)
 {
     int points = (int)(rate * PACED_S / 1e5 + 1.0) * 100000; /* whole rows */
     struct load *load = begin_load(f, r, rate);
-    size_t count = 0;
+    double cpu;
     double seconds;
-    double *values;
 
     clock_sleep_ms(100); /* all have connected */
+    cpu = farm_cpu_s(f->broker);
     seconds = farm_run_sweep(f, 2, points);
+    cpu = farm_cpu_s(f->broker) - cpu;
     must(load_stop(load));
-    print("half_load_wanted", r->name, rate, "jobs/s");
-    print("half_load", r->name, points / seconds, "jobs/s");
-    values = load_trips(load, &count);
-    print_quantiles("half_load_commit", r->name, values, count, "us");
-    values = load_late(load, &count);
-    print_quantiles("half_load_late", r->name, values, count, "us");
+    paced_print("half_load_wanted", r->name, rate, "jobs/s");
+    paced_print("half_load_cpu_broker", r->name, 100.0 * cpu / seconds,
+                "% of a core");
+    paced_print_load(r->name, load, seconds);
     load_free(load);
 }
 
@@ -215,8 +143,7 @@ static void measure_raw(const struct raw *r, int points, double rate)
     struct farm f = farm_open(r->fsync, 0, r->curve);
     double most = saturate(&f, r, points);
 
-    print("recovery", r->name, 1000.0 * farm_restart_broker(&f, r->fsync),
-          "ms");
+    paced_print("recovery", r->name, 1000.0 * farm_restart_broker(&f), "ms");
     paced(&f, r, rate > 0.0 ? rate : most / 2.0);
     farm_close(&f);
 }
@@ -243,7 +170,7 @@ int main(int argc, char **argv)
                       "usage: dispatch [points [raw points [row [rate]]]]\n");
         return 2;
     }
-    measure_machine();
+    paced_print_machine();
     if (points > 0) {
         measure_real("sqlite", NULL, (int)points);
         measure_real("redis_everysec", "everysec", (int)points);

@@ -229,7 +229,7 @@ static void measure_dealers(size_t count)
     measure_idle(&f, &farm);
     print("memory", count,
           (farm_rss_bytes(farm.broker) - before) / (double)count, "B/worker");
-    print("restart", count, farm_restart_broker(&farm, "everysec"), "s");
+    print("restart", count, farm_restart_broker(&farm), "s");
     print("all_back", count, await_all(&f, 2), "s");
     close_fleet(&f);
     farm_close(&farm);

@@ -118,8 +118,15 @@ static void dial(struct farm *f)
     must(dealer_open_safely(f->clients_at, &safety, &f->client));
 }
 
-static void start_broker(struct farm *f, const char *store)
+char *farm_store(const struct farm *f)
 {
+    return f->redis == 0 ? xasprintf("sqlite:%s/db", f->directory)
+                         : xasprintf("redis+unix:%s/redis", f->directory);
+}
+
+static void start_broker(struct farm *f)
+{
+    AUTO(free_pointer) char *store = farm_store(f);
     AUTO(free_pointer) char *program = xasprintf("%s/sinter-broker", f->bin);
     AUTO(free_pointer) char *depot = xasprintf("%s/depot", f->directory);
     AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
@@ -215,16 +222,9 @@ static void wait_for_workers(struct farm *f)
     }
 }
 
-static char *store_of(const struct farm *f, const char *fsync)
-{
-    return fsync == NULL ? xasprintf("sqlite:%s/db", f->directory)
-                         : xasprintf("redis+unix:%s/redis", f->directory);
-}
-
-struct farm farm_open(const char *fsync, int workers, bool curve)
+struct farm farm_open_bare(const char *fsync)
 {
     struct farm f = { 0 };
-    AUTO(free_pointer) char *store = NULL;
     char self[LIMIT_PATH] = "";
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
 
@@ -237,10 +237,16 @@ struct farm farm_open(const char *fsync, int workers, bool curve)
     f.clients_at = xasprintf("ipc://%s/clients", f.directory);
     if (fsync != NULL)
         start_redis(&f, fsync);
-    store = store_of(&f, fsync);
+    return f;
+}
+
+struct farm farm_open(const char *fsync, int workers, bool curve)
+{
+    struct farm f = farm_open_bare(fsync);
+
     if (curve)
         make_keys(&f);
-    start_broker(&f, store);
+    start_broker(&f);
     dial(&f);
     for (int i = 0; i < workers; i++)
         start_worker(&f, i);
@@ -363,16 +369,15 @@ double farm_cpu_s(pid_t pid)
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-double farm_restart_broker(struct farm *f, const char *fsync)
+double farm_restart_broker(struct farm *f)
 {
     AUTO(free_pointer) char *ready = xasprintf("%s/ready", f->directory);
-    AUTO(free_pointer) char *store = store_of(f, fsync);
     int64_t began;
 
     stop(f->broker);
     (void)unlink(ready);
     began = clock_now();
-    start_broker(f, store);
+    start_broker(f);
     return (double)(clock_now() - began) / (double)NS_PER_S;
 }
 

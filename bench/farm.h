@@ -27,6 +27,9 @@ void must(struct status st);
 /* `fsync`: of a redis-server; NULL: the store is SQLite. With `curve` there are
  * keys at both sockets, and no workers. */
 struct farm farm_open(const char *fsync, int workers, bool curve);
+/* The same without broker and client: those are the caller's. */
+struct farm farm_open_bare(const char *fsync);
+char *farm_store(const struct farm *f); /* its URL; the caller frees */
 /* "DIR/keys/NAME"; the caller frees. NULL without keys. */
 char *farm_key(const struct farm *f, const char *name);
 void farm_close(struct farm *f);
@@ -40,7 +43,7 @@ void farm_wait_for_end(struct farm *f, const char *id, int points);
 double farm_run_sweep(struct farm *f, int number, int points);
 
 /* Seconds until a new broker is ready, all that is in the store read. */
-double farm_restart_broker(struct farm *f, const char *fsync);
+double farm_restart_broker(struct farm *f);
 
 double farm_cpu_s(pid_t pid); /* used so far, all its threads */
 double farm_rss_bytes(pid_t pid);

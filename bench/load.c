@@ -28,20 +28,19 @@ enum {
     READ_BYTES = 256 << 10,
     GREETING = 64,
     TRIPS_MOST = 1 << 20,
-    PACE_MS = 1,
+    TICK_NS = 250 * 1000,    /* of the pace: its cost has a bound */
+    LINGER_NS = 1000 * 1000, /* of a job that ended until its DONE has others */
+    IDLE_NS = 100 * 1000 * 1000,
     PATIENCE_MS = 10 * 1000,
 };
-
-/* Of the pace, so many seconds may be made up for; what could not be kept up
- * before that is gone: a pause is followed by no burst. */
-static const double owed_most_s = 0.01;
 
 /* ZMTP 3.1, rfc.zeromq.org/spec/37: flags before each frame. */
 enum { FRAME_LONG = 2, FRAME_COMMAND = 4 };
 
 /* A DONE that is not wholly answered. */
 struct trip {
-    int64_t at;
+    int64_t due; /* when the first of its jobs ended, by the pace */
+    int64_t sent;
     size_t left;
 };
 
@@ -66,10 +65,11 @@ struct load {
     pthread_t thread;
     struct status failure;
     struct load_figures figures;
-    double *trips, *late;
-    size_t trip_count, late_count;
-    double owed; /* jobs that may be finished now, by the pace */
-    int64_t paced_at;
+    double *trips[LOAD_SPANS];
+    size_t trip_count;
+    int64_t began; /* the pace; 0: there was no job yet */
+    int64_t ticked;
+    uint64_t finished; /* jobs, since it began */
     size_t rotor;
     int64_t heartbeat_ms;
 };
@@ -193,7 +193,7 @@ static void say_heartbeat(struct connection *c)
     put_message(c, &m);
 }
 
-static void note_trip(struct connection *c, int64_t now, size_t count)
+static void note_trip(struct connection *c, int64_t due, size_t count)
 {
     if (c->trip_count == c->trip_room) {
         size_t room = c->trip_room == 0 ? 64 : 2 * c->trip_room;
@@ -207,11 +207,12 @@ static void note_trip(struct connection *c, int64_t now, size_t count)
         c->trip_room = room;
     }
     c->trips[(c->trip_first + c->trip_count++) % c->trip_room] =
-        (struct trip){ .at = now, .left = count };
+        (struct trip){ .due = due, .sent = clock_now(), .left = count };
 }
 
-/* The last `count` of the jobs it holds have ended. */
-static void say_done(struct load *l, struct connection *c, size_t count)
+/* The last `count` of the jobs it holds have ended, the first at `due`. */
+static void say_done(struct load *l, struct connection *c, size_t count,
+                     int64_t due)
 {
     struct wire_outcome outcomes[BATCH_MOST];
     struct wire_message m = { .type = WIRE_DONE };
@@ -227,20 +228,19 @@ static void say_done(struct load *l, struct connection *c, size_t count)
     m.done.outcomes.items = outcomes;
     m.done.outcomes.count = count;
     put_message(c, &m);
-    note_trip(c, clock_now(), count);
+    note_trip(c, due, count);
     l->figures.dones++;
 }
 
-static void finish(struct load *l, struct connection *c, size_t most)
+static size_t least(size_t a, size_t b)
 {
-    while (c->held_count > 0 && most > 0) {
-        size_t count =
-            c->held_count < l->set.batch ? c->held_count : l->set.batch;
+    return a < b ? a : b;
+}
 
-        count = count < most ? count : most;
-        say_done(l, c, count);
-        most -= count;
-    }
+static void finish_all(struct load *l, struct connection *c)
+{
+    while (c->held_count > 0)
+        say_done(l, c, least(c->held_count, l->set.batch), clock_now());
 }
 
 static void take_assign(struct load *l, struct connection *c,
@@ -258,13 +258,20 @@ static void take_assign(struct load *l, struct connection *c,
     l->figures.assigned += jobs->count;
     l->figures.assigns++;
     if (l->set.rate <= 0.0)
-        finish(l, c, SIZE_MAX);
+        finish_all(l, c);
+    else if (l->began == 0)
+        l->began = clock_now();
 }
 
-static void end_trip(struct load *l, int64_t began)
+static void end_trip(struct load *l, const struct trip *t)
 {
-    if (l->trip_count < TRIPS_MOST)
-        l->trips[l->trip_count++] = (double)(clock_now() - began) / 1000.0;
+    int64_t now = clock_now();
+
+    if (l->trip_count == TRIPS_MOST)
+        return;
+    l->trips[LOAD_WHOLE][l->trip_count] = (double)(now - t->due) / 1000.0;
+    l->trips[LOAD_ANSWER][l->trip_count] = (double)(now - t->sent) / 1000.0;
+    l->trips[LOAD_LATE][l->trip_count++] = (double)(t->sent - t->due) / 1000.0;
 }
 
 static void take_committed(struct load *l, struct connection *c,
@@ -283,7 +290,7 @@ static void take_committed(struct load *l, struct connection *c,
         left -= part;
         if (t->left > 0)
             break;
-        end_trip(l, t->at);
+        end_trip(l, t);
         c->trip_first = (c->trip_first + 1) % c->trip_room;
         c->trip_count--;
     }
@@ -448,37 +455,65 @@ MUST_CHECK static struct status beat(struct load *l)
     return SUCCESS;
 }
 
-/* The oldest job that is to be finished now was due a while ago: the ticks of
- * this thread, and what kept it from running. */
-static void note_late(struct load *l)
+/* When the job of that number ends, however late this thread may be. */
+static int64_t due_at(const struct load *l, uint64_t job)
 {
-    if (l->owed >= 1.0 && l->late_count < TRIPS_MOST)
-        l->late[l->late_count++] = 1e6 * l->owed / l->set.rate;
+    return l->began + (int64_t)((double)job * (double)NS_PER_S / l->set.rate);
 }
 
-/* Finish as many as the pace allows, from one connection after the other. */
+static struct connection *next_holder(struct load *l)
+{
+    for (size_t i = 0; i < l->set.connections; i++) {
+        struct connection *c = &l->items[l->rotor++ % l->set.connections];
+
+        if (c->held_count > 0)
+            return c;
+    }
+    return NULL;
+}
+
+/* What has ended by now is said, from one connection after the other. What
+ * nobody holds yet, for the broker has not given it, stays due. */
 MUST_CHECK static struct status pace(struct load *l)
 {
     int64_t now = clock_now();
+    struct connection *c;
+    uint64_t due;
 
-    if (l->set.rate <= 0.0)
+    if (l->began == 0 || now < l->ticked + TICK_NS)
         return SUCCESS;
-    l->owed += l->set.rate * (double)(now - l->paced_at) / (double)NS_PER_S;
-    if (l->owed > l->set.rate * owed_most_s)
-        l->owed = l->set.rate * owed_most_s;
-    l->paced_at = now;
-    note_late(l);
-    for (size_t i = 0; i < l->set.connections && l->owed >= 1.0; i++) {
-        struct connection *c = &l->items[l->rotor++ % l->set.connections];
-        size_t held = c->held_count;
-        size_t share =
-            (size_t)l->owed < l->set.batch ? (size_t)l->owed : l->set.batch;
+    due = 1 +
+          (uint64_t)((double)(now - l->began) * l->set.rate / (double)NS_PER_S);
+    if (due - l->finished < l->set.batch &&
+        now < due_at(l, l->finished) + LINGER_NS)
+        return SUCCESS;
+    l->ticked = now;
+    while (l->finished < due && (c = next_holder(l)) != NULL) {
+        size_t count = least(least(c->held_count, l->set.batch),
+                             (size_t)(due - l->finished));
 
-        finish(l, c, share);
-        l->owed -= (double)(held - c->held_count);
-        TRY_PLAIN(flush(l, c));
+        say_done(l, c, count, due_at(l, l->finished));
+        l->finished += count;
     }
+    for (size_t i = 0; i < l->set.connections; i++)
+        TRY_PLAIN(flush(l, &l->items[i]));
     return SUCCESS;
+}
+
+/* Nanoseconds until pace() has something to do. */
+static int64_t pause_ns(const struct load *l)
+{
+    int64_t at;
+    int64_t now = clock_now();
+
+    if (l->began == 0) /* sends by libzmq hide arrivals */
+        return l->set.key == NULL ? IDLE_NS : LINGER_NS;
+    at = due_at(l, l->finished + l->set.batch - 1);
+    if (at > due_at(l, l->finished) + LINGER_NS)
+        at = due_at(l, l->finished) + LINGER_NS;
+    if (at < l->ticked + TICK_NS)
+        at = l->ticked + TICK_NS;
+    return at > now ? at - now : 0;
 }
 
 static double thread_cpu_s(void)
@@ -496,8 +531,8 @@ MUST_CHECK static struct status work(struct load *l)
     bool stopped = false;
 
     while (!stopped) {
-        int wait = l->set.rate > 0.0 || l->set.key != NULL ? PACE_MS : 100;
-        int count = epoll_wait(l->poll, events, EVENTS, wait);
+        struct timespec pause = { .tv_nsec = pause_ns(l) };
+        int count = epoll_pwait2(l->poll, events, EVENTS, &pause, NULL);
 
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == NULL)
@@ -508,7 +543,7 @@ MUST_CHECK static struct status work(struct load *l)
         TRY_PLAIN(pace(l));
         TRY_PLAIN(beat(l));
         for (size_t i = 0; l->set.key != NULL && i < l->set.connections; i++)
-            TRY_PLAIN(drain(l, &l->items[i])); /* sends hide arrivals */
+            TRY_PLAIN(drain(l, &l->items[i]));
         l->figures.cpu_s = thread_cpu_s();
     }
     return SUCCESS;
@@ -592,11 +627,10 @@ struct status load_start(const struct load_settings *settings,
     *ret_load = l;
     l->set = *settings;
     l->items = xcalloc(settings->connections, sizeof *l->items);
-    l->trips = xcalloc(TRIPS_MOST, sizeof *l->trips);
-    l->late = xcalloc(TRIPS_MOST, sizeof *l->late);
+    for (int i = 0; i < LOAD_SPANS; i++)
+        l->trips[i] = xcalloc(TRIPS_MOST, sizeof *l->trips[i]);
     l->poll = epoll_create1(EPOLL_CLOEXEC);
     l->stop = eventfd(0, EFD_CLOEXEC);
-    l->paced_at = clock_now();
     (void)epoll_ctl(l->poll, EPOLL_CTL_ADD, l->stop, &event);
     for (size_t i = 0; i < settings->connections; i++)
         TRY_PLAIN(open_connection(l, i));
@@ -629,8 +663,8 @@ void load_free(struct load *l)
     (void)close(l->poll);
     (void)close(l->stop);
     free(l->items);
-    free(l->trips);
-    free(l->late);
+    for (int i = 0; i < LOAD_SPANS; i++)
+        free(l->trips[i]);
     free(l);
 }
 
@@ -639,14 +673,8 @@ struct load_figures load_figures(const struct load *l)
     return l->figures;
 }
 
-double *load_trips(struct load *l, size_t *ret_count)
+double *load_trips(struct load *l, enum load_span span, size_t *ret_count)
 {
     *ret_count = l->trip_count;
-    return l->trips;
-}
-
-double *load_late(struct load *l, size_t *ret_count)
-{
-    *ret_count = l->late_count;
-    return l->late;
+    return l->trips[span];
 }

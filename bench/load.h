@@ -38,11 +38,15 @@ MUST_CHECK struct status load_stop(struct load *l);
 void load_free(struct load *l);
 
 struct load_figures load_figures(const struct load *l);
-/* After load_stop(): microseconds from each DONE to the COMMITTED of its last
- * job; borrowed. */
-double *load_trips(struct load *l, size_t *ret_count);
-/* The same, with a rate: by how many microseconds the load itself was behind
- * it, each time it was its turn; borrowed. */
-double *load_late(struct load *l, size_t *ret_count);
+/* After load_stop(): microseconds, one for each DONE; borrowed, in no order.
+ * At a rate jobs end when they are due, and are dated from there: neither a
+ * busy load nor a slow broker makes the next ones later. */
+enum load_span {
+    LOAD_WHOLE,  /* from the end of its first job to the last one's COMMITTED */
+    LOAD_ANSWER, /* from the message on its way to the same */
+    LOAD_LATE,   /* the difference: company, and how late the load itself was */
+    LOAD_SPANS
+};
+double *load_trips(struct load *l, enum load_span span, size_t *ret_count);
 
 #endif
