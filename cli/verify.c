@@ -18,9 +18,16 @@ static const json_t *job_of(const json_t *trial, const char *stage)
     return NULL;
 }
 
+/* A stage may be there twice: of the replicate that a trial is compared with
+ * too, which comes behind. */
 static void add_name(json_t *names, const char *name, const char *only)
 {
-    if (only == NULL || strcmp(only, name) == 0)
+    bool known = false;
+
+    for (size_t i = 0; i < json_array_size(names); i++)
+        known = known ||
+                strcmp(json_string_value(json_array_get(names, i)), name) == 0;
+    if (!known && (only == NULL || strcmp(only, name) == 0))
         (void)json_array_append_new(names, json_string(name));
 }
 

@@ -8,6 +8,11 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 
+static const struct catalog_key model_rows[] = {
+    { .name = "*", .type = KEY_MODEL },
+    { .name = NULL },
+};
+
 static const struct catalog_key keys[] = {
     { .name = "value",
       .type = KEY_NUMBER,
@@ -21,6 +26,10 @@ static const struct catalog_key keys[] = {
       .type = KEY_BYTES,
       .otherwise = "0",
       .help = "memory it takes meanwhile" },
+    { .name = "models",
+      .type = KEY_LIST,
+      .keys = model_rows,
+      .help = "what it waits for" },
     { .name = "fail",
       .type = KEY_TEXT,
       .help =

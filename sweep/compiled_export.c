@@ -34,17 +34,32 @@ static void fix_parameters(const struct compiled *c, const json_t *values,
                                   json_pack("[{s:O}]", "name", chosen));
 }
 
+/* Seeds of the two replicates that are compared, in order; NULL: none are. */
+static json_t *pair_of(const struct compiled *c, json_t *seed)
+{
+    uint64_t replicate = space_replicate_of(c->space, seed);
+    struct space_twin twin;
+
+    if (!c->has_pairs || replicate == space_replicates(c->space))
+        return NULL;
+    twin = space_twin(c->space, replicate);
+    return twin.comes_first ? json_pack("[O, O]", twin.seed.json, seed)
+                            : json_pack("[O, O]", seed, twin.seed.json);
+}
+
 /* A `seed` of the values is the trial's, whether replicates or a parameter
  * gave it. */
-static void fix_seed(const json_t *values, json_t *document)
+static void fix_seed(const struct compiled *c, const json_t *values,
+                     json_t *document)
 {
     json_t *seed = json_object_get(values, "seed");
 
     (void)json_object_del(document, "replicates");
     if (json_is_integer(seed))
-        (void)json_object_set_new(
-            document, "replicates",
-            json_pack("{s:i, s:[O]}", "count", 1, "seeds", seed));
+        (void)json_object_set_new(document, "replicates",
+                                  json_pack("{s:i, s:[O], s:o*}", "count", 1,
+                                            "seeds", seed, "pair",
+                                            pair_of(c, seed)));
     else if (seed != NULL)
         (void)json_array_append_new(json_object_get(document, "parameters"),
                                     fixed_parameter("seed", seed));
@@ -97,7 +112,7 @@ static json_t *fixed_document(const struct compiled *c, const json_t *values,
     (void)json_object_set_new(document, "strategy",
                               json_pack("{s:s}", "method", "grid"));
     fix_parameters(c, values, document);
-    fix_seed(values, document);
+    fix_seed(c, values, document);
     return document;
 }
 

@@ -52,6 +52,7 @@ struct compiled {
     struct stage stages[COMPILED_MOST_STAGES]; /* then the evaluators */
     size_t stage_count;                        /* without evaluators */
     size_t all_count;                          /* with evaluators */
+    bool has_pairs; /* an evaluator names stages of two replicates */
     struct formula formulas[LIMIT_EVALUATORS];
     size_t formula_count;
     /* "copy.accuracy": what formulas may name, by slot; owned. */
@@ -74,7 +75,8 @@ struct stage_job compiled_job(const struct compiled *c, size_t stage);
 uint64_t compiled_family(const char *kind, const char *text, size_t size);
 
 /* Calls `seen` for every stage the trial needs, lazy ones too, each once and
- * after those it depends on. `params` is canonical text, borrowed. `family`:
+ * after those it depends on; those of the replicate that it is compared with
+ * are seen when that is visited. `params` is canonical text, borrowed. `family`:
  * lazy stages with the same can be realised in one pass; of others 0. */
 struct compiled_visitor {
     void (*seen)(void *self, size_t stage, const char *params, uint64_t family);

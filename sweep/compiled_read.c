@@ -299,7 +299,7 @@ MUST_CHECK static struct status visit(const struct compiled *c, size_t stage,
         const struct template *t = s->variants[v].params;
 
         for (size_t i = 0; i < template_stage_count(t); i++)
-            TRY_PLAIN(visit(c, (size_t)template_stage(t, i), state));
+            TRY_PLAIN(visit(c, (size_t)template_stage(t, i).stage, state));
     }
     state[stage] = 2;
     return SUCCESS;
@@ -392,6 +392,36 @@ MUST_CHECK static struct status read_evaluators(struct compiled *c)
     return SUCCESS;
 }
 
+/* ---- replicates in pairs ---------------------------------------------- */
+
+static bool has_pair(const struct stage *s)
+{
+    for (size_t v = 0; v < s->variant_count; v++) {
+        const struct template *t = s->variants[v].params;
+
+        for (size_t i = 0; i < template_stage_count(t); i++) {
+            if (template_stage(t, i).whose != WHOSE_OWN)
+                return true;
+        }
+    }
+    return false;
+}
+
+MUST_CHECK static struct status check_pairs(struct compiled *c)
+{
+    for (size_t i = 0; i < c->all_count; i++) {
+        if (!has_pair(&c->stages[i]))
+            continue;
+        if (i < c->stage_count)
+            return FAIL(STATUS_INVALID,
+                        "stage %s: only evaluators compare replicates",
+                        c->stages[i].name);
+        TRY(space_check_pairs(c->space), "evaluator %s", c->stages[i].name);
+        c->has_pairs = true;
+    }
+    return SUCCESS;
+}
+
 /* ---- the rest --------------------------------------------------------- */
 
 MUST_CHECK static struct status read_objective(struct compiled *c)
@@ -481,6 +511,7 @@ struct status compiled_read(struct compiled *c)
     TRY_PLAIN(read_stages(c));
     TRY_PLAIN(check_cycles(c));
     TRY_PLAIN(read_evaluators(c));
+    TRY_PLAIN(check_pairs(c));
     TRY_PLAIN(read_objective(c));
     return read_limits(c);
 }

@@ -23,11 +23,20 @@ struct resolved {
     struct keys needs; /* what a consumer waits for */
 };
 
-struct resolver {
-    const struct compiled *c;
-    const char **texts;    /* canonical values by slot, owned */
+/* The trial itself, and the replicate that it is compared with. */
+enum { OWN, TWIN, SIDES };
+
+struct side {
+    const char **texts;    /* canonical values by slot */
     const json_t **values; /* the same, borrowed */
     struct resolved *stages;
+};
+
+struct resolver {
+    const struct compiled *c;
+    struct side sides[SIDES]; /* TWIN: all NULL where nothing is compared */
+    struct side *at;          /* whose stage is being written */
+    bool twin_comes_first;
     struct stage_jobs *jobs;                /* NULL: only the model is wanted */
     const struct compiled_visitor *visitor; /* NULL: none */
     struct keys *collect; /* of the stage whose template is being written */
@@ -43,43 +52,99 @@ static void add_key(struct keys *k, const struct digest *key)
     k->items[k->count++] = *key;
 }
 
-static void open_resolver(struct resolver *r, const struct compiled *c,
-                          const json_t *values, struct stage_jobs *jobs)
+/* The same values with another seed. */
+MUST_CHECK static struct status open_twin(struct resolver *r,
+                                          const json_t *values)
+{
+    const struct space *space = r->c->space;
+    size_t names = space_name_count(space);
+    uint64_t replicate =
+        space_replicate_of(space, json_object_get(values, "seed"));
+    struct side *own = &r->sides[OWN];
+    struct side *side = &r->sides[TWIN];
+    struct space_twin twin;
+
+    if (replicate == space_replicates(space))
+        return FAIL(STATUS_INVALID, "no replicate has the seed of this trial");
+    twin = space_twin(space, replicate);
+    *side = (struct side){
+        .texts = xcalloc(names, sizeof(char *)),
+        .values = xcalloc(names, sizeof(json_t *)),
+        .stages = xcalloc(r->c->all_count, sizeof(struct resolved)),
+    };
+    memcpy(side->texts, own->texts, names * sizeof(char *));
+    memcpy(side->values, own->values, names * sizeof(json_t *));
+    side->texts[twin.slot] = twin.seed.text;
+    side->values[twin.slot] = twin.seed.json;
+    r->twin_comes_first = twin.comes_first;
+    return SUCCESS;
+}
+
+/* Is to be closed even where it fails. */
+MUST_CHECK static struct status open_resolver(struct resolver *r,
+                                              const struct compiled *c,
+                                              const json_t *values,
+                                              struct stage_jobs *jobs)
 {
     size_t names = space_name_count(c->space);
+    struct side *own = &r->sides[OWN];
 
     *r = (struct resolver){
         .c = c,
-        .texts = xcalloc(names, sizeof(char *)),
-        .values = xcalloc(names, sizeof(json_t *)),
-        .stages = xcalloc(c->all_count, sizeof(struct resolved)),
         .jobs = jobs,
+        .sides[OWN] = { .texts = xcalloc(names, sizeof(char *)),
+                        .values = xcalloc(names, sizeof(json_t *)),
+                        .stages =
+                            xcalloc(c->all_count, sizeof(struct resolved)) },
     };
+    r->at = own;
     for (size_t i = 0; i < names; i++) {
-        r->values[i] = json_object_get(values, space_name(c->space, i));
-        if (r->values[i] != NULL && !json_is_null(r->values[i]))
-            r->texts[i] = json_canonical(r->values[i]);
+        own->values[i] = json_object_get(values, space_name(c->space, i));
+        if (own->values[i] != NULL && !json_is_null(own->values[i]))
+            own->texts[i] = json_canonical(own->values[i]);
     }
+    return c->has_pairs ? open_twin(r, values) : SUCCESS;
+}
+
+static void close_side(const struct resolver *r, struct side *side)
+{
+    for (size_t i = 0; side->stages != NULL && i < r->c->all_count; i++) {
+        free(side->stages[i].model);
+        free(side->stages[i].blanked);
+        free(side->stages[i].needs.items);
+    }
+    free(side->stages);
+    free(side->texts);
+    free(side->values);
 }
 
 static void close_resolver(struct resolver *r)
 {
     for (size_t i = 0; i < space_name_count(r->c->space); i++)
-        free_pointer(&r->texts[i]);
-    for (size_t i = 0; i < r->c->all_count; i++) {
-        free(r->stages[i].model);
-        free(r->stages[i].blanked);
-        free(r->stages[i].needs.items);
-    }
-    free(r->texts);
-    free(r->values);
-    free(r->stages);
+        free_pointer(&r->sides[OWN].texts[i]);
+    for (size_t i = 0; i < SIDES; i++)
+        close_side(r, &r->sides[i]);
+}
+
+/* Where the stage of a reference stands, seen from `r->at`. */
+static struct side *side_of(struct resolver *r, struct template_ref ref)
+{
+    bool is_first = ref.whose == WHOSE_LOWER;
+
+    if (ref.whose == WHOSE_OWN)
+        return r->at;
+    return &r->sides[is_first == r->twin_comes_first ? TWIN : OWN];
+}
+
+static struct resolved *resolved_of(struct resolver *r, struct template_ref ref)
+{
+    return &side_of(r, ref)->stages[ref.stage];
 }
 
 static bool fits(const struct resolver *r, const struct variant *v)
 {
     for (size_t i = 0; i < v->condition_count; i++) {
-        const char *text = r->texts[v->conditions[i].slot];
+        const char *text = r->at->texts[v->conditions[i].slot];
 
         if (text == NULL || strcmp(text, v->conditions[i].text) != 0)
             return false;
@@ -101,13 +166,14 @@ MUST_CHECK static struct status find_variant(const struct resolver *r,
                 s->name);
 }
 
-static struct status write_stage(void *self, int stage, struct buf *out);
+static struct status write_stage(void *self, struct template_ref ref,
+                                 struct buf *out);
 
 /* Stages it names have been resolved. */
-static struct status write_blanked(void *self, int stage, struct buf *out)
+static struct status write_blanked(void *self, struct template_ref ref,
+                                   struct buf *out)
 {
-    const struct resolver *r = self;
-    const struct resolved *done = &r->stages[stage];
+    const struct resolved *done = resolved_of(self, ref);
 
     return buf_add_text(out,
                         done->blanked != NULL ? done->blanked : done->model);
@@ -122,8 +188,8 @@ MUST_CHECK static struct status write_variant(struct resolver *r,
                                               enum depth depth, char **ret_text)
 {
     const struct template_values values = {
-        .texts = r->texts,
-        .values = r->values,
+        .texts = r->at->texts,
+        .values = r->at->values,
         .stage = depth == ALL_BLANK ? write_blanked : write_stage,
         .self = r,
         .blanked = depth != EXACT,
@@ -147,7 +213,7 @@ MUST_CHECK static struct status write_params(struct resolver *r, size_t stage,
                                              char **ret_params)
 {
     const struct stage *s = &r->c->stages[stage];
-    struct resolved *out = &r->stages[stage];
+    struct resolved *out = &r->at->stages[stage];
     struct keys *outer = r->collect;
     struct status st;
 
@@ -200,16 +266,17 @@ static uint64_t hash_of(const char *kind, const char *text)
 }
 
 /* Of a job: the same for all kinds that read the same lazy models. */
-static uint64_t family_of(const struct resolver *r, const struct variant *v)
+static uint64_t family_of(struct resolver *r, const struct variant *v)
 {
     uint64_t family = 0;
 
     for (size_t i = 0; i < template_stage_count(v->params); i++) {
-        int stage = template_stage(v->params, i);
-        const char *blanked = r->stages[stage].blanked;
+        struct template_ref ref = template_stage(v->params, i);
+        const char *blanked = resolved_of(r, ref)->blanked;
 
         if (blanked != NULL)
-            family = family * 31 + hash_of(r->c->stages[stage].kind, blanked);
+            family =
+                family * 31 + hash_of(r->c->stages[ref.stage].kind, blanked);
     }
     return family;
 }
@@ -229,7 +296,7 @@ static char *blanked_text(struct resolver *r, size_t stage, enum depth depth)
     struct status st;
 
     r->collect = &none;
-    st = write_variant(r, r->stages[stage].variant, depth, &text);
+    st = write_variant(r, r->at->stages[stage].variant, depth, &text);
     r->collect = outer;
     free(none.items);
     return status_failed(&st) ? NULL : text;
@@ -240,7 +307,7 @@ static void tell_visitor(struct resolver *r, size_t stage, const char *params)
     const struct stage *s = &r->c->stages[stage];
     uint64_t family = 0;
 
-    if (r->visitor == NULL)
+    if (r->visitor == NULL || r->at != &r->sides[OWN])
         return;
     if (s->sort == STAGE_LAZY) {
         AUTO(free_pointer) char *text = blanked_text(r, stage, OWN_BLANK);
@@ -267,15 +334,28 @@ struct stage_job compiled_job(const struct compiled *c, size_t stage)
     };
 }
 
+/* Two replicates share what does not depend on the seed: it is listed once. */
+static bool is_listed(const struct resolver *r, size_t stage,
+                      const struct digest *key)
+{
+    if (!r->c->has_pairs || r->c->stages[stage].sort != STAGE_ARTIFACT)
+        return false;
+    for (size_t i = 0; i < r->jobs->count; i++) {
+        if (digest_equal(&r->jobs->items[i].key, key))
+            return true;
+    }
+    return false;
+}
+
 /* Takes `params` and the items of `needs`. */
 static void add_job(struct resolver *r, size_t stage, const struct digest *key,
                     char *params, struct keys needs)
 {
-    uint64_t family = family_of(r, r->stages[stage].variant);
+    uint64_t family = family_of(r, r->at->stages[stage].variant);
     struct stage_jobs *jobs = r->jobs;
     struct stage_job *job;
 
-    if (jobs == NULL) {
+    if (jobs == NULL || is_listed(r, stage, key)) {
         free(params);
         free(needs.items);
         return;
@@ -297,7 +377,7 @@ static void become_lazy(struct resolver *r, size_t stage, char *params,
                         struct keys needs)
 {
     const char *kind = r->c->stages[stage].kind;
-    struct resolved *out = &r->stages[stage];
+    struct resolved *out = &r->at->stages[stage];
     AUTO(free_pointer) char *blanked = blanked_text(r, stage, ALL_BLANK);
 
     out->model = recipe_text(kind, params);
@@ -311,7 +391,7 @@ static void become_job(struct resolver *r, size_t stage, char *params,
                        struct keys needs)
 {
     struct digest key = compiled_key(r->c->stages[stage].kind, params);
-    struct resolved *out = &r->stages[stage];
+    struct resolved *out = &r->at->stages[stage];
     char hex[DIGEST_TEXT];
 
     digest_to_text(&key, hex);
@@ -320,11 +400,11 @@ static void become_job(struct resolver *r, size_t stage, char *params,
     add_job(r, stage, &key, params, needs);
 }
 
-/* Once a trial; consumers find it in `r->stages`. Recursion ends because the
- * stages have no cycle. */
+/* Once a trial; consumers find it in `r->at->stages`. Recursion ends because
+ * the stages have no cycle. */
 MUST_CHECK static struct status resolve(struct resolver *r, size_t stage)
 {
-    struct resolved *out = &r->stages[stage];
+    struct resolved *out = &r->at->stages[stage];
     struct keys needs = { 0 };
     char *params = NULL;
     struct status st;
@@ -346,30 +426,60 @@ MUST_CHECK static struct status resolve(struct resolver *r, size_t stage)
     return SUCCESS;
 }
 
-static struct status write_stage(void *self, int stage, struct buf *out)
+MUST_CHECK static struct status resolve_ref(struct resolver *r,
+                                            struct template_ref ref)
+{
+    struct side *outer = r->at;
+    struct status st;
+
+    r->at = side_of(r, ref);
+    st = resolve(r, (size_t)ref.stage);
+    r->at = outer;
+    return st;
+}
+
+static struct status write_stage(void *self, struct template_ref ref,
+                                 struct buf *out)
 {
     struct resolver *r = self;
-    const struct resolved *done = &r->stages[stage];
+    const struct resolved *done = resolved_of(r, ref);
 
-    TRY_PLAIN(resolve(r, (size_t)stage));
+    TRY_PLAIN(resolve_ref(r, ref));
     for (size_t i = 0; i < done->needs.count; i++)
         add_key(r->collect, &done->needs.items[i]);
     return buf_add_text(out, done->model);
 }
 
+/* What evaluators need of one side. */
+MUST_CHECK static struct status resolve_side(struct resolver *r,
+                                             const struct side *side)
+{
+    const struct compiled *c = r->c;
+
+    for (size_t i = c->stage_count; i < c->all_count; i++) {
+        const struct variant *v = NULL;
+
+        TRY_PLAIN(find_variant(r, &c->stages[i], &v));
+        for (size_t j = 0; j < template_stage_count(v->params); j++) {
+            struct template_ref ref = template_stage(v->params, j);
+
+            if (side_of(r, ref) == side)
+                TRY_PLAIN(resolve_ref(r, ref));
+        }
+    }
+    return SUCCESS;
+}
+
+/* The trial's own stages come first. */
 MUST_CHECK static struct status resolve_all(struct resolver *r)
 {
     const struct compiled *c = r->c;
 
     if (c->stage_count > 0 && c->stages[c->stage_count - 1].sort != STAGE_LAZY)
         TRY_PLAIN(resolve(r, c->stage_count - 1));
-    for (size_t i = c->stage_count; i < c->all_count; i++) {
-        const struct variant *v = NULL;
-
-        TRY_PLAIN(find_variant(r, &c->stages[i], &v));
-        for (size_t j = 0; j < template_stage_count(v->params); j++)
-            TRY_PLAIN(resolve(r, (size_t)template_stage(v->params, j)));
-    }
+    TRY_PLAIN(resolve_side(r, &r->sides[OWN]));
+    if (c->has_pairs)
+        TRY_PLAIN(resolve_side(r, &r->sides[TWIN]));
     for (size_t i = c->stage_count; i < c->all_count; i++)
         TRY_PLAIN(resolve(r, i));
     return SUCCESS;
@@ -382,8 +492,9 @@ struct status compiled_stages(const struct compiled *c, const json_t *values,
     struct resolver r;
     struct status st;
 
-    open_resolver(&r, c, values, &jobs);
-    st = resolve_all(&r);
+    st = open_resolver(&r, c, values, &jobs);
+    if (!status_failed(&st))
+        st = resolve_all(&r);
     close_resolver(&r);
     if (status_failed(&st)) {
         stage_jobs_release(&jobs);
@@ -399,9 +510,10 @@ struct status compiled_visit(const struct compiled *c, const json_t *values,
     struct resolver r;
     struct status st;
 
-    open_resolver(&r, c, values, NULL);
+    st = open_resolver(&r, c, values, NULL);
     r.visitor = visitor;
-    st = resolve_all(&r);
+    if (!status_failed(&st))
+        st = resolve_all(&r);
     close_resolver(&r);
     return st;
 }
@@ -425,10 +537,11 @@ struct status compiled_model(const struct compiled *c, const json_t *values,
     if (c->stage_count == 0)
         return FAIL(STATUS_INVALID, "%s has no stage that makes a model",
                     c->name);
-    open_resolver(&r, c, values, NULL);
-    st = resolve(&r, c->stage_count - 1);
+    st = open_resolver(&r, c, values, NULL);
+    if (!status_failed(&st))
+        st = resolve(&r, c->stage_count - 1);
     if (!status_failed(&st)) {
-        const char *text = r.stages[c->stage_count - 1].model;
+        const char *text = r.sides[OWN].stages[c->stage_count - 1].model;
 
         st = json_parse(text, strlen(text), "model", ret_model);
     }

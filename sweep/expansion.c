@@ -50,9 +50,12 @@ struct rendered_stage {
     bool is_blanked; /* `desk->blanked` is of this trial */
 };
 
+/* The trial itself, and the replicate that it is compared with. */
+enum { OWN, TWIN, SIDES };
+
 struct expansion {
     const struct compiled *compiled;
-    struct rendered_stage *stages;
+    struct rendered_stage *sides[SIDES]; /* TWIN: NULL where nothing is */
     size_t count;
     struct digest_stream *hash;
     uint64_t stamp;
@@ -60,6 +63,8 @@ struct expansion {
 
 struct expansion_scratch {
     struct space_point *point;
+    struct space_value *twin; /* values of the other replicate */
+    size_t twin_room;
     struct stage_job *jobs;
     size_t room;
 };
@@ -67,7 +72,9 @@ struct expansion_scratch {
 /* One call. */
 struct work {
     struct expansion *e;
-    const struct space_value *values;
+    const struct space_value *values[SIDES];
+    int at; /* the side whose stage is being written */
+    bool twin_comes_first;
     struct stage_job *jobs;
     size_t job_count;
     bool blanked; /* what stands for a lazy stage, see find_model() */
@@ -87,10 +94,9 @@ static void start_key(struct digest_stream *hash, const char *kind)
     digest_add(hash, numerics, strlen(numerics) + 1);
 }
 
-static void prepare(struct expansion *e, size_t i)
+static void prepare(const struct compiled *c, size_t i,
+                    struct rendered_stage *r)
 {
-    const struct compiled *c = e->compiled;
-    struct rendered_stage *r = &e->stages[i];
     const struct stage *s = &c->stages[i];
     AUTO(free_pointer)
     char *head =
@@ -101,7 +107,7 @@ static void prepare(struct expansion *e, size_t i)
     r->desk_count =
         s->variant_count < MOST_DESKS ? s->variant_count : MOST_DESKS;
     r->desks = xcalloc(r->desk_count, sizeof *r->desks);
-    r->inputs = xcalloc(c->stage_count + 1, sizeof *r->inputs);
+    r->inputs = xcalloc(SIDES * c->stage_count + 1, sizeof *r->inputs);
     r->variants = xcalloc(s->variant_count, sizeof *r->variants);
     if (s->sort == STAGE_LAZY)
         text_add(&r->head, head, strlen(head));
@@ -125,10 +131,12 @@ struct expansion *expansion_new(const struct compiled *c)
 
     e->compiled = c;
     e->count = c->all_count;
-    e->stages = xcalloc(e->count + 1, sizeof *e->stages);
     e->hash = digest_begin();
-    for (size_t i = 0; i < e->count; i++)
-        prepare(e, i);
+    for (int side = OWN; side <= (c->has_pairs ? TWIN : OWN); side++) {
+        e->sides[side] = xcalloc(e->count + 1, sizeof *e->sides[side]);
+        for (size_t i = 0; i < e->count; i++)
+            prepare(c, i, &e->sides[side][i]);
+    }
     return e;
 }
 
@@ -160,9 +168,11 @@ void expansion_free(struct expansion *e)
 {
     if (e == NULL)
         return;
-    for (size_t i = 0; i < e->count; i++)
-        release_stage(&e->stages[i]);
-    free(e->stages);
+    for (int side = OWN; side < SIDES; side++) {
+        for (size_t i = 0; e->sides[side] != NULL && i < e->count; i++)
+            release_stage(&e->sides[side][i]);
+        free(e->sides[side]);
+    }
     (void)digest_end(e->hash);
     free(e);
 }
@@ -180,6 +190,7 @@ void expansion_scratch_free(struct expansion_scratch *s)
     if (s == NULL)
         return;
     space_point_free(s->point);
+    free(s->twin);
     free(s->jobs);
     free(s);
 }
@@ -190,7 +201,7 @@ static bool fits(const struct work *w, const struct variant *v)
 {
     for (size_t i = 0; i < v->condition_count; i++) {
         const struct condition *c = &v->conditions[i];
-        const struct space_value *value = &w->values[c->slot];
+        const struct space_value *value = &w->values[w->at][c->slot];
 
         if (value->text == NULL || value->size != c->size ||
             memcmp(value->text, c->text, c->size) != 0)
@@ -218,23 +229,39 @@ static bool is_lazy(const struct rendered_stage *r)
     return r->stage->sort == STAGE_LAZY;
 }
 
-static const struct text *blanked_of(struct work *w, struct rendered_stage *r);
+/* Where the stage of a reference stands, seen from `w->at`. */
+static int side_of(const struct work *w, struct template_ref ref)
+{
+    bool is_first = ref.whose == WHOSE_LOWER;
+
+    if (ref.whose == WHOSE_OWN)
+        return w->at;
+    return is_first == w->twin_comes_first ? TWIN : OWN;
+}
+
+static struct rendered_stage *rendered_of(const struct work *w,
+                                          struct template_ref ref)
+{
+    return &w->e->sides[side_of(w, ref)][ref.stage];
+}
+
+static const struct text *blanked_of(struct work *w, struct template_ref ref);
 
 /* What stands for a stage in the parameters of another. It was resolved. */
-static const struct text *find_model(const void *self, int stage)
+static const struct text *find_model(const void *self, struct template_ref ref)
 {
     struct work *w = (struct work *)(uintptr_t)self;
-    struct rendered_stage *r = &w->e->stages[stage];
+    const struct rendered_stage *r = rendered_of(w, ref);
 
     if (!is_lazy(r))
         return &r->desk->model;
-    return w->blanked ? blanked_of(w, r) : &r->desk->text;
+    return w->blanked ? blanked_of(w, ref) : &r->desk->text;
 }
 
 static bool write_script(struct work *w, const struct rendered_stage *r,
                          const struct script *s, struct text *out)
 {
-    const struct script_scope scope = { w->values, find_model, w };
+    const struct script_scope scope = { w->values[w->at], find_model, w };
 
     out->size = 0;
     text_add(out, r->head.bytes, r->head.size);
@@ -316,21 +343,25 @@ static void find_key(struct expansion *e, const struct rendered_stage *r)
 
 /* What find_model() gives for a lazy stage while `blanked` is set, and its
  * family. The exact text if it grows too big: a family of its own, then. */
-static const struct text *blanked_of(struct work *w, struct rendered_stage *r)
+static const struct text *blanked_of(struct work *w, struct template_ref ref)
 {
+    struct rendered_stage *r = rendered_of(w, ref);
     struct desk *d = r->desk;
     bool outer = w->blanked;
+    int outer_side = w->at;
 
     if (r->is_blanked)
         return &d->blanked;
     r->is_blanked = true;
     swap_texts(&d->blanked, &d->last_blanked);
     w->blanked = true;
+    w->at = side_of(w, ref);
     if (!write_script(w, r, &r->taken->blanked, &d->blanked)) {
         d->blanked.size = 0;
         text_add(&d->blanked, d->text.bytes, d->text.size);
     }
     w->blanked = outer;
+    w->at = outer_side;
     if (d->family == 0 || !same_text(&d->blanked, &d->last_blanked))
         d->family =
             compiled_family(r->stage->kind, d->blanked.bytes, d->blanked.size);
@@ -342,11 +373,12 @@ static uint64_t family_of(struct work *w, const struct template *params)
     uint64_t family = 0;
 
     for (size_t i = 0; i < template_stage_count(params); i++) {
-        struct rendered_stage *r = &w->e->stages[template_stage(params, i)];
+        struct template_ref ref = template_stage(params, i);
+        const struct rendered_stage *r = rendered_of(w, ref);
 
         if (!is_lazy(r))
             continue;
-        (void)blanked_of(w, r);
+        (void)blanked_of(w, ref);
         family = family * 31 + r->desk->family;
     }
     return family;
@@ -363,17 +395,17 @@ static void add_input(struct rendered_stage *r, const struct digest *key)
     r->inputs[r->input_count++] = *key;
 }
 
-static bool resolve(struct work *w, size_t stage);
+static bool resolve(struct work *w, struct template_ref ref);
 
 static bool resolve_inputs(struct work *w, struct rendered_stage *r,
                            const struct template *params)
 {
     r->input_count = 0;
     for (size_t i = 0; i < template_stage_count(params); i++) {
-        size_t stage = (size_t)template_stage(params, i);
-        const struct rendered_stage *input = &w->e->stages[stage];
+        struct template_ref ref = template_stage(params, i);
+        const struct rendered_stage *input = rendered_of(w, ref);
 
-        if (!resolve(w, stage))
+        if (!resolve(w, ref))
             return false;
         if (!is_lazy(input))
             add_input(r, &input->desk->key);
@@ -383,11 +415,26 @@ static bool resolve_inputs(struct work *w, struct rendered_stage *r,
     return true;
 }
 
+/* Two replicates share what does not depend on the seed: it is listed once. */
+static bool is_listed(const struct work *w, const struct rendered_stage *r)
+{
+    if (!w->e->compiled->has_pairs || r->stage->sort != STAGE_ARTIFACT)
+        return false;
+    for (size_t i = 0; i < w->job_count; i++) {
+        if (digest_equal(&w->jobs[i].key, &r->desk->key))
+            return true;
+    }
+    return false;
+}
+
 static void add_job(struct work *w, struct rendered_stage *r)
 {
-    struct stage_job *job = &w->jobs[w->job_count++];
+    struct stage_job *job;
 
     find_key(w->e, r);
+    if (is_listed(w, r))
+        return;
+    job = &w->jobs[w->job_count++];
     *job = r->job;
     job->key = r->desk->key;
     job->params = r->desk->text.bytes;
@@ -399,10 +446,8 @@ static void add_job(struct work *w, struct rendered_stage *r)
 
 /* Once a trial, in the order of compiled_stages(). Recursion ends because the
  * stages have no cycle. */
-static bool resolve(struct work *w, size_t stage)
+static bool resolve_here(struct work *w, struct rendered_stage *r)
 {
-    struct rendered_stage *r = &w->e->stages[stage];
-
     if (r->stamp == w->e->stamp)
         return true;
     if (find_variant(w, r) == NULL ||
@@ -421,26 +466,74 @@ static bool resolve(struct work *w, size_t stage)
     return true;
 }
 
+static bool resolve(struct work *w, struct template_ref ref)
+{
+    int outer = w->at;
+    bool good;
+
+    w->at = side_of(w, ref);
+    good = resolve_here(w, &w->e->sides[w->at][ref.stage]);
+    w->at = outer;
+    return good;
+}
+
+/* What evaluators need of one side. */
+static bool resolve_side(struct work *w, int side)
+{
+    const struct compiled *c = w->e->compiled;
+
+    for (size_t i = c->stage_count; i < c->all_count; i++) {
+        const struct rendered_variant *v =
+            find_variant(w, &w->e->sides[OWN][i]);
+
+        for (size_t j = 0;
+             v != NULL && j < template_stage_count(v->variant->params); j++) {
+            struct template_ref ref = template_stage(v->variant->params, j);
+
+            if (side_of(w, ref) == side && !resolve(w, ref))
+                return false;
+        }
+        if (v == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The trial's own stages come first. */
 static bool resolve_all(struct work *w)
 {
+    struct rendered_stage *own = w->e->sides[OWN];
     const struct compiled *c = w->e->compiled;
 
     if (c->stage_count > 0 &&
         c->stages[c->stage_count - 1].sort != STAGE_LAZY &&
-        !resolve(w, c->stage_count - 1))
+        !resolve_here(w, &own[c->stage_count - 1]))
+        return false;
+    if (!resolve_side(w, OWN) || (c->has_pairs && !resolve_side(w, TWIN)))
         return false;
     for (size_t i = c->stage_count; i < c->all_count; i++) {
-        const struct rendered_variant *v = find_variant(w, &w->e->stages[i]);
-
-        if (v == NULL ||
-            !resolve_inputs(w, &w->e->stages[i], v->variant->params))
-            return false;
-    }
-    for (size_t i = c->stage_count; i < c->all_count; i++) {
-        if (!resolve(w, i))
+        if (!resolve_here(w, &own[i]))
             return false;
     }
     return true;
+}
+
+/* The same values with another seed. */
+static void place_twin(struct work *w, uint64_t trial,
+                       struct expansion_scratch *scratch)
+{
+    const struct space *s = w->e->compiled->space;
+    size_t names = space_name_count(s);
+    struct space_twin twin = space_twin(s, trial % space_replicates(s));
+
+    if (scratch->twin_room < names) {
+        scratch->twin_room = names;
+        scratch->twin = xrealloc(scratch->twin, names * sizeof *scratch->twin);
+    }
+    memcpy(scratch->twin, w->values[OWN], names * sizeof *scratch->twin);
+    scratch->twin[twin.slot] = twin.seed;
+    w->values[TWIN] = scratch->twin;
+    w->twin_comes_first = twin.comes_first;
 }
 
 /* The slow way knows the words. */
@@ -470,12 +563,14 @@ struct status expansion_trial(struct expansion *e, uint64_t trial,
         ret_trial->excluded = true;
         return SUCCESS;
     }
-    if (scratch->room < e->count) {
-        scratch->room = e->count;
+    if (scratch->room < SIDES * e->count) {
+        scratch->room = SIDES * e->count;
         scratch->jobs =
             xrealloc(scratch->jobs, scratch->room * sizeof *scratch->jobs);
     }
-    w.values = space_values(scratch->point);
+    w.values[OWN] = space_values(scratch->point);
+    if (e->compiled->has_pairs)
+        place_twin(&w, trial, scratch);
     w.jobs = scratch->jobs;
     e->stamp++;
     if (!resolve_all(&w))

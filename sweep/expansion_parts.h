@@ -30,10 +30,10 @@ struct script {
 void script_make(struct script *s, const struct template *t, bool blanked);
 void script_release(struct script *s);
 
-/* What stands for a stage, by number: borrowed. */
+/* What stands for a stage: borrowed. */
 struct script_scope {
     const struct space_value *values;
-    const struct text *(*stage)(const void *self, int stage);
+    const struct text *(*stage)(const void *self, struct template_ref ref);
     const void *self;
 };
 /* Appends to `out`. False when it would hold more than `most` bytes: the text

@@ -26,7 +26,8 @@ struct piece {
     bool joins;
     uint32_t at, size; /* in the bytes of the script */
     int number;        /* of the parameter or stage */
-    uint32_t parts;    /* of a PIECE_TEXT */
+    enum template_whose whose;
+    uint32_t parts; /* of a PIECE_TEXT */
 };
 
 void text_release(struct text *t)
@@ -171,6 +172,14 @@ static void cut_row(const struct cutter *c, const struct template *t)
     add_bytes(c->s, is_object ? "}" : "]", 1);
 }
 
+static void add_stage(struct script *s, const struct template *t)
+{
+    struct piece *p = add_piece(s, PIECE_STAGE);
+
+    p->number = t->number;
+    p->whose = t->whose;
+}
+
 /* Not an optional one. Depth was checked when the template was made. */
 static void cut(const struct cutter *c, const struct template *t)
 {
@@ -179,7 +188,7 @@ static void cut(const struct cutter *c, const struct template *t)
     else if (t->hole == HOLE_NONE)
         add_bytes(c->s, t->literal, strlen(t->literal));
     else if (t->hole == HOLE_STAGE)
-        add_piece(c->s, PIECE_STAGE)->number = t->number;
+        add_stage(c->s, t);
     else
         cut_row(c, t);
 }
@@ -258,7 +267,8 @@ bool script_write(const struct script *s, const struct script_scope *scope,
             write_param(s, p, &values[p->number], out);
             break;
         case PIECE_STAGE:
-            stage = scope->stage(scope->self, p->number);
+            stage = scope->stage(scope->self,
+                                 (struct template_ref){ p->number, p->whose });
             text_add(out, stage->bytes, stage->size);
             break;
         case PIECE_TEXT:

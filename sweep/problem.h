@@ -44,6 +44,8 @@
     X(BAD_OVERRIDE, "S038", false, "a --set that names nothing")             \
     X(NOT_MEASURED, "S041", false, "a metric that nothing measures")         \
     X(BAD_VALUES, "S042", false, "values of a trial that do not fit")        \
+    X(NO_PAIR, "S043", false, "replicates that cannot be compared")          \
+    X(BAD_REPORT, "S044", false, "a report that does not fit the sweep")     \
     X(UNUSED_SOURCE, "W001", true, "a source or variable nothing uses")      \
     X(UNUSED_STAGE, "W002", true, "a stage that nothing needs")              \
     X(SAME_SEEDS, "W003", true, "replicates, but nothing draws")             \

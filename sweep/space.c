@@ -87,6 +87,8 @@ void space_free(struct space *s)
     for (size_t i = 0; s->seeds != NULL && i < s->replicates; i++)
         json_decref(s->seeds[i]);
     free_choices(s->seed_choices, s->seed_choices == NULL ? 0 : s->replicates);
+    json_decref(s->twin_seed);
+    free(s->twin_choice.text);
     free(s->seeds);
     free(s->axes);
     free(s->rooms);

@@ -65,6 +65,25 @@ enum space_verdict space_place(const struct space *s, uint64_t trial,
 /* By slot; until the next space_place(). */
 const struct space_value *space_values(const struct space_point *p);
 
+/* ---- replicates in pairs ---------------------------------------------- */
+
+/* INVALID says why the replicates of a point cannot be compared with each
+ * other: there is one only, two have the same seed, or an expression names
+ * the seed, so that they differ in more than that. */
+MUST_CHECK struct status space_check_pairs(const struct space *s);
+
+/* Replicate r of n goes with r + 1, the last one with the first, so that two
+ * are one pair; the one with the lower number comes first. */
+struct space_twin {
+    int slot;                /* of the seed */
+    struct space_value seed; /* of the other one; the rest is the same */
+    bool comes_first;        /* the other one does */
+};
+/* Of a space whose pairs were checked. */
+struct space_twin space_twin(const struct space *s, uint64_t replicate);
+/* The number of the replicate with this seed; space_replicates(): none. */
+uint64_t space_replicate_of(const struct space *s, const json_t *seed);
+
 /* Numbers of a {from, to, count, scale} axis: ends included, rounded to 12
  * digits so that 0.05 ... 0.8 in 16 steps are what people expect. */
 double space_between(double from, double to, uint32_t count, bool log_scale,

@@ -114,10 +114,21 @@ struct space {
     uint64_t replicates;
     json_t **seeds; /* owned */
     struct choice *seed_choices;
+    /* Of one replicate that is compared with a trial of another sweep; NULL:
+     * none. */
+    json_t *twin_seed;
+    struct choice twin_choice;
+    bool twin_comes_first;
     bool random;
     uint32_t seed;
 };
 
+/* "pair" of the member "replicates", when the seeds were read. */
+MUST_CHECK struct status space_read_pair(struct space *s,
+                                         const json_t *replicates);
+
+/* What a choice is in a trial; borrows it. */
+void space_set_choice(struct space_value *v, const struct choice *c);
 /* Borrows the value. */
 struct choice choice_of(const json_t *value);
 

@@ -101,7 +101,7 @@ struct choice choice_of(const json_t *value)
     return c;
 }
 
-static void set_choice(struct space_value *v, const struct choice *c)
+void space_set_choice(struct space_value *v, const struct choice *c)
 {
     v->json = c->json;
     v->value = expr_value_of(c->json);
@@ -214,8 +214,8 @@ static void draw_value(struct space_point *p, const struct axis *a,
     double x;
 
     if (a->values != NULL) {
-        set_choice(&p->values[a->slot],
-                   &a->choices[(size_t)(u * (double)a->choice_count)]);
+        space_set_choice(&p->values[a->slot],
+                         &a->choices[(size_t)(u * (double)a->choice_count)]);
         return;
     }
     if (a->integer && !a->log_scale) {
@@ -242,17 +242,17 @@ static void choose(struct space_point *p, uint64_t point, uint64_t index)
         const struct axis *a = r->axes[i];
 
         if (r->order != NULL)
-            set_choice(&p->values[a->slot], &a->choices[indices[i]]);
+            space_set_choice(&p->values[a->slot], &a->choices[indices[i]]);
         else
             draw_value(p, a, point);
         p->coarsest[a->slot] = r->order == NULL || indices[i] == 0;
     }
     for (size_t i = 0; i < r->fixed_count; i++) {
         if (r->fixed[i].choice.text != NULL)
-            set_choice(&p->values[r->fixed[i].slot], &r->fixed[i].choice);
+            space_set_choice(&p->values[r->fixed[i].slot], &r->fixed[i].choice);
     }
     if (p->s->case_slot != EXPR_UNBOUND)
-        set_choice(&p->values[p->s->case_slot], &r->name_choice);
+        space_set_choice(&p->values[p->s->case_slot], &r->name_choice);
 }
 
 /* ---- what follows from it --------------------------------------------- */
@@ -352,8 +352,8 @@ enum space_verdict space_place(const struct space *s, uint64_t trial,
     p->r = deal(s, point, &index);
     choose(p, point, index);
     if (s->seed_slot != EXPR_UNBOUND)
-        set_choice(&p->values[s->seed_slot],
-                   &s->seed_choices[trial - point * s->replicates]);
+        space_set_choice(&p->values[s->seed_slot],
+                         &s->seed_choices[trial - point * s->replicates]);
     compute(p);
     constrain(p);
     return p->verdict;

@@ -362,7 +362,7 @@ MUST_CHECK static struct status read_replicates(struct space *s,
     s->seed_choices = xcalloc((size_t)count, sizeof *s->seed_choices);
     for (size_t i = 0; i < (size_t)count; i++)
         s->seed_choices[i] = choice_of(s->seeds[i]);
-    return SUCCESS;
+    return space_read_pair(s, json);
 }
 
 /* ---- the sequence of computed values ---------------------------------- */

@@ -134,7 +134,7 @@ static bool is_top_key(const struct spec *s, const char *name)
         "priority",   "weight",    "vars",        "sources",     "stages",
         "parameters", "cases",     "derive",      "constraints", "replicates",
         "evaluate",   "objective", "strategy",    "limits",      "retries",
-        "resources",  "outputs",
+        "resources",  "outputs",   "report",
     };
     for (size_t i = 0; i < COUNT_OF(plain); i++) {
         if (strcmp(plain[i], name) == 0)
@@ -455,6 +455,7 @@ static void compile(struct spec *s)
     spec_write_stages(s);
     spec_write_evaluators(s);
     spec_read_objective(s);
+    spec_read_report(s);
     check_unused(s);
     if (!problem_is_error(s->problems))
         spec_check_trials(s);
@@ -484,8 +485,9 @@ static json_t *compile_body(struct spec *s)
     s->root = yaml_new_map(s->yaml, body->place);
     yaml_set(s->yaml, s->root, s->kind, body->place, body);
     spec_apply_overrides(s);
-    variants = spec_variants(s, catalog_find(s->catalog, s->kind), body,
-                             body->place, NULL, NULL, NULL);
+    variants =
+        spec_variants(s, catalog_find(s->catalog, s->kind), body, body->place,
+                      NULL, (struct spec_given){ NULL, NULL }, NULL);
     return json_incref(json_object_get(json_array_get(variants, 0), "params"));
 }
 

@@ -15,6 +15,8 @@ struct trying {
     uint64_t trial;
     struct map *seen; /* canonical parameters by stage and text */
     int64_t memory[COMPILED_MOST_STAGES];
+    /* Of evaluators that compare replicates: two models of a pair differ. */
+    bool differs[COMPILED_MOST_STAGES];
     bool draws; /* two replicates of a point differ */
 };
 
@@ -85,6 +87,10 @@ static void try_params(void *self, size_t stage, const char *params,
     parsed = json_parse(params, strlen(params), "parameters", &json);
     if (status_failed(&parsed))
         return;
+    t->differs[stage] =
+        t->differs[stage] ||
+        !json_equal(json_array_get(json_object_get(json, "models"), 0),
+                    json_array_get(json_object_get(json, "models"), 1));
     if (kind->check != NULL && !kind->check(json, &wrong))
         report(t, st->name, &wrong);
     if (kind->memory != NULL) {
@@ -202,6 +208,30 @@ static void check_replicates(struct trying *t)
                         "remove replicates, or write seed: $seed in a body");
 }
 
+/* Two replicates with one model say nothing. */
+static void check_pairs(struct trying *t)
+{
+    struct spec *s = t->s;
+
+    for (size_t i = 0; i < s->evaluator_count; i++) {
+        const struct evaluator *e = &s->evaluators[i];
+        size_t stage = t->c->stage_count;
+
+        while (stage < t->c->all_count &&
+               strcmp(t->c->stages[stage].name, e->name) != 0)
+            stage++;
+        if (e->across && stage < t->c->all_count && !t->differs[stage])
+            problem_suggest(
+                problem_add(s->problems, PROBLEM_NO_PAIR,
+                            yaml_find(e->node, "across")->key->place,
+                            "the models that `%.60s` compares are one: no "
+                            "stage before it draws by the seed",
+                            e->name),
+                "write seed: $seed in the body of %.60s",
+                s->stages[s->stage_count - 1].name);
+    }
+}
+
 static void store_memory(struct trying *t)
 {
     static const char *const lists[] = { "stages", "evaluate" };
@@ -246,6 +276,23 @@ static void try_trials(struct trying *t)
                         "loosen one of them");
 }
 
+/* Of an evaluator that compares replicates: true if the message is about it. */
+static bool refuse_pair(struct spec *s, const char *message)
+{
+    for (size_t i = 0; i < s->evaluator_count; i++) {
+        const struct evaluator *e = &s->evaluators[i];
+        AUTO(free_pointer) char *start = xasprintf("evaluator %s: ", e->name);
+
+        if (!e->across || strncmp(message, start, strlen(start)) != 0)
+            continue;
+        problem_add(s->problems, PROBLEM_NO_PAIR,
+                    yaml_find(e->node, "across")->key->place, "%s",
+                    message + strlen(start));
+        return true;
+    }
+    return false;
+}
+
 /* All that can still be wrong with a document made here: values that depend
  * on each other, and sizes. */
 static void refuse_document(struct spec *s, const struct status *st)
@@ -253,6 +300,8 @@ static void refuse_document(struct spec *s, const struct status *st)
     const char *message = strstr(st->message, ": ");
 
     message = message == NULL ? st->message : message + 2;
+    if (refuse_pair(s, message))
+        return;
     for (size_t i = 0; i < s->declared_count; i++) {
         const struct declared *d = &s->declared[i];
         size_t length = strlen(d->name);
@@ -283,6 +332,8 @@ void spec_check_trials(struct spec *s)
     t.c = c;
     t.seen = map_new();
     try_trials(&t);
+    if (!problem_is_error(s->problems))
+        check_pairs(&t);
     if (!problem_is_error(s->problems)) {
         check_replicates(&t);
         store_memory(&t);

@@ -49,34 +49,108 @@ static const struct catalog_kind *find_builtin(struct spec *s,
     return NULL;
 }
 
-static bool takes_model(const struct catalog_kind *kind)
+static bool takes(const struct catalog_kind *kind, const char *name)
 {
     for (const struct catalog_key *k = kind->keys; k->name != NULL; k++) {
-        if (strcmp(k->name, "model") == 0)
+        if (strcmp(k->name, name) == 0)
             return true;
     }
     return false;
 }
 
-/* An evaluator that is a job: its model is that of the trial unless it names
- * another. */
-static void read_job(struct spec *s, struct evaluator *e, const char *skipped)
+/* The trial's model, where there is one. */
+static const char *last_stage(struct spec *s, const struct evaluator *e,
+                              const char *what)
 {
-    const char *model = NULL;
+    if (s->stage_count > 0)
+        return s->stages[s->stage_count - 1].name;
+    problem_suggest(problem_add(s->problems, PROBLEM_NO_BODY, e->place,
+                                "`%.60s` has no model to %s", e->name, what),
+                    "add a body such as merge:, or a model%s: here",
+                    e->across ? "s" : "");
+    return NULL;
+}
 
-    if (takes_model(e->kind) && yaml_get(e->node, "model") == NULL) {
-        if (s->stage_count == 0) {
-            problem_suggest(problem_add(s->problems, PROBLEM_NO_BODY, e->place,
-                                        "`%.60s` has no model to measure",
-                                        e->name),
-                            "add a body such as merge:, or a model: here");
-            return;
-        }
-        model = s->stages[s->stage_count - 1].name;
+/* The value of `across`, and whether this evaluator can have it at all. */
+static bool check_across(struct spec *s, const struct evaluator *e,
+                         const struct yaml_pair *across)
+{
+    static const char *const words[] = { "replicates", NULL };
+    const char *word = across->value->text;
+    struct spec_problem *p;
+
+    if (word == NULL || strcmp(word, words[0]) != 0) {
+        p = problem_add(s->problems, PROBLEM_UNKNOWN_WORD, across->value->place,
+                        "unknown across \"%.60s\"", word == NULL ? "" : word);
+        if (word != NULL)
+            problem_nearest(p, word, words);
+        problem_known(p, words);
+        return false;
     }
+    if (!takes(e->kind, "models")) {
+        problem_suggest(problem_add(s->problems, PROBLEM_NOT_TOGETHER,
+                                    across->key->place,
+                                    "%s measures one model, `across` compares "
+                                    "two",
+                                    e->kind->name),
+                        "leave it out: what is measured of a replicate is "
+                        "averaged over all anyway");
+        return false;
+    }
+    if (yaml_get(e->node, "models") != NULL) {
+        problem_suggest(problem_add(s->problems, PROBLEM_NOT_TOGETHER,
+                                    across->key->place,
+                                    "`across` and `models` both say what is "
+                                    "compared"),
+                        "leave out one of them");
+        return false;
+    }
+    if (s->replicates > 1)
+        return true;
+    problem_suggest(problem_add(s->problems, PROBLEM_NO_PAIR,
+                                across->value->place,
+                                "a sweep without replicates has none to "
+                                "compare"),
+                    "add replicates: 2");
+    return false;
+}
+
+/* What an evaluator measures where it does not say so itself: the trial's
+ * model, or that of two replicates. False: there is none. */
+static bool given_model(struct spec *s, struct evaluator *e,
+                        struct spec_given *ret_given)
+{
+    const struct yaml_pair *across = yaml_find(e->node, "across");
+    const char *stage;
+
+    *ret_given = (struct spec_given){ NULL, NULL };
+    e->across = across != NULL;
+    if (across != NULL && !check_across(s, e, across))
+        return false;
+    if (!e->across &&
+        (!takes(e->kind, "model") || yaml_get(e->node, "model") != NULL))
+        return true;
+    stage = last_stage(s, e, e->across ? "compare" : "measure");
+    if (stage == NULL)
+        return false;
+    ret_given->key = e->across ? "models" : "model";
+    ret_given->value = e->across ? json_pack("[{s:s}, {s:s}]", "$lower", stage,
+                                             "$higher", stage)
+                                 : json_pack("{s:s}", "$stage", stage);
+    return true;
+}
+
+static void read_job(struct spec *s, struct evaluator *e)
+{
+    static const char *const skipped[] = { "builtin", "across", NULL };
+    struct spec_given given;
+
+    if (!given_model(s, e, &given))
+        return;
     e->metrics = json_array();
-    e->variants = spec_variants(s, e->kind, e->node, e->place, skipped, model,
+    e->variants = spec_variants(s, e->kind, e->node, e->place, skipped, given,
                                 e->metrics);
+    json_decref(given.value);
     if (json_array_size(e->variants) > 0)
         return;
     /* It had mistakes: what it measures is not known. */
@@ -150,7 +224,7 @@ static void read_evaluator(struct spec *s, const struct yaml_pair *pair)
                   ? catalog_find(s->catalog, "evaluate.command")
                   : find_builtin(s, yaml_get(e->node, "builtin"));
     if (e->kind != NULL)
-        read_job(s, e, "builtin");
+        read_job(s, e);
 }
 
 void spec_read_evaluators(struct spec *s)
@@ -247,8 +321,8 @@ static void note_metrics(struct spec *s, struct spec_problem *p,
 }
 
 /* A metric whose evaluator had mistakes is not held against the file. */
-static bool check_metric(struct spec *s, const char *metric,
-                         struct yaml_place place)
+bool spec_check_metric(struct spec *s, const char *metric,
+                       struct yaml_place place)
 {
     char **names = metric_names(s);
     const struct evaluator *e = evaluator_of(s, metric);
@@ -274,8 +348,8 @@ static void check_formula(struct spec *s, const struct evaluator *e)
         struct expr_name name = expr_name(e->parsed, i);
 
         if (!name.quoted)
-            (void)check_metric(s, name.text,
-                               spec_expr_place(e->expr, name.place));
+            (void)spec_check_metric(s, name.text,
+                                    spec_expr_place(e->expr, name.place));
     }
 }
 
@@ -290,6 +364,8 @@ static json_t *evaluator_json(const struct spec *s, const struct evaluator *e)
     json = json_pack("{s:s, s:s, s:O, s:O}", "name", e->name, "kind",
                      e->kind->name, "variants", e->variants, "metrics",
                      e->metrics);
+    if (e->across)
+        (void)json_object_set_new(json, "across", json_string("replicates"));
     (void)json_object_update(json, s->needs);
     if (s->trial_ms > 0)
         (void)json_object_set_new(json, "limit_ms",
@@ -351,6 +427,6 @@ void spec_read_objective(struct spec *s)
     metric = json_text_or(json, "metric", NULL);
     node = yaml_get(pair->value, "metric");
     if (metric != NULL && node != NULL)
-        (void)check_metric(s, metric, node->place);
+        (void)spec_check_metric(s, metric, node->place);
     (void)json_object_set_new(s->document, "objective", json);
 }

@@ -86,6 +86,80 @@ static const struct catalog_key outputs_keys[] = {
     { .name = NULL },
 };
 
+static const struct catalog_key report_keys[] = {
+    { .name = "table", .type = KEY_ANY },
+    { .name = "phase", .type = KEY_ANY },
+    { .name = NULL },
+};
+
+static const struct catalog_key gap_keys[] = {
+    { .name = "from", .type = KEY_TEXT, .required = true },
+    { .name = "to", .type = KEY_TEXT, .required = true },
+    { .name = NULL },
+};
+
+static const struct catalog_key table_keys[] = {
+    { .name = "rows", .type = KEY_ANY, .required = true },
+    { .name = "columns", .type = KEY_ANY, .required = true },
+    { .name = "cell", .type = KEY_TEXT },
+    { .name = "best_over", .type = KEY_ANY },
+    { .name = "beside", .type = KEY_ANY },
+    { .name = "gap", .type = KEY_MAP, .keys = gap_keys },
+    { .name = "format", .type = KEY_TEXT },
+    { .name = "files", .type = KEY_ANY },
+    { .name = NULL },
+};
+
+/* Published maps were drawn by eye; see sweep/regime.h. */
+static const struct catalog_key regimes_keys[] = {
+    { .name = "lmc",
+      .type = KEY_NUMBER,
+      .most = 1.0,
+      .otherwise = "0.05",
+      .help = "below minus this the twins are not connected" },
+    { .name = "cka",
+      .type = KEY_NUMBER,
+      .most = 1.0,
+      .otherwise = "0.96",
+      .help = "from here on the twins are alike" },
+    { .name = "too_hot",
+      .type = KEY_NUMBER,
+      .most = 1.0,
+      .otherwise = "0.5",
+      .help = "from this error on a dense model has diverged" },
+    { .name = NULL },
+};
+
+static const char *const hot_words[] = { "low", "high", NULL };
+
+static const struct catalog_key phase_keys[] = {
+    { .name = "x",
+      .type = KEY_TEXT,
+      .required = true,
+      .help = "a parameter: the load" },
+    { .name = "y",
+      .type = KEY_TEXT,
+      .required = true,
+      .help = "a parameter: the temperature" },
+    { .name = "hot",
+      .type = KEY_WORD,
+      .words = hot_words,
+      .otherwise = "\"low\"" },
+    { .name = "default", .type = KEY_ANY },
+    { .name = "over", .type = KEY_ANY },
+    { .name = "maps",
+      .type = KEY_ANY,
+      .required = true,
+      .help = "[error, LMC, CKA]" },
+    { .name = "dense", .type = KEY_TEXT },
+    { .name = "regimes",
+      .type = KEY_MAP,
+      .keys = regimes_keys,
+      .otherwise = "{\"lmc\": 0.05, \"cka\": 0.96, \"too_hot\": 0.5}" },
+    { .name = "files", .type = KEY_ANY },
+    { .name = NULL },
+};
+
 static const struct catalog_key source_keys[] = {
     { .name = "url", .type = KEY_TEXT, .required = true },
     { .name = "sha256", .type = KEY_ANY },
@@ -121,8 +195,10 @@ struct section {
 };
 
 static const char *const later_top[] = { "include",    "holdout", "early_stop",
-                                         "objectives", "report",  "track",
-                                         "notify",     NULL };
+                                         "objectives", "track",   "notify",
+                                         NULL };
+static const char *const later_report[] = { "lines", "surface", "pareto",
+                                            "compare", NULL };
 static const char *const later_strategy[] = {
     "population", "sigma",  "parallel", "deterministic", "start", "warm",
     "each",       "refine", NULL
@@ -157,10 +233,13 @@ static const struct section sections[] = {
     { "retries", retries_keys, later_retries },
     { "resources", resources_keys, NULL },
     { "outputs", outputs_keys, later_outputs },
+    { "report", report_keys, later_report },
     /* Not at the top, but looked up like the others. */
     { "sources.NAME", source_keys, NULL },
     { "cases.NAME", case_keys, NULL },
     { "parameters.NAME", parameter_keys, later_parameter },
+    { "report.table", table_keys, NULL },
+    { "report.phase", phase_keys, NULL },
     { "", NULL, later_top },
 };
 

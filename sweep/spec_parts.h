@@ -63,7 +63,8 @@ struct evaluator {
     json_t *metrics; /* array of texts */
     const struct yaml_node *expr;
     struct expr *parsed;
-    int state; /* while expressions are ordered: 0 new, 1 open, 2 placed */
+    bool across; /* it compares replicates */
+    int state;   /* while expressions are ordered: 0 new, 1 open, 2 placed */
 };
 
 /* A check of all values of one parameter that has been made. */
@@ -124,9 +125,10 @@ struct value_env {
      * here. */
     struct declared **wanted;
     size_t wanted_count;
-    const bool *rooms;   /* cases this variant can occur in; NULL: all */
-    const char *given;   /* key of the outermost map that need not stand */
-    const char *skipped; /* key of the outermost map that others read */
+    const bool *rooms; /* cases this variant can occur in; NULL: all */
+    const char *given; /* key of the outermost map that need not stand */
+    /* Keys of the outermost map that others read, ends with NULL. */
+    const char *const *skipped;
     const char *section; /* where later keys are looked up; NULL: none */
     size_t depth;
 };
@@ -207,17 +209,27 @@ void spec_write_stages(struct spec *s);
 void spec_read_evaluators(struct spec *s); /* spec_evaluate.c */
 void spec_write_evaluators(struct spec *s);
 void spec_read_objective(struct spec *s);
+void spec_read_report(struct spec *s);  /* spec_report.c */
 void spec_check_trials(struct spec *s); /* spec_check.c */
 
 /* Variants of a body, as the document has them; `metrics` (may be NULL)
- * gathers what the kind says it measures. */
+ * gathers what the kind says it measures. What is given (key NULL: nothing)
+ * is put into each; `skipped` (NULL: none) names keys that others read. */
+struct spec_given {
+    const char *key;
+    json_t *value; /* borrowed */
+};
 json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
                       const struct yaml_node *body, struct yaml_place owner,
-                      const char *skipped, const char *given_model,
+                      const char *const *skipped, struct spec_given given,
                       json_t *metrics);
 /* The node of a body that a JSON pointer means, as far as it goes. */
 const struct yaml_node *spec_node_at(const struct yaml_node *body,
                                      const char *path);
+
+/* Problem S041 unless an evaluator measures it. */
+bool spec_check_metric(struct spec *s, const char *metric,
+                       struct yaml_place place);
 
 /* An expression of the file: parsed, or NULL with a problem. */
 struct expr *spec_parse_expr(struct spec *s, const struct yaml_node *node);

@@ -44,7 +44,8 @@ struct variants {
     const struct catalog_kind *kind;
     const struct yaml_node *body;
     struct yaml_place owner;
-    const char *skipped, *given_model;
+    const char *const *skipped;
+    struct spec_given given;
     struct options *options; /* of the parameters that decide */
     size_t option_count;
     size_t chosen[SPEC_MOST_BINDINGS];
@@ -181,7 +182,7 @@ static json_t *convert_body(const struct variants *v, struct value_env *e)
     e->owner = v->owner;
     e->references = true;
     e->skipped = v->skipped;
-    e->given = v->given_model != NULL ? "model" : NULL;
+    e->given = v->given.key;
     return spec_value(e, &row, v->body);
 }
 
@@ -343,9 +344,9 @@ static void add_variant(struct variants *v)
             (struct binding){ v->options[i].declared,
                               v->options[i].nodes[v->chosen[i]] };
     body = convert_body(v, &e);
-    if (body != NULL && v->given_model != NULL)
-        (void)json_object_set_new(body, "model",
-                                  json_pack("{s:s}", "$stage", v->given_model));
+    if (body != NULL && v->given.key != NULL)
+        (void)json_object_set_new(body, v->given.key,
+                                  json_deep_copy(v->given.value));
     /* A body with mistakes would only add what follows from them. */
     if (v->s->problems->count + v->s->problems->more == before &&
         body != NULL && normalise(v, body)) {
@@ -391,7 +392,7 @@ static bool prepare(struct variants *v)
 
 json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
                       const struct yaml_node *body, struct yaml_place owner,
-                      const char *skipped, const char *given_model,
+                      const char *const *skipped, struct spec_given given,
                       json_t *metrics)
 {
     struct variants v = { .s = s,
@@ -399,7 +400,7 @@ json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
                           .body = body,
                           .owner = owner,
                           .skipped = skipped,
-                          .given_model = given_model,
+                          .given = given,
                           .list = json_array(),
                           .metrics = metrics };
 
@@ -520,8 +521,9 @@ void spec_read_stages(struct spec *s)
     for (size_t i = 0; i < s->stage_count; i++) {
         struct spec_stage *stage = &s->stages[i];
 
-        stage->variants = spec_variants(s, stage->kind, stage->body,
-                                        stage->place, NULL, NULL, NULL);
+        stage->variants =
+            spec_variants(s, stage->kind, stage->body, stage->place, NULL,
+                          (struct spec_given){ NULL, NULL }, NULL);
     }
 }
 

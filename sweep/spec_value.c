@@ -228,6 +228,16 @@ static void fill_defaults(struct value_env *e, const struct catalog_key *keys,
     }
 }
 
+static bool is_skipped(const struct value_env *e, const char *name)
+{
+    for (size_t i = 0;
+         e->depth == 0 && e->skipped != NULL && e->skipped[i] != NULL; i++) {
+        if (strcmp(e->skipped[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static json_t *convert_map(struct value_env *e, const struct catalog_key *row,
                            const struct yaml_node *node)
 {
@@ -242,8 +252,7 @@ static json_t *convert_map(struct value_env *e, const struct catalog_key *row,
         const struct catalog_key *found = find_row(row->keys, pair->key->text);
         json_t *value;
 
-        if (e->depth == 0 && e->skipped != NULL &&
-            strcmp(e->skipped, pair->key->text) == 0)
+        if (is_skipped(e, pair->key->text))
             continue;
         if (found == NULL) {
             spec_unknown_key(e->s, section, row->keys, pair->key);

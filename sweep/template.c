@@ -39,30 +39,54 @@ MUST_CHECK static struct status build_param(struct builder *b,
     return SUCCESS;
 }
 
-static void note_stage(struct template *root, int stage)
+static void note_stage(struct template *root, struct template_ref ref)
 {
     for (size_t i = 0; i < root->stage_count; i++) {
-        if (root->stages[i] == stage)
+        if (root->stages[i].stage == ref.stage &&
+            root->stages[i].whose == ref.whose)
             return;
     }
     root->stages =
-        xrealloc(root->stages, (root->stage_count + 1) * sizeof(int));
-    root->stages[root->stage_count++] = stage;
+        xrealloc(root->stages, (root->stage_count + 1) * sizeof *root->stages);
+    root->stages[root->stage_count++] = ref;
+}
+
+MUST_CHECK static struct status build_stage_of(struct builder *b,
+                                               const json_t *json,
+                                               enum template_whose whose,
+                                               struct template *t)
+{
+    const char *name = json_string_value(json);
+
+    t->hole = HOLE_STAGE;
+    t->whose = whose;
+    t->number = name == NULL ? -1 : b->names->stage(b->names->self, name);
+    if (t->number < 0)
+        return FAIL(STATUS_INVALID, "$stage \"%.60s\" does not exist",
+                    name == NULL ? "?" : name);
+    note_stage(b->root, (struct template_ref){ t->number, whose });
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status build_stage(struct builder *b,
                                             const json_t *json,
                                             struct template *t)
 {
-    const char *name = json_string_value(json);
+    return build_stage_of(b, json, WHOSE_OWN, t);
+}
 
-    t->hole = HOLE_STAGE;
-    t->number = name == NULL ? -1 : b->names->stage(b->names->self, name);
-    if (t->number < 0)
-        return FAIL(STATUS_INVALID, "$stage \"%.60s\" does not exist",
-                    name == NULL ? "?" : name);
-    note_stage(b->root, t->number);
-    return SUCCESS;
+MUST_CHECK static struct status build_lower(struct builder *b,
+                                            const json_t *json,
+                                            struct template *t)
+{
+    return build_stage_of(b, json, WHOSE_LOWER, t);
+}
+
+MUST_CHECK static struct status build_higher(struct builder *b,
+                                             const json_t *json,
+                                             struct template *t)
+{
+    return build_stage_of(b, json, WHOSE_HIGHER, t);
 }
 
 MUST_CHECK static struct status build_text(struct builder *b,
@@ -97,8 +121,8 @@ struct form {
 };
 
 static const struct form forms[] = {
-    { "$param", build_param },
-    { "$stage", build_stage },
+    { "$param", build_param }, { "$stage", build_stage },
+    { "$lower", build_lower }, { "$higher", build_higher },
     { "$text", build_text },
 };
 
@@ -307,7 +331,7 @@ size_t template_stage_count(const struct template *t)
     return t->stage_count;
 }
 
-int template_stage(const struct template *t, size_t i)
+struct template_ref template_stage(const struct template *t, size_t i)
 {
     return t->stages[i];
 }
@@ -397,7 +421,8 @@ MUST_CHECK static struct status put(const struct template *t,
     case HOLE_PARAM:
         return buf_add_text(out, v->texts[t->number]);
     case HOLE_STAGE:
-        return v->stage(v->self, t->number, out);
+        return v->stage(v->self, (struct template_ref){ t->number, t->whose },
+                        out);
     case HOLE_TEXT:
         return write_text(t, v, out);
     default:

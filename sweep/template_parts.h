@@ -20,10 +20,11 @@ struct template
     char *name;    /* of a member: canonical text and a colon; else NULL */
     char *literal; /* HOLE_NONE: canonical; inside HOLE_TEXT: the bare text */
     int number;    /* of the parameter or stage */
-    bool blank;    /* nothing stands here in the blanked text */
+    enum template_whose whose; /* HOLE_STAGE */
+    bool blank;                /* nothing stands here in the blanked text */
     struct template **children;
     size_t count;
-    int *stages; /* of the root only */
+    struct template_ref *stages; /* of the root only */
     size_t stage_count;
 };
 

@@ -400,3 +400,68 @@ json_t *random_sweep(uint32_t number)
     (void)json_object_set_new(document, "evaluate", evaluators(&m));
     return document;
 }
+
+/* ---- pairs ------------------------------------------------------------- */
+
+static json_t *without_seed(const char *expr)
+{
+    AUTO(free_pointer) char *text = xstrdup(expr);
+
+    for (char *at = strstr(text, "seed"); at != NULL; at = strstr(at, "seed"))
+        memcpy(at, " p0 ", 4);
+    return json_string(text);
+}
+
+static void forget_seed(json_t *list, const char *member)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *one = json_array_get(list, i);
+        json_t *expr = member == NULL ? one : json_object_get(one, member);
+
+        if (expr == NULL)
+            continue;
+        expr = without_seed(json_string_value(expr));
+        if (member == NULL)
+            (void)json_array_set_new(list, i, expr);
+        else
+            (void)json_object_set_new(one, member, expr);
+    }
+}
+
+static json_t *pair_of(struct maker *m, const json_t *stages)
+{
+    static const char *const whose[] = { "$lower", "$higher", "$stage" };
+    json_t *models = json_array();
+    uint32_t count = 2 + below(m, 3);
+
+    for (uint32_t i = 0; i < count; i++) {
+        size_t stage = below(m, (uint32_t)json_array_size(stages));
+
+        (void)json_array_append_new(
+            models,
+            json_pack("{s:O}", whose[i < 2 ? i : below(m, 3)],
+                      json_object_get(json_array_get(stages, stage), "name")));
+    }
+    return json_pack("{s:s, s:s, s:[{s:{s:o, s:{s:s}}}], s:[s]}", "name",
+                     "pair", "kind", "evaluate.lmc", "variants", "params",
+                     "models", models, "p", "$param", "p0", "metrics",
+                     "barrier");
+}
+
+json_t *random_sweep_of_pairs(uint32_t number)
+{
+    struct maker m = { .number = number, .drawn = 1000 * 1000 };
+    json_t *document = random_sweep(number);
+    json_t *stages = json_object_get(document, "stages");
+    int count = 2 + (int)below(&m, 3);
+
+    forget_seed(json_object_get(document, "parameters"), "when");
+    forget_seed(json_object_get(document, "derive"), "expr");
+    forget_seed(json_object_get(document, "constraints"), NULL);
+    (void)json_object_set_new(document, "replicates",
+                              json_pack("{s:i}", "count", count));
+    if (json_array_size(stages) > 0)
+        (void)json_array_append_new(json_object_get(document, "evaluate"),
+                                    pair_of(&m, stages));
+    return document;
+}

@@ -11,5 +11,8 @@
  * can be read; some have too few variants for some trials, or points that are
  * excluded. */
 json_t *random_sweep(uint32_t number);
+/* The same with an evaluator that compares stages of two replicates, and
+ * without expressions that name the seed. */
+json_t *random_sweep_of_pairs(uint32_t number);
 
 #endif

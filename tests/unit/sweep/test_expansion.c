@@ -50,6 +50,110 @@ static void test_sweeps_of_every_shape_have_the_same_jobs(void **state)
     assert_true(tally.jobs > 20000 && tally.in_family > 1000);
 }
 
+static void test_pairs_of_replicates_have_the_same_jobs(void **state)
+{
+    struct expansion_tally tally = { 0 };
+    int read = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < SWEEPS; i++) {
+        struct compiled *c = compile(random_sweep_of_pairs(i));
+
+        if (c != NULL)
+            expansion_compare(c, MOST_COMPARED, &tally);
+        read += c != NULL;
+        compiled_free(c);
+    }
+    assert_true(read > SWEEPS / 2);
+    assert_true(tally.refused > 100);
+    assert_true(tally.jobs > 20000 && tally.in_family > 1000);
+}
+
+static const char pairs[] =
+    "{'sinter': 1, 'name': 'map', 'replicates': {'count': 3},"
+    "'parameters': [{'name': 'd', 'values': [1, 2]}],"
+    "'stages': [{'name': 'dense', 'kind': 'train', 'sort': 'artifact',"
+    "  'variants': [{'params': {'steps': 5}}]},"
+    " {'name': 'prune', 'kind': 'prune', 'sort': 'lazy', 'variants':"
+    "  [{'params': {'model': {'$stage': 'dense'}, 'd': {'$param': 'd'}}}]},"
+    " {'name': 'again', 'kind': 'retrain', 'sort': 'artifact', 'variants':"
+    "  [{'params': {'model': {'$stage': 'prune'},"
+    "               'seed': {'$param': 'seed'}}}]}],"
+    "'evaluate': [{'name': 'lmc', 'kind': 'evaluate.lmc', 'metrics': ['b'],"
+    "  'variants': [{'params': {'models': [{'$lower': 'again'},"
+    "                                      {'$higher': 'again'}]}}]}]}";
+
+/* The JSON above with its quotes. */
+static struct compiled *parse_quoted(const char *text)
+{
+    AUTO(free_pointer) char *copy = xstrdup(text);
+
+    for (char *at = copy; *at != '\0'; at++)
+        *at = *at == '\'' ? '"' : *at;
+    return parse(copy);
+}
+
+struct pair_trial {
+    struct digest dense, own, lmc;
+};
+
+static struct pair_trial pair_trial(const struct compiled *c, uint64_t trial)
+{
+    struct stage_jobs jobs = { 0 };
+    struct pair_trial p;
+    json_t *values = NULL;
+    bool excluded = false;
+
+    assert_ok(compiled_trial(c, trial, &values, &excluded));
+    assert_ok(compiled_stages(c, values, &jobs));
+    assert_int_equal(jobs.count, 4); /* the dense run is of both */
+    assert_string_equal(jobs.items[0].stage, "dense");
+    assert_string_equal(jobs.items[1].stage, "again");
+    assert_string_equal(jobs.items[2].stage, "again");
+    assert_string_equal(jobs.items[3].stage, "lmc");
+    assert_int_equal(jobs.items[3].input_count, 2);
+    p = (struct pair_trial){ jobs.items[0].key, jobs.items[1].key,
+                             jobs.items[3].key };
+    stage_jobs_release(&jobs);
+    json_decref(values);
+    return p;
+}
+
+static void test_each_replicate_meets_the_next(void **state)
+{
+    struct compiled *c = parse_quoted(pairs);
+    struct pair_trial t[3];
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++)
+        t[i] = pair_trial(c, i);
+    assert_true(digest_equal(&t[0].dense, &t[1].dense));
+    assert_false(digest_equal(&t[0].own, &t[1].own));
+    /* (0, 1), (1, 2), (0, 2) */
+    assert_false(digest_equal(&t[0].lmc, &t[1].lmc));
+    assert_false(digest_equal(&t[1].lmc, &t[2].lmc));
+    assert_false(digest_equal(&t[0].lmc, &t[2].lmc));
+    compiled_free(c);
+}
+
+/* With two there is one pair, and it is one job. */
+static void test_two_replicates_are_one_pair(void **state)
+{
+    AUTO(free_pointer) char *two = xstrdup(pairs);
+    struct compiled *c;
+    struct pair_trial a;
+    struct pair_trial b;
+
+    (void)state;
+    *strchr(strstr(two, "'count'"), '3') = '2';
+    c = parse_quoted(two);
+    a = pair_trial(c, 0);
+    b = pair_trial(c, 1);
+    assert_true(digest_equal(&a.lmc, &b.lmc));
+    assert_false(digest_equal(&a.own, &b.own));
+    compiled_free(c);
+}
+
 static void add(struct digest_stream *sum, const char *text)
 {
     digest_add(sum, text, strlen(text) + 1);
@@ -277,6 +381,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sweeps_of_every_shape_have_the_same_jobs),
+        cmocka_unit_test(test_pairs_of_replicates_have_the_same_jobs),
+        cmocka_unit_test(test_each_replicate_meets_the_next),
+        cmocka_unit_test(test_two_replicates_are_one_pair),
         cmocka_unit_test(test_points_and_keys_are_what_they_were),
         cmocka_unit_test(test_many_variants_share_what_they_write_on),
         cmocka_unit_test(test_one_scratch_serves_many_sweeps),
