@@ -1,8 +1,11 @@
 /* http.h -- the broker's HTTP port: depot, JSON, metrics, health, dashboard.
  *
  *     GET|HEAD|PUT /depot/<64 hex>      blobs, with Range
- *     GET /api/v1/sweeps[/ID[/trials|/spec]], /api/v1/workers
+ *     GET /api/v1/sweeps[/ID[/trials|/spec]], /api/v1/{workers,scaling}
  *     GET /metrics, /livez, /readyz, and the page at /
+ *
+ * A broker that does not lead asks the leader what it is asked at /api/v1, and
+ * sends those who want the depot there.
  *
  * It has threads of its own, which touch the depot's directory and ask the
  * loop for everything else. */

@@ -88,6 +88,7 @@ char *metrics_text(const struct metrics *m)
     struct buf out;
 
     buf_init(&out, TEXT_MOST);
+    print(&out, "sinter_leader", "gauge", "1: this broker leads", 1.0);
     print_counts(&out, m->sched);
     print_demand(&out, sched_demand(m->sched));
     print(&out, "sinter_store_away", "gauge",

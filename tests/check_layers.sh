@@ -37,7 +37,7 @@ lapacke.h       tensor/blas.c
 yaml.h          sweep/yaml.c
 sqlite3.h       broker/store_sqlite.h
 hiredis/*       broker/store_redis.h
-microhttpd.h    broker/http.c
+microhttpd.h    broker/http_internal.h
 cairo*          cli/picture.c
 cmocka.h        tests/support/test.h
 '

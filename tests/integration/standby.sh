@@ -9,6 +9,8 @@ set -euo pipefail
 POINTS=40
 redis_port=$(free_port)
 redis redis "$redis_port"
+TOKEN=$(head -c 24 /dev/urandom | base64)
+(umask 077 && echo "read $TOKEN" >token)
 
 # standby NAME: its sockets are ipc:NAME/{workers,clients}
 standby() {
@@ -17,11 +19,12 @@ standby() {
     start "$1" sinter-broker --standby --leader-ttl 1500ms \
         --store "redis://127.0.0.1:$redis_port" --depot "$WORK/depot" \
         --workers "ipc://$WORK/$1/workers" --clients "ipc://$WORK/$1/clients" \
-        --http 127.0.0.1:0 --heartbeat 200ms --lease 5s \
+        --http 127.0.0.1:0 --http-token-file "$WORK/token" --heartbeat 200ms --lease 5s \
         --ready-file "$WORK/$1/ready"
     wait_until 20 "broker $1" test -s "$WORK/$1/ready"
 }
 role() { [ "$(jq -r .role "$1/ready")" = "$2" ]; }
+asks() { curl -s -H "Authorization: Bearer $TOKEN" "$@"; }
 http_of() { jq -r .http "$1/ready"; }
 count() { # LOG WORDS: lines
     grep -cF -- "$2" "$1" || true
@@ -64,9 +67,27 @@ sinter ls --broker "ipc://$WORK/b/clients,ipc://$WORK/a/clients" >out.txt 2>err.
 assert_contains err.txt "ipc://$WORK/b/clients is not the leader, asking ipc://$WORK/a/clients"
 assert_equal "health of a standby" \
     "$(curl -s "http://$(http_of b)/readyz")" "ok standby leader=$(http_of a)"
-assert_equal "a question to a standby" \
-    "$(curl -s -o out.txt -w '%{http_code}' "http://$(http_of b)/api/v1/sweeps")" 503
+for path in scaling sweeps; do
+    assert_equal "$path, asked of a standby" "$(asks "http://$(http_of b)/api/v1/$path")" \
+        "$(asks "http://$(http_of a)/api/v1/$path")"
+done
+asks -f "http://$(http_of b)/api/v1/scaling" | jq -e '.desired_workers | numbers' >/dev/null ||
+    fail "a standby does not say how many workers there should be"
+assert_equal "a sweep that is not there" "$(asks -o out.txt -w '%{http_code}' \
+    "http://$(http_of b)/api/v1/sweeps/no%20such/trials")" 404
+assert_equal "a question that was forwarded" "$(asks -o out.txt -w '%{http_code}' \
+    "http://$(http_of b)/api/v1/scaling?forwarded=1")" 503
 assert_equal "it names the leader" "$(jq -r .leader out.txt)" "$(http_of a)"
+blob="depot/$(printf '%064d' 0)"
+assert_equal "the depot of a standby" "$(asks -o out.txt -w '%{http_code}' \
+    "http://$(http_of b)/$blob")" 503
+assert_equal "it names the leader" "$(jq -r .leader out.txt)" "$(http_of a)"
+for pair in a:1 b:0; do
+    asks "http://$(http_of "${pair%:*}")/metrics" >out.txt
+    assert_contains out.txt "sinter_leader ${pair#*:}"
+done
+assert_equal "without the token" "$(curl -s -o out.txt -w '%{http_code}' \
+    "http://$(http_of b)/api/v1/scaling")" 401
 assert_equal "health of the leader" "$(sinter-broker health --http "$(http_of a)")" "ok leader"
 assert_equal "health of a standby" "$(sinter-broker health --http "$(http_of b)")" \
     "ok standby leader=$(http_of a)"
