@@ -13,6 +13,7 @@ sinter_test(sim/test_sched_stories.c sim/farm.c sim/replica.c LABEL sim LINK sin
 sinter_test(sim/test_sched_families.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_share.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_flow.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_hello.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_locality.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_artifacts.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_blame.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)

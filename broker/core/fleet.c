@@ -19,14 +19,13 @@
 #include <string.h>
 
 enum {
-    SUSPECT_AFTER = 3,  /* heartbeats missed: no new jobs */
-    REPLACED_AFTER = 3, /* heartbeats until a namesake's leases end */
-    IN_FLIGHT = 2,      /* heartbeats an assignment may be under way */
-    DIFFERS_MOST = 5,   /* heartbeats that differ, however busy */
-    SCANS = 4,          /* looks at the leases per heartbeat */
+    SUSPECT_AFTER = 3, /* heartbeats missed: no new jobs */
+    IN_FLIGHT = 2,     /* heartbeats an assignment may be under way */
+    DIFFERS_MOST = 5,  /* heartbeats that differ, however busy */
+    SCANS = 4,         /* looks at the leases per heartbeat */
 };
 
-static int64_t heartbeats(const struct sched *s, int64_t count)
+int64_t fleet_heartbeats(const struct sched *s, int64_t count)
 {
     return count * s->settings.heartbeat_ms * NS_PER_MS;
 }
@@ -70,6 +69,7 @@ void fleet_free_all(struct sched *s)
     for (size_t i = 0; i < map_count(s->known); i++)
         free(map_at(s->known, i, NULL, NULL));
     map_free(s->sessions);
+    map_free(s->named);
     map_free(s->known);
     map_free(s->fenced);
 }
@@ -111,9 +111,8 @@ static uint64_t *new_number(uint64_t number)
     return n;
 }
 
-/* On record: a worker came or went. */
-static void record_worker(struct sched *s, const char *name,
-                          uint64_t incarnation, bool joined)
+void fleet_record(struct sched *s, const char *name, uint64_t incarnation,
+                  bool joined)
 {
     AUTO(json_release)
     json_t *a = json_pack("{s:s, s:I, s:b}", "name", name, "incarnation",
@@ -136,8 +135,7 @@ struct status fleet_apply(struct sched *s, const json_t *arguments,
     return SUCCESS;
 }
 
-/* A worker of the log, or one that was started in its place, has spoken. */
-static void heard_of(struct sched *s, const char *name)
+void fleet_heard_of(struct sched *s, const char *name)
 {
     if (s->recovery_ends == 0)
         return;
@@ -158,17 +156,37 @@ static void end_recovery(struct sched *s)
 
         outbox_note(s->out, true, "worker did not come back", "worker=\"%s\"",
                     name);
-        record_worker(s, name, *incarnation, false);
+        fleet_record(s, name, *incarnation, false);
         free(map_remove_text(s->known, name));
     }
 }
 
-static void remove_session(struct sched *s, struct session *session)
+struct session *fleet_named(const struct sched *s, const char *name)
+{
+    return map_get_text(s->named, name);
+}
+
+static void leave_namesakes(struct sched *s, const struct session *session)
+{
+    struct session *first = fleet_named(s, session->name);
+    struct session **at = &first;
+
+    while (*at != session)
+        at = &(*at)->namesake;
+    *at = session->namesake;
+    if (first == NULL)
+        (void)map_remove_text(s->named, session->name);
+    else
+        (void)map_put_text(s->named, session->name, first);
+}
+
+void fleet_remove(struct sched *s, struct session *session)
 {
     assert(session->first == NULL);
     dispatch_release_keeper(session);
+    leave_namesakes(s, session);
     locality_leave(s, session);
-    record_worker(s, session->name, session->incarnation, false);
+    fleet_record(s, session->name, session->incarnation, false);
     (void)map_remove(s->sessions, &session->peer.id, sizeof session->peer.id);
     free_session(session);
 }
@@ -181,10 +199,7 @@ static bool was_running(const struct session *session, const struct job *job,
     return found < session->slots && (job->unit == NULL || !job->unit->blamed);
 }
 
-/* Its jobs go to others. If there is somebody to blame, those that were in
- * slots are judged; the rest had only been queued. One whose last heartbeat
- * told of other jobs than we know of may have run those as well. */
-static void release_jobs(struct sched *s, struct session *session, bool blame)
+void fleet_release(struct sched *s, struct session *session, bool blame)
 {
     bool alone = session->running == 1 && session->differs == 0;
     uint64_t found = 0;
@@ -213,9 +228,9 @@ static void lose(struct sched *s, struct session *session, bool outage)
                 "worker=\"%s\" jobs=%zu silent_ms=%lld outage=%d",
                 session->name, session->running,
                 (long long)((s->t.now - session->seen_at) / NS_PER_MS), outage);
-    release_jobs(s, session,
-                 !outage && !session->draining && s->recovery_ends == 0);
-    remove_session(s, session);
+    fleet_release(s, session,
+                  !outage && !session->draining && s->recovery_ends == 0);
+    fleet_remove(s, session);
 }
 
 /* The worker takes nothing more: what it names goes to others and is nobody's
@@ -234,9 +249,9 @@ struct status fleet_bye(struct sched *s, struct peer peer,
     if (session->first != NULL || session->committed.count > 0 ||
         session->stale.count > 0)
         return SUCCESS;
-    heard_of(s, session->name);
+    fleet_heard_of(s, session->name);
     outbox_note(s->out, false, "worker left", "worker=\"%s\"", session->name);
-    remove_session(s, session);
+    fleet_remove(s, session);
     return SUCCESS;
 }
 
@@ -289,11 +304,8 @@ bool fleet_is_cordoned(const struct sched *s, const char *name)
 void fleet_cordon(struct sched *s, const char *name, bool on)
 {
     fence(s, name, on);
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        struct session *session = map_at(s->sessions, i, NULL, NULL);
-
-        if (strcmp(session->name, name) != 0)
-            continue;
+    for (struct session *session = fleet_named(s, name); session != NULL;
+         session = session->namesake) {
         session->cordoned = on;
         if (on)
             dispatch_release_keeper(session);
@@ -305,282 +317,16 @@ void fleet_cordon(struct sched *s, const char *name, bool on)
 void fleet_drain(struct sched *s, const char *name)
 {
     fleet_cordon(s, name, true);
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        struct session *session = map_at(s->sessions, i, NULL, NULL);
-
-        if (strcmp(session->name, name) == 0)
-            retract_all(session);
-    }
+    for (struct session *session = fleet_named(s, name); session != NULL;
+         session = session->namesake)
+        retract_all(session);
 }
 
-MUST_CHECK static struct status check_hello(const struct wire_hello *m)
-{
-    if (m->least_major > WIRE_MAJOR || m->most_major < WIRE_MAJOR)
-        return FAIL(STATUS_INVALID,
-                    "this broker speaks version %d of the "
-                    "protocol, the worker %llu to %llu",
-                    WIRE_MAJOR, (unsigned long long)m->least_major,
-                    (unsigned long long)m->most_major);
-    if (m->slots < 1 || m->slots > LIMIT_SLOTS)
-        return FAIL(STATUS_INVALID, "a worker has 1 to %d slots, not %llu",
-                    LIMIT_SLOTS, (unsigned long long)m->slots);
-    if (m->worker.size < 1 || m->worker.size > 4 * (size_t)LIMIT_NAME ||
-        m->labels.size > LIMIT_URL || m->kinds.size > LIMIT_URL ||
-        m->version.size > LIMIT_NAME)
-        return FAIL(STATUS_INVALID, "a name or list in HELLO is empty or too "
-                                    "long");
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status check_newcomer(const struct sched *s)
-{
-    if (map_count(s->sessions) >= s->settings.workers)
-        return FAIL(STATUS_UNAVAILABLE,
-                    "there are %llu workers already, as many as this broker "
-                    "takes (--max-workers)",
-                    (unsigned long long)s->settings.workers);
-    return admission_newcomer(s);
-}
-
-static void read_kinds(struct sched *s, struct session *session)
-{
-    const char *at = session->kinds + strspn(session->kinds, " ");
-
-    session->kind_count = 0;
-    while (*at != '\0') {
-        size_t size = strcspn(at, " ");
-
-        session->kind_list =
-            xrealloc(session->kind_list,
-                     (session->kind_count + 1) * sizeof(const char *));
-        session->kind_list[session->kind_count++] = sched_intern(s, at, size);
-        at += size;
-        at += strspn(at, " ");
-    }
-}
-
-static void describe_session(struct sched *s, struct session *session,
-                             const struct wire_hello *m)
-{
-    free(session->labels);
-    free(session->kinds);
-    free(session->version);
-    session->labels = sched_clean(m->labels);
-    session->kinds = sched_clean(m->kinds);
-    session->version = sched_clean(m->version);
-    s->queued -= unit_queued(session);
-    session->slots = m->slots;
-    s->queued += unit_queued(session);
-    session->cpus = m->cpus;
-    session->memory_bytes = m->memory_bytes;
-    if (m->memory_bytes > s->memory_most)
-        s->memory_most = m->memory_bytes;
-    read_kinds(s, session);
-    resources_forget(session);
-}
-
-/* A process of that name was started anew: the old one is most likely dead,
- * but two workers may have been given one name, so it may still object. */
-static void doubt_namesakes(struct sched *s, const struct session *session)
-{
-    int64_t ends = s->t.now + heartbeats(s, REPLACED_AFTER);
-
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        struct session *other = map_at(s->sessions, i, NULL, NULL);
-
-        if (other != session && strcmp(other->name, session->name) == 0 &&
-            other->lease_ends > ends)
-            other->lease_ends = ends;
-    }
-}
-
-static struct session *find_incarnation(const struct sched *s,
-                                        const struct wire_hello *m)
-{
-    for (size_t i = 0; i < map_count(s->sessions); i++) {
-        struct session *other = map_at(s->sessions, i, NULL, NULL);
-
-        if (other->incarnation == m->incarnation &&
-            wire_is(m->worker, other->name))
-            return other;
-    }
-    return NULL;
-}
-
-/* The session of this process, from an earlier connection or new. */
-MUST_CHECK static struct status open_session(struct sched *s, struct peer peer,
-                                             const struct wire_hello *m,
-                                             struct session **ret_session)
-{
-    struct session *session = find_incarnation(s, m);
-    struct session *squatter = fleet_find(s, peer);
-    bool known = session != NULL;
-    bool here = known && session->connected && session->peer.id == peer.id;
-
-    if (!known)
-        TRY_PLAIN(check_newcomer(s));
-    if (squatter != NULL && squatter != session) {
-        /* Another process behind the same connection: cannot be. */
-        release_jobs(s, squatter, false);
-        remove_session(s, squatter);
-    }
-    if (session == NULL) {
-        session = xnew(struct session);
-        session->sched = s;
-        locality_enter(s, session);
-        session->name = sched_clean(m->worker);
-        session->incarnation = m->incarnation;
-        record_worker(s, session->name, session->incarnation, true);
-    } else {
-        (void)map_remove(s->sessions, &session->peer.id,
-                         sizeof session->peer.id);
-    }
-    session->number = ++s->sessions_ever;
-    session->connected = true;
-    session->draining = false;
-    session->owed = false;
-    session->cordoned = fleet_is_cordoned(s, session->name);
-    session->differs = 0;
-    dispatch_wake(session);
-    session->changed_at = s->t.now;
-    describe_session(s, session, m);
-    if (!here)
-        outbox_note(s->out, false, known ? "worker is back" : "worker came",
-                    "worker=\"%s\" slots=%llu holds=%zu version=\"%s\"",
-                    session->name, (unsigned long long)m->slots,
-                    m->running.count, session->version);
-    (void)map_put(s->sessions, &peer.id, sizeof peer.id, session);
-    *ret_session = session;
-    return SUCCESS;
-}
-
-static bool is_newer(const struct wire_token *t, const struct job *job)
-{
-    return t->epoch != job->epoch ? t->epoch > job->epoch
-                                  : t->attempt > job->attempt;
-}
-
-/* Does anything need the job, or could a trial that is not looked at yet?
- * `job`: NULL if it is not known. */
-static bool may_be_needed(const struct sched *s, const struct job *job)
-{
-    if (job != NULL && job->needs != NULL)
-        return true;
-    for (size_t i = 0; i < s->live_count; i++)
-        if (s->live[i]->cursor < s->live[i]->trial_count)
-            return true;
-    return false;
-}
-
-/* May the worker go on with this run? The newest token of a job wins; a run
- * whose lease ended goes on as long as nobody else was given the job. */
-static bool adopt(struct sched *s, struct session *session,
-                  const struct wire_token *t)
-{
-    struct job *job = jobs_find(s, &t->key);
-    bool same;
-
-    if (job == NULL && may_be_needed(s, NULL))
-        job = jobs_touch(s, &t->key);
-    if (job == NULL)
-        return false;
-    same = t->epoch == job->epoch && t->attempt == job->attempt;
-    if (job->state == JOB_DONE || job->state == JOB_FAILED ||
-        (same && job->settled) || t->epoch > s->epoch)
-        return false;
-    if (same && job->session == session) {
-        job->mark = s->mark;
-        return true;
-    }
-    if ((!same && !is_newer(t, job)) || !may_be_needed(s, job))
-        return false;
-    if (job->session != NULL && job->session != session)
-        fleet_cancel(s, job);
-    jobs_take_away(job);
-    jobs_assign(s, job, session, NULL, t->epoch, t->attempt);
-    job->mark = s->mark;
-    return true;
-}
-
-/* While the store is away nothing goes out that rests on it: assignments wait,
- * and will then be under way for a while. */
-static bool is_held_back(const struct sched *s)
+bool fleet_is_held_back(const struct sched *s)
 {
     return s->store_error != NULL ||
            (s->held_until != 0 &&
-            s->t.now - s->held_until < heartbeats(s, IN_FLIGHT));
-}
-
-/* Jobs we gave it that it does not list. An assignment may be under way, if
- * the connection is the one it was sent on; one that is taken back all the same
- * may still come, before WELCOME does, which drops it. */
-static void take_back_unlisted(struct sched *s, struct session *session,
-                               bool same_peer, struct token_list *drop)
-{
-    struct job *job = session->first;
-
-    while (job != NULL) {
-        struct job *next = job->next;
-        bool under_way =
-            same_peer && (is_held_back(s) || s->t.now - job->assigned_at <
-                                                 heartbeats(s, IN_FLIGHT));
-
-        if (job->mark != s->mark && !under_way) {
-            if (same_peer)
-                token_list_add(drop, jobs_token(job));
-            jobs_take_away(job);
-            jobs_requeue(s, job, 0);
-        }
-        job = next;
-    }
-}
-
-MUST_CHECK static struct status welcome(struct sched *s,
-                                        const struct session *session,
-                                        const struct token_list *drop)
-{
-    struct wire_message m = { .type = WIRE_WELCOME };
-
-    m.welcome.epoch = s->epoch;
-    m.welcome.session = session->number;
-    m.welcome.heartbeat_ms = s->settings.heartbeat_ms;
-    m.welcome.lease_ms = s->settings.lease_ms;
-    m.welcome.depot = wire_text(s->depot);
-    m.welcome.drop.items = drop->items;
-    m.welcome.drop.count = drop->count;
-    /* What is dropped may rest on a record that is not yet durable. While the
-     * store is away HELLO comes again and again; one answer would wait for
-     * each. What is to be dropped is found again afterwards. */
-    if (s->store_error != NULL)
-        m.welcome.drop.count = 0;
-    return outbox_send(s->out, session->peer, &m, m.welcome.drop.count == 0);
-}
-
-struct status fleet_hello(struct sched *s, struct peer peer,
-                          const struct wire_hello *m)
-{
-    struct token_list drop = { 0 };
-    struct session *session = NULL;
-    struct status st;
-    bool same_peer;
-
-    TRY_PLAIN(check_hello(m));
-    TRY_PLAIN(open_session(s, peer, m, &session));
-    same_peer = session->peer.id == peer.id;
-    session->peer = peer;
-    fleet_seen(s, session);
-    locality_told(s, session, &m->cache, &(struct wire_evicted_list){ 0 },
-                  true);
-    doubt_namesakes(s, session);
-    heard_of(s, session->name);
-    s->mark++;
-    for (size_t i = 0; i < m->running.count; i++)
-        if (!adopt(s, session, &m->running.items[i]))
-            token_list_add(&drop, m->running.items[i]);
-    take_back_unlisted(s, session, same_peer, &drop);
-    st = welcome(s, session, &drop);
-    free(drop.items);
-    return st;
+            s->t.now - s->held_until < fleet_heartbeats(s, FLEET_IN_FLIGHT));
 }
 
 static void note_progress(struct sched *s, const struct session *session,
@@ -608,10 +354,11 @@ static bool views_differ(struct sched *s, struct session *session,
         return false;
     }
     session->differs++;
-    if (is_held_back(s))
+    if (fleet_is_held_back(s))
         return false;
     return session->differs >= DIFFERS_MOST ||
-           s->t.now - session->changed_at > heartbeats(s, IN_FLIGHT);
+           s->t.now - session->changed_at >
+               fleet_heartbeats(s, FLEET_IN_FLIGHT);
 }
 
 struct status fleet_heartbeat(struct sched *s, struct peer peer,
@@ -650,7 +397,7 @@ void fleet_cancel(struct sched *s, struct job *job)
 /* Nobody could be heard while the broker itself stood still. */
 static void forgive_silence(struct sched *s)
 {
-    int64_t ends = s->t.now + heartbeats(s, SUSPECT_AFTER);
+    int64_t ends = s->t.now + fleet_heartbeats(s, SUSPECT_AFTER);
 
     for (size_t i = 0; i < map_count(s->sessions); i++) {
         struct session *session = map_at(s->sessions, i, NULL, NULL);
@@ -658,6 +405,12 @@ static void forgive_silence(struct sched *s)
         if (session->lease_ends < ends)
             session->lease_ends = ends;
     }
+}
+
+void fleet_lose(struct sched *s, struct session *session)
+{
+    suspects_note_gone(s, session);
+    lose(s, session, suspects_outage(s));
 }
 
 static void end_leases(struct sched *s)
@@ -689,16 +442,18 @@ void fleet_scan(struct sched *s)
         end_recovery(s);
     if (s->t.now < s->next_scan)
         return;
-    if (s->next_scan != 0 && s->t.now - s->next_scan > heartbeats(s, IN_FLIGHT))
+    if (s->next_scan != 0 &&
+        s->t.now - s->next_scan > fleet_heartbeats(s, FLEET_IN_FLIGHT))
         forgive_silence(s);
-    s->next_scan = s->t.now + heartbeats(s, 1) / SCANS;
+    s->next_scan = s->t.now + fleet_heartbeats(s, 1) / SCANS;
     for (size_t i = map_count(s->sessions); i > 0; i--) {
         struct session *session = map_at(s->sessions, i - 1, NULL, NULL);
         bool ends = s->t.now >= session->lease_ends;
 
         if (ends)
             suspects_note_gone(s, session);
-        else if (s->t.now - session->seen_at > heartbeats(s, SUSPECT_AFTER))
+        else if (s->t.now - session->seen_at >
+                 fleet_heartbeats(s, SUSPECT_AFTER))
             suspect(s, session);
         any = any || ends;
     }

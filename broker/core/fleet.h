@@ -4,12 +4,16 @@
 
 #include "broker/core/state.h"
 
+enum { FLEET_IN_FLIGHT = 2 }; /* heartbeats an assignment may be under way */
+
 struct session *fleet_find(const struct sched *s, struct peer peer);
 void fleet_free_all(struct sched *s);
 
-/* Messages of workers. */
-MUST_CHECK struct status fleet_hello(struct sched *s, struct peer peer,
-                                     const struct wire_hello *m);
+/* The first of those of that name, the others follow as `namesake`; NULL:
+ * there is none. */
+struct session *fleet_named(const struct sched *s, const char *name);
+
+/* Messages of workers; HELLO is in hello.h. */
 MUST_CHECK struct status fleet_heartbeat(struct sched *s, struct peer peer,
                                          const struct wire_heartbeat *m);
 MUST_CHECK struct status fleet_bye(struct sched *s, struct peer peer,
@@ -34,6 +38,26 @@ void fleet_ask_hello(struct sched *s, struct peer peer, uint64_t sequence);
 /* The job is wanted no more: taken away, and the worker told. The caller
  * puts it where it belongs. */
 void fleet_cancel(struct sched *s, struct job *job);
+
+/* Its jobs go to others. If there is somebody to blame, those that were in
+ * slots are judged; the rest had only been queued. One whose last heartbeat
+ * told of other jobs than we know of may have run those as well. */
+void fleet_release(struct sched *s, struct session *session, bool blame);
+/* It is dead: as if its lease had run out. */
+void fleet_lose(struct sched *s, struct session *session);
+/* It holds nothing any more. */
+void fleet_remove(struct sched *s, struct session *session);
+/* On record: a worker came or went. */
+void fleet_record(struct sched *s, const char *name, uint64_t incarnation,
+                  bool joined);
+/* A worker of the log, or one that was started in its place, has spoken. */
+void fleet_heard_of(struct sched *s, const char *name);
+
+/* While the store is away nothing goes out that rests on it: assignments wait,
+ * and will then be under way for a while. */
+bool fleet_is_held_back(const struct sched *s);
+/* ns */
+int64_t fleet_heartbeats(const struct sched *s, int64_t count);
 
 /* There may be something to be said to it at the end of the tick. */
 void fleet_speak(struct session *session);

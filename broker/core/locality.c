@@ -168,10 +168,19 @@ static bool is_fetching_from(const struct origin *o, size_t worker)
     return worker < o->room && o->parts[worker] > 0;
 }
 
-static void begin_fetch(struct source *source, size_t worker)
+static void put_holder(struct source *source, struct session *session)
 {
+    put(&source->holders, session->holder);
+    session->told = true;
+}
+
+static void begin_fetch(struct source *source, struct session *session)
+{
+    size_t worker = session->holder;
+
     if (has(&source->fetching, worker))
         return;
+    session->told = true;
     put(&source->fetching, worker);
     if (source->origin != NULL && (*part_of(source->origin, worker))++ == 0)
         source->origin->busy++;
@@ -341,6 +350,9 @@ void locality_enter(struct sched *s, struct session *session)
     struct locality *l = locality_of(s);
     size_t number = 0;
 
+    while (number / WORD_BITS < l->taken.size &&
+           l->taken.words[number / WORD_BITS] == UINT64_MAX)
+        number += WORD_BITS;
     while (has(&l->taken, number))
         number++;
     put(&l->taken, number);
@@ -348,8 +360,11 @@ void locality_enter(struct sched *s, struct session *session)
 }
 
 /* From the last: one that is removed changes places with it. */
-static void forget_all(struct locality *l, const struct session *session)
+static void forget_all(struct locality *l, struct session *session)
 {
+    if (!session->told)
+        return;
+    session->told = false;
     for (size_t i = map_count(l->sources); i > 0; i--) {
         struct source *source = map_at(l->sources, i - 1, NULL, NULL);
 
@@ -382,7 +397,7 @@ void locality_told(struct sched *s, struct session *session,
             continue;
         if (added->items[i].bytes > 0)
             source->bytes = added->items[i].bytes;
-        put(&source->holders, session->holder);
+        put_holder(source, session);
         end_fetch(source, session->holder);
     }
     for (size_t i = 0; i < removed->count; i++) {
@@ -477,7 +492,7 @@ void locality_given(struct session *session, const struct place *place)
 {
     for (size_t i = 0; place != NULL && i < place->count; i++)
         if (!has(&place->sources[i]->holders, session->holder))
-            begin_fetch(place->sources[i], session->holder);
+            begin_fetch(place->sources[i], session);
 }
 
 void locality_left(struct session *session, const struct place *place,
@@ -490,7 +505,7 @@ void locality_left(struct session *session, const struct place *place,
             session->sched->news++;
         end_fetch(source, session->holder);
         if (well)
-            put(&source->holders, session->holder);
+            put_holder(source, session);
     }
 }
 
@@ -504,5 +519,5 @@ void locality_made(struct session *session, const char *result, size_t size)
         return;
     source = find_source(l, &name, map_count(l->sources) < SOURCES_MOST);
     if (source != NULL)
-        put(&source->holders, session->holder);
+        put_holder(source, session);
 }

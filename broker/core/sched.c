@@ -4,6 +4,7 @@
 #include "broker/core/command.h"
 #include "broker/core/dispatch.h"
 #include "broker/core/fleet.h"
+#include "broker/core/hello.h"
 #include "broker/core/history.h"
 #include "broker/core/jobs.h"
 #include "broker/core/report.h"
@@ -40,6 +41,7 @@ struct sched *sched_new(const struct sched_settings *settings)
     buf_init(&s->loading, SIZE_MAX / 2);
     s->sweeps_by_id = map_new();
     s->sessions = map_new();
+    s->named = map_new();
     s->known = map_new();
     return s;
 }
@@ -176,7 +178,7 @@ void sched_start(struct sched *s, uint64_t epoch, struct sched_time t,
 MUST_CHECK static struct status on_hello(struct sched *s, struct peer peer,
                                          const struct wire_message *m)
 {
-    return fleet_hello(s, peer, &m->hello);
+    return hello_take(s, peer, &m->hello);
 }
 
 MUST_CHECK static struct status on_heartbeat(struct sched *s, struct peer peer,

@@ -10,6 +10,7 @@
 #ifndef SINTER_BROKER_CORE_STATE_H
 #define SINTER_BROKER_CORE_STATE_H
 
+#include "broker/core/bucket.h"
 #include "broker/core/demand.h"
 #include "broker/core/heap.h"
 #include "broker/core/locality.h"
@@ -279,6 +280,8 @@ struct session {
     uint64_t number;
     char *name, *labels, *kinds, *version;
     uint64_t incarnation;
+    struct session *namesake; /* another one of that name; or NULL */
+    struct bucket hellos;
     uint64_t slots, cpus;
     int64_t memory_bytes;   /* 0: unknown */
     int64_t memory_used;    /* asked for by its jobs */
@@ -290,6 +293,8 @@ struct session {
     size_t holder;      /* its number for locality.c */
     uint8_t *serves;    /* by shape: resources.c */
     size_t serves_count;
+    bool hasty;    /* its last HELLO was not listened to */
+    bool told;     /* locality.c knows something of its cache */
     bool cordoned; /* gets nothing new */
     bool connected, suspect, draining;
     bool owed;        /* outcomes of it were not taken for want of room */
@@ -371,6 +376,8 @@ struct sched {
     bool expand_more;
 
     struct map *sessions;    /* peer id -> struct session */
+    struct map *named;       /* name -> the last one of that name that came */
+    struct bucket newcomers; /* workers nobody knew */
     int64_t memory_most;     /* of a worker that ever was here */
     struct map *known;       /* name -> incarnation of workers, by the log */
     size_t rotor;            /* where the next round of dispatch begins */

@@ -478,6 +478,7 @@ static void say_hello(struct farm *f, int w)
         .labels = wire_text(worker->labels),
         .kinds = wire_text(worker->kinds),
         .running = { .items = running, .count = worker->held_count },
+        .replaces = worker->replaces,
     };
     send_message(f, peer_of(f, w), &m);
     /* Finished ones are offered again after WELCOME. */

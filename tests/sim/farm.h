@@ -26,6 +26,7 @@ struct farm_job {
 
 struct farm_worker {
     bool connected;
+    bool replaces; /* says so in HELLO */
     uint64_t peer, incarnation, slots;
     uint64_t cpus;
     int64_t memory_bytes;
