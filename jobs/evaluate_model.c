@@ -62,8 +62,9 @@ static struct status prepare(struct measured *m, const json_t *params,
                              size_t window, struct job_context *context)
 {
     TRY_PLAIN(model_input_open(params, context, MODEL_BORROW, &m->input));
-    return evaluation_open(m->input.model, json_object_get(params, "data"),
-                           window, context, &m->e);
+    return evaluation_open(m->input.model, m->input.tokenizer,
+                           json_object_get(params, "data"), window, context,
+                           &m->e);
 }
 
 /* --- perplexity ----------------------------------------------------------- */
@@ -98,6 +99,9 @@ static struct status run_perplexity(const json_t *params,
 
     TRY(prepare(&m, params, (size_t)json_int_or(params, "context", 0), context),
         "perplexity");
+    if (data_has_images(&m.e.data))
+        return FAIL(STATUS_INVALID,
+                    "perplexity: images have none; measure their error");
     limit_tokens(&m.e, json_int_or(params, "tokens", 0));
     TRY(evaluation_losses(&m.e), "perplexity");
     loss = evaluation_mean_loss(&m.e);

@@ -66,6 +66,9 @@ struct job_context {
      * the job succeeds or fails for good. NULL, or may give NULL: nothing
      * survives, use `scratch`. */
     const char *(*keep)(void *self);
+    /* Is it time to leave in keep() what another attempt would go on from?
+     * Cheap. NULL: never. */
+    bool (*save_due)(void *self);
     const char *scratch;  /* empty directory of this job, removed after */
     uint64_t threads;     /* kernels may use so many */
     int64_t memory_bytes; /* budget beside mapped inputs */

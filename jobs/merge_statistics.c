@@ -11,13 +11,16 @@ struct status merge_statistics_read(const json_t *job,
                                     char **ret_bytes, size_t *ret_size)
 {
     const char *key = json_text_or(job, "$job", "");
-    const char *artifact, *directory;
+    const char *artifact = json_text_or(job, "$artifact", NULL);
+    const char *directory;
     const json_t *result;
     char *path;
     struct status s;
 
-    TRY(context->input(context->self, key, &result), "job %.8s", key);
-    TRY(json_member_text(result, "artifact", &artifact), "job %.8s", key);
+    if (artifact == NULL) {
+        TRY(context->input(context->self, key, &result), "job %.8s", key);
+        TRY(json_member_text(result, "artifact", &artifact), "job %.8s", key);
+    }
     TRY(context->open_artifact(context->self, artifact, &directory), "job %.8s",
         key);
     path = xasprintf("%s/%s", directory, file_name);

@@ -2,8 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "model/tokenizer.h"
+#include "common/memory.h"
+#include "jobs/prune_body.h"
 #include "tensor/blas.h"
 
 static void log_extra(const struct model *m, struct job_context *context)
@@ -19,6 +22,40 @@ static void log_extra(const struct model *m, struct job_context *context)
     }
 }
 
+static struct status parse_tokenizer(const struct merge_files *files,
+                                     const struct merge_file *file,
+                                     struct tokenizer **ret_tokenizer)
+{
+    AUTO(free_pointer) char *text = NULL;
+    size_t size;
+
+    TRY_PLAIN(
+        merge_files_read(files, (size_t)(file - files->items), &text, &size));
+    return tokenizer_parse(text, size, file->name, ret_tokenizer);
+}
+
+/* Text is bytes if config.json says so, or if nothing says anything. */
+static struct status open_tokenizer(struct model_input *in, const json_t *json,
+                                    uint32_t vocab)
+{
+    AUTO(merge_files_release) struct merge_files files = { .config = NULL };
+    const struct merge_file *file;
+
+    if (strcmp(json_text_or(json, "tokenizer_class", ""), tokenizer_class) == 0)
+        return tokenizer_check(json);
+    TRY_PLAIN(recipe_files(in->recipe, &files));
+    file = merge_files_find(&files, "tokenizer.json");
+    if (file == NULL)
+        return tokenizer_check(json);
+    TRY_PLAIN(parse_tokenizer(&files, file, &in->tokenizer));
+    if (tokenizer_size(in->tokenizer) > vocab)
+        return FAIL(STATUS_INVALID,
+                    "tokenizer.json has tokens up to %zu; the model's "
+                    "vocabulary is %u",
+                    tokenizer_size(in->tokenizer) - 1, vocab);
+    return SUCCESS;
+}
+
 static struct status build(struct model_input *in, enum model_memory memory)
 {
     const json_t *json = recipe_config(in->recipe);
@@ -29,7 +66,8 @@ static struct status build(struct model_input *in, enum model_memory memory)
                     "there is no config.json; give the directory of the "
                     "model, not one file of it");
     TRY_PLAIN(model_config_read(json, &config));
-    TRY_PLAIN(tokenizer_check(json));
+    if (config.classes == 0)
+        TRY_PLAIN(open_tokenizer(in, json, config.vocab));
     return model_load(&config, recipe_tensors(in->recipe), memory, &in->model);
 }
 
@@ -55,8 +93,76 @@ struct status model_input_open(const json_t *params,
     return SUCCESS;
 }
 
+/* Names of the head that a model with an own one has, and of the embedding
+ * that is the head now. */
+static struct status name_heads(struct model_input *in,
+                                const struct model_config *untied)
+{
+    const struct graph *tied = in->model->graph;
+    const struct graph_step *last =
+        &tied->steps[tied->values[tied->logits].writer];
+    const struct graph_parameter *embedding =
+        graph_parameter_of(tied, last->in[1]);
+    struct graph *g = untied->arch->build(untied);
+
+    for (size_t i = 0; i < g->parameter_count; i++)
+        if (graph_find(tied, g->parameters[i].name) == tied->parameter_count)
+            in->head = xstrdup(g->parameters[i].name);
+    graph_free(g);
+    if (in->head == NULL || embedding == NULL)
+        return FAIL(STATUS_INVALID, "the model has no head of its own");
+    if (tensor_find(recipe_tensors(in->recipe), in->head) == NULL)
+        in->head_of = xstrdup(model_input_name(in, embedding->name));
+    return SUCCESS;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor *)a)->name,
+                  ((const struct tensor *)b)->name);
+}
+
+struct status model_input_untie(struct model_input *in,
+                                enum model_memory memory)
+{
+    const struct tensor_set *set = recipe_tensors(in->recipe);
+    struct model_config config = in->model->config;
+    AUTO(free_pointer) struct tensor *items = NULL;
+    struct tensor_set more;
+    struct model *model;
+
+    if (!config.tied || config.classes != 0)
+        return SUCCESS;
+    config.tied = false;
+    TRY_PLAIN(name_heads(in, &config));
+    items = xcalloc(set->count + 1, sizeof(*items));
+    memcpy(items, set->items, set->count * sizeof(*items));
+    more = (struct tensor_set){ set->count, items };
+    if (in->head_of != NULL) {
+        items[more.count] = *tensor_find(set, in->head_of);
+        items[more.count++].name = in->head;
+        qsort(items, more.count, sizeof(*items), by_name);
+    }
+    TRY_PLAIN(model_load(&config, &more, memory, &model));
+    model_free(in->model);
+    in->model = model;
+    return SUCCESS;
+}
+
+const char *model_input_name(const struct model_input *in,
+                             const char *parameter)
+{
+    const struct tensor *t = prune_find_tensor(
+        recipe_tensors(in->recipe), in->model->config.arch, parameter);
+
+    return t == NULL ? parameter : t->name;
+}
+
 void model_input_release(struct model_input *in)
 {
+    free(in->head);
+    free(in->head_of);
+    tokenizer_free(in->tokenizer);
     model_free(in->model);
     recipe_close(in->recipe);
     *in = (struct model_input){ .recipe = NULL };

@@ -4,10 +4,15 @@
 
 #include "jobs/recipe.h"
 #include "model/model.h"
+#include "model/tokenizer.h"
 
 struct model_input {
     struct recipe_model *recipe;
     struct model *model;
+    struct tokenizer *tokenizer; /* NULL: bytes, or images */
+    /* A head that was tied, and the tensor that it begins as, if the files do
+     * not have it; see model_input_untie(). Owned; NULL: none. */
+    char *head, *head_of;
 };
 
 /* Opens `params`.model, checks its architecture, tokenizer, names, shapes and
@@ -16,6 +21,13 @@ MUST_CHECK struct status model_input_open(const json_t *params,
                                           struct job_context *context,
                                           enum model_memory memory,
                                           struct model_input *ret_input);
+/* A tied head becomes a tensor of its own; one that is so stays. */
+MUST_CHECK struct status model_input_untie(struct model_input *in,
+                                           enum model_memory memory);
+/* The tensor of the files that a parameter is read from; what the model has
+ * for itself has its own name. */
+const char *model_input_name(const struct model_input *in,
+                             const char *parameter);
 void model_input_release(struct model_input *in);
 
 /* NO_MEMORY with the numbers if `bytes` pass the job's budget. */

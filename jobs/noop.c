@@ -9,7 +9,7 @@
 #include "jobs/job_kind.h"
 
 static const struct catalog_key model_rows[] = {
-    { .name = "*", .type = KEY_MODEL },
+    { .name = "*", .type = KEY_MODEL, .help = "one of the two" },
     { .name = NULL },
 };
 

@@ -109,6 +109,47 @@ void prune_cut_apply(struct prune_cut *cut, const float *scores, size_t count,
     }
 }
 
+/* Files know no alignment. */
+ISA_CLONES
+static void zero_two(char *weights, const uint8_t *keep, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t word;
+
+        memcpy(&word, weights + i * sizeof(word), sizeof(word));
+        word = keep[i] != 0 ? word : 0;
+        memcpy(weights + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+ISA_CLONES
+static void zero_four(char *weights, const uint8_t *keep, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+
+        memcpy(&word, weights + i * sizeof(word), sizeof(word));
+        word = keep[i] != 0 ? word : 0;
+        memcpy(weights + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+void prune_zero(enum dtype dtype, void *weights, const uint8_t *keep,
+                size_t count)
+{
+    size_t size = dtype_size(dtype);
+    char *at = weights;
+
+    if (size == 2)
+        zero_two(at, keep, count);
+    else if (size == 4)
+        zero_four(at, keep, count);
+    else
+        for (size_t i = 0; i < count; i++)
+            if (keep[i] == 0)
+                memset(at + i * size, 0, size);
+}
+
 static void choose_vector(const struct prune_how *h, const float *scores,
                           size_t count, uint8_t *keep)
 {
@@ -303,10 +344,26 @@ static void choose_sums(const struct prune_how *h, const struct prune_matrix *m,
 
 /* ---- all of it --------------------------------------------------------------- */
 
+/* The lowest would go if so many stayed. */
+static void choose_highest(const struct prune_how *h,
+                           const struct prune_matrix *m, const float *scores,
+                           uint8_t *keep)
+{
+    struct prune_how others = *h;
+
+    others.highest = false;
+    others.sparsity = 1.0 - h->sparsity;
+    prune_choose(&others, m, scores, keep);
+    for (size_t i = 0; i < m->outputs * m->inputs; i++)
+        keep[i] = keep[i] == 0;
+}
+
 void prune_choose(const struct prune_how *h, const struct prune_matrix *m,
                   const float *scores, uint8_t *keep)
 {
-    if (h->of > 0)
+    if (h->highest)
+        choose_highest(h, m, scores, keep);
+    else if (h->of > 0)
         choose_groups(h, m, scores, keep);
     else if (h->rule == PRUNE_ALPHA)
         choose_sums(h, m, scores, keep);

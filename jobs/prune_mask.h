@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tensor/dtype.h"
 #include "tensor/select.h"
 
 enum prune_rule {
@@ -25,6 +26,8 @@ struct prune_how {
     enum prune_rule rule;
     enum prune_scope scope;
     double sparsity; /* 0 ... below 1; 0: nothing goes */
+    bool highest;    /* these go in place of the lowest; a matrix in memory, by
+                     rows or as a whole: all but floor(n (1 - s)) */
     size_t go, of;   /* so many of so many inputs; `of` 0: unstructured */
 };
 
@@ -49,6 +52,10 @@ struct prune_cut prune_cut_at(const struct prune_how *h, uint64_t count,
 /* Chunks come in order; `equal` counts down. Sets keep[i] to 0 or 1. */
 void prune_cut_apply(struct prune_cut *cut, const float *scores, size_t count,
                      uint8_t *keep);
+
+/* Weights that are not kept become 0. */
+void prune_zero(enum dtype dtype, void *weights, const uint8_t *keep,
+                size_t count);
 
 /* --- a matrix in memory ----------------------------------------------------- */
 

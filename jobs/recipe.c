@@ -8,9 +8,12 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "jobs/delta.h"
 #include "jobs/model_digest.h"
 #include "jobs/recipe_cache.h"
+#include "jobs/recipe_mask.h"
 #include "jobs/recipe_merge.h"
+#include "jobs/recipe_prune.h"
 #include "tensor/safetensors.h"
 
 struct recipe_model {
@@ -29,9 +32,11 @@ static const struct lazy {
                              struct job_context *context,
                              struct recipe_entry **ret_entry);
     /* The model whose tokenizer and other files go along. */
-    const char *base, *models;
+    const char *base, *models; /* `models` NULL: there is always a base */
+    const char *instead;       /* a model that stands for it if it is there */
 } lazies[] = {
-    { "merge", recipe_merge_realise, "base_model", "models" },
+    { "merge", recipe_merge_realise, "base_model", "models", NULL },
+    { "prune", recipe_prune_realise, "model", NULL, "fitted" },
 };
 
 static struct status find_lazy(const json_t *recipe,
@@ -54,6 +59,25 @@ static struct status find_lazy(const json_t *recipe,
                 kind);
 }
 
+/* What jobs before this one made of a recipe, or the model itself. */
+static const json_t *stand_in(const json_t *model)
+{
+    const json_t *recipe = json_object_get(model, "$recipe");
+    const char *kind = json_text_or(recipe, "kind", "");
+
+    for (size_t i = 0; i < COUNT_OF(lazies); i++) {
+        const json_t *instead =
+            lazies[i].instead == NULL || strcmp(lazies[i].kind, kind) != 0
+                ? NULL
+                : json_object_get(json_object_get(recipe, "params"),
+                                  lazies[i].instead);
+
+        if (instead != NULL)
+            return instead;
+    }
+    return model;
+}
+
 /* Which tensors of a model are needed; `wanted` of NULL: all. */
 struct choice {
     bool (*wanted)(void *chooser, const char *name);
@@ -74,7 +98,7 @@ static struct status source_path(const json_t *model,
 {
     const json_t *source = json_object_get(model, "$source");
     const char *job = json_text_or(model, "$job", NULL);
-    const char *artifact;
+    const char *artifact = json_text_or(model, "$artifact", NULL);
     const json_t *result;
 
     if (source != NULL && choice->wanted != NULL &&
@@ -83,11 +107,21 @@ static struct status source_path(const json_t *model,
                                       choice->chooser, ret_path);
     if (source != NULL)
         return context->fetch(context->self, source, ret_path);
+    if (artifact != NULL)
+        return context->open_artifact(context->self, artifact, ret_path);
     if (job == NULL)
         return FAIL(STATUS_INVALID, "a model is one of $source, $job, $recipe");
     TRY(context->input(context->self, job, &result), "job %.8s", job);
     TRY(json_member_text(result, "artifact", &artifact), "job %.8s", job);
     return context->open_artifact(context->self, artifact, ret_path);
+}
+
+struct status recipe_path(const json_t *model, struct job_context *context,
+                          const char **ret_path)
+{
+    static const struct choice all = { NULL, NULL };
+
+    return source_path(model, context, &all, ret_path);
 }
 
 static bool is_directory(const char *path)
@@ -112,16 +146,91 @@ static struct status directory_of(const json_t *model,
     while ((recipe = json_object_get(model, "$recipe")) != NULL) {
         TRY_PLAIN(find_lazy(recipe, &lazy, &params));
         model = json_object_get(params, lazy->base);
-        if (model == NULL)
+        if (model == NULL && lazy->models != NULL)
             model = json_object_get(
                 json_array_get(json_object_get(params, lazy->models), 0),
                 "model");
     }
     TRY_PLAIN(source_path(model, context, &none, &path));
+    if (is_directory(path) && delta_is(path)) {
+        AUTO(json_release) json_t *head = NULL;
+
+        TRY_PLAIN(delta_head(path, &head));
+        return directory_of(json_object_get(head, "base"), context,
+                            ret_directory);
+    }
     *ret_directory = is_directory(path) ? xstrdup(path) : NULL;
     return SUCCESS;
 }
 
+struct status recipe_delta(const json_t *model, struct job_context *context,
+                           json_t **ret_head)
+{
+    static const struct choice none = { want_none, NULL };
+    const char *path;
+
+    *ret_head = NULL;
+    if (json_object_get(model, "$recipe") != NULL)
+        return SUCCESS;
+    TRY_PLAIN(source_path(model, context, &none, &path));
+    return is_directory(path) && delta_is(path) ? delta_head(path, ret_head)
+                                                : SUCCESS;
+}
+
+/* The outermost model of the job counts: it is opened first. */
+static void note_origin(struct job_context *context,
+                        const struct recipe_entry *e)
+{
+    enum job_model *model = &context->facts.model;
+
+    if (*model != JOB_MODEL_NONE)
+        return;
+    if (e == NULL)
+        *model = JOB_MODEL_REALISED;
+    else
+        *model = e->fresh ? JOB_MODEL_SHARED : JOB_MODEL_CACHED;
+}
+
+static void keep_entry(struct job_context *context, struct recipe_entry *e,
+                       const struct digest *key)
+{
+    e->key = *key;
+    if (context->cache != NULL)
+        recipe_cache_add(context->cache, e);
+}
+
+static void use_entry(struct job_context *context, struct recipe_entry *e,
+                      struct recipe_model *m)
+{
+    recipe_cache_hold(context->cache, e);
+    m->cache = context->cache;
+    m->entry = e;
+    m->set = &e->set;
+    m->config = json_incref(e->files.config);
+}
+
+MUST_CHECK static struct status open_delta(const char *path,
+                                           struct job_context *context,
+                                           struct recipe_model *m)
+{
+    AUTO(free_pointer) char *directory = xstrdup(path);
+    AUTO(json_release) json_t *head = NULL;
+    struct recipe_entry *e;
+    struct digest key;
+
+    TRY_PLAIN(delta_head(directory, &head));
+    key = delta_key(head);
+    e = recipe_cache_find(context->cache, &key);
+    note_origin(context, e);
+    if (e == NULL) {
+        TRY_PLAIN(delta_realise(directory, head, context, &e));
+        keep_entry(context, e, &key);
+    }
+    use_entry(context, e, m);
+    return directory_of(json_object_get(head, "base"), context, &m->directory);
+}
+
+/* Files, or a delta, whose base lies elsewhere. */
 static struct status open_files(const json_t *model,
                                 struct job_context *context,
                                 const struct choice *choice,
@@ -132,6 +241,8 @@ static struct status open_files(const json_t *model,
     struct status s = SUCCESS;
 
     TRY_PLAIN(source_path(model, context, choice, &path));
+    if (is_directory(path) && delta_is(path))
+        return open_delta(path, context, m);
     TRY_PLAIN(st_model_open(path, &m->mapped));
     m->set = st_model_tensors(m->mapped);
     if (!is_directory(path))
@@ -151,20 +262,6 @@ struct digest recipe_key(const json_t *recipe)
     return digest_of(text, strlen(text));
 }
 
-/* The outermost model of the job counts: it is opened first. */
-static void note_origin(struct job_context *context,
-                        const struct recipe_entry *e)
-{
-    enum job_model *model = &context->facts.model;
-
-    if (*model != JOB_MODEL_NONE)
-        return;
-    if (e == NULL)
-        *model = JOB_MODEL_REALISED;
-    else
-        *model = e->fresh ? JOB_MODEL_SHARED : JOB_MODEL_CACHED;
-}
-
 MUST_CHECK static struct status realise(const json_t *recipe,
                                         const struct digest *key,
                                         struct job_context *context,
@@ -176,9 +273,7 @@ MUST_CHECK static struct status realise(const json_t *recipe,
     TRY_PLAIN(find_lazy(recipe, &lazy, &params));
     assert(lazy != NULL);
     TRY_PLAIN(lazy->realise(params, key, context, ret_entry));
-    (*ret_entry)->key = *key;
-    if (context->cache != NULL)
-        recipe_cache_add(context->cache, *ret_entry);
+    keep_entry(context, *ret_entry, key);
     return SUCCESS;
 }
 
@@ -192,11 +287,7 @@ static struct status open_recipe(const json_t *recipe,
     note_origin(context, e);
     if (e == NULL)
         TRY_PLAIN(realise(recipe, &key, context, &e));
-    recipe_cache_hold(context->cache, e);
-    m->cache = context->cache;
-    m->entry = e;
-    m->set = &e->set;
-    m->config = json_incref(e->files.config);
+    use_entry(context, e, m);
     return SUCCESS;
 }
 
@@ -205,10 +296,12 @@ struct status recipe_open_some(const json_t *model, struct job_context *context,
                                void *chooser, struct recipe_model **ret_model)
 {
     const struct choice choice = { wanted, chooser };
-    const json_t *recipe = json_object_get(model, "$recipe");
+    const json_t *recipe;
     struct recipe_model *m = xnew(struct recipe_model);
     struct status s;
 
+    model = stand_in(model);
+    recipe = json_object_get(model, "$recipe");
     if (recipe == NULL) {
         s = open_files(model, context, &choice, m);
     } else {
@@ -246,6 +339,14 @@ const struct tensor_set *recipe_tensors(const struct recipe_model *m)
 {
     assert(m != NULL);
     return m->set;
+}
+
+const uint8_t *recipe_mask(const struct recipe_model *m, const char *tensor)
+{
+    const struct tensor *t = tensor_find(m->set, tensor);
+
+    return m->entry == NULL || t == NULL ? NULL
+                                         : m->entry->masks[t - m->set->items];
 }
 
 bool recipe_is_mapped(const struct recipe_model *m)

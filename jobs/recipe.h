@@ -29,6 +29,15 @@ MUST_CHECK struct status recipe_open_some(
     const json_t *model, struct job_context *context,
     bool (*wanted)(void *chooser, const char *name), void *chooser,
     struct recipe_model **ret_model);
+/* Head of the delta that a model is stored as (jobs/delta.h); NULL: it is
+ * something else. The caller decrefs. */
+MUST_CHECK struct status recipe_delta(const json_t *model,
+                                      struct job_context *context,
+                                      json_t **ret_head);
+/* Where a {"$source"}, {"$job"} or {"$artifact"} lies; the context's. */
+MUST_CHECK struct status recipe_path(const json_t *model,
+                                     struct job_context *context,
+                                     const char **ret_path);
 /* Back to the cache; NULL is fine. */
 void recipe_close(struct recipe_model *m);
 

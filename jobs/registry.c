@@ -5,10 +5,16 @@
 extern const struct job_kind job_merge;
 extern const struct job_kind job_merge_count;
 extern const struct job_kind job_merge_settle;
+extern const struct job_kind job_prune;
+extern const struct job_kind job_prune_fit;
 extern const struct job_kind job_soup;
 extern const struct job_kind job_train;
+extern const struct job_kind job_retrain;
 extern const struct job_kind job_evaluate_perplexity;
 extern const struct job_kind job_evaluate_accuracy;
+extern const struct job_kind job_evaluate_error;
+extern const struct job_kind job_evaluate_lmc;
+extern const struct job_kind job_evaluate_cka;
 extern const struct job_kind job_evaluate_footprint;
 extern const struct job_kind job_evaluate_command;
 extern const struct job_kind job_evaluate_noop;
@@ -18,10 +24,15 @@ extern const struct job_kind job_export;
 /* In the order in which `sinter` lists them. */
 const struct job_kind *const job_kinds[] = {
     &job_merge,
+    &job_prune,
     &job_soup,
     &job_train,
+    &job_retrain,
     &job_evaluate_perplexity,
     &job_evaluate_accuracy,
+    &job_evaluate_error,
+    &job_evaluate_lmc,
+    &job_evaluate_cka,
     &job_evaluate_footprint,
     &job_evaluate_command,
     &job_evaluate_noop,
@@ -29,16 +40,22 @@ const struct job_kind *const job_kinds[] = {
     &job_export,
     &job_merge_count,
     &job_merge_settle,
+    &job_prune_fit,
     NULL,
 };
 
 /* Addresses of the same rows, as the compiler of sweeps wants them. */
 static const struct catalog_kind *const catalog_kinds[] = {
     &job_merge.catalog,
+    &job_prune.catalog,
     &job_soup.catalog,
     &job_train.catalog,
+    &job_retrain.catalog,
     &job_evaluate_perplexity.catalog,
     &job_evaluate_accuracy.catalog,
+    &job_evaluate_error.catalog,
+    &job_evaluate_lmc.catalog,
+    &job_evaluate_cka.catalog,
     &job_evaluate_footprint.catalog,
     &job_evaluate_command.catalog,
     &job_evaluate_noop.catalog,
@@ -46,6 +63,7 @@ static const struct catalog_kind *const catalog_kinds[] = {
     &job_export.catalog,
     &job_merge_count.catalog,
     &job_merge_settle.catalog,
+    &job_prune_fit.catalog,
     NULL,
 };
 _Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),

@@ -125,8 +125,9 @@ struct soup {
     uint64_t evaluations;
 
     struct soup_pot pot;
-    struct model_config config; /* of the architecture */
-    struct merge_files files;   /* of the first */
+    struct model_config config;  /* of the architecture */
+    struct merge_files files;    /* of the first */
+    struct tokenizer *tokenizer; /* the same; NULL: bytes */
     double best;
 };
 
@@ -134,12 +135,14 @@ static void release(struct soup *s)
 {
     soup_pot_release(&s->pot);
     merge_files_release(&s->files);
+    tokenizer_free(s->tokenizer);
     free(s->items);
     free(s->order);
 }
 
 /* Accuracy, or the mean loss with its sign turned. */
 static struct status measure(struct soup *s, const struct model *model,
+                             const struct tokenizer *tokenizer,
                              double *ret_score)
 {
     AUTO(evaluation_release) struct evaluation e = { .context = NULL };
@@ -148,8 +151,9 @@ static struct status measure(struct soup *s, const struct model *model,
     uint64_t right = 0;
 
     s->evaluations++;
-    TRY_PLAIN(evaluation_open(model, json_object_get(s->params, "data"), 0,
-                              s->context, &e));
+    TRY_PLAIN(evaluation_open(model, tokenizer,
+                              json_object_get(s->params, "data"), 0, s->context,
+                              &e));
     if (strcmp(json_text_or(s->params, "metric", "accuracy"), "accuracy") ==
         0) {
         TRY_PLAIN(evaluation_answers(&e, limit, &digits, &right));
@@ -179,7 +183,7 @@ static struct status taste(struct soup *s, struct ingredient *i)
     char line[256];
 
     TRY_PLAIN(open_one(s, i, &in));
-    TRY(measure(s, in.model, &i->score), "%s", i->label);
+    TRY(measure(s, in.model, in.tokenizer, &i->score), "%s", i->label);
     (void)snprintf(line, sizeof line, "%s alone: %.6g", i->label, i->score);
     s->context->log(s->context->self, line);
     return SUCCESS;
@@ -246,6 +250,8 @@ static struct status begin(struct soup *s)
                             dtype == NULL ? NULL : &d, s->context));
     soup_pot_keep(&s->pot, recipe_tensors(in.recipe));
     s->config = in.model->config;
+    s->tokenizer = in.tokenizer;
+    in.tokenizer = NULL;
     TRY_PLAIN(take_files(s, in.recipe, dtype));
     s->best = first->score;
     first->kept = true;
@@ -258,7 +264,7 @@ static struct status measure_pot(struct soup *s, double *ret_score)
     struct status st;
 
     TRY_PLAIN(model_load(&s->config, &s->pot.set, MODEL_BORROW, &model));
-    st = measure(s, model, ret_score);
+    st = measure(s, model, s->tokenizer, ret_score);
     model_free(model);
     return st;
 }

@@ -8,7 +8,7 @@
 #include "common/memory.h"
 #include "jobs/merge_input.h"
 #include "jobs/model_files.h"
-#include "jobs/stream_write.h"
+#include "jobs/stream_parts.h"
 
 enum {
     PAGE = 4096,
@@ -18,15 +18,7 @@ enum {
     WINDOW_SHARE = 4, /* of the memory */
 };
 
-struct streamed {
-    const struct stream_wish *wish;
-    struct job_context *context;
-    struct stream_outcome *outcome;
-    struct digest recipe;
-    struct stream_write *out;
-};
-
-static void close_stream(struct streamed *s)
+void stream_close(struct streamed *s)
 {
     stream_write_free(s->out);
     s->out = NULL;
@@ -50,8 +42,7 @@ static void tell_kept(const struct streamed *s)
         context->log(context->self, line);
 }
 
-MUST_CHECK static struct status begin(struct streamed *s,
-                                      const struct tensor_set *layout)
+struct status stream_begin(struct streamed *s, const struct tensor_set *layout)
 {
     const struct stream_wish *wish = s->wish;
     const struct st_writer_settings settings = {
@@ -89,8 +80,7 @@ MUST_CHECK static struct status add_recipe(const struct streamed *s)
                               strlen(text));
 }
 
-MUST_CHECK static struct status end(struct streamed *s,
-                                    const struct merge_files *files)
+struct status stream_end(struct streamed *s, const struct merge_files *files)
 {
     struct st_writer *w = stream_write_writer(s->out);
     struct digest digest;
@@ -187,9 +177,9 @@ MUST_CHECK static struct status write_merge(struct streamed *s, struct merge *m,
     AUTO(merge_files_release) struct merge_files files = { .count = 0 };
 
     TRY_PLAIN(merge_files_of(m, &files));
-    TRY_PLAIN(begin(s, merge_layout(m)));
+    TRY_PLAIN(stream_begin(s, merge_layout(m)));
     TRY_PLAIN(stream_tensors(s, m, in));
-    return end(s, &files);
+    return stream_end(s, &files);
 }
 
 MUST_CHECK static struct status stream_merge(struct streamed *s,
@@ -205,7 +195,7 @@ MUST_CHECK static struct status stream_merge(struct streamed *s,
     TRY_PLAIN(merge_new(&config, 1, &in.inputs, &m));
     merge_input_know(&in, m);
     st = write_merge(s, m, &in);
-    close_stream(s); /* its threads may still read a window */
+    stream_close(s); /* its threads may still read a window */
     return st;
 }
 
@@ -216,8 +206,7 @@ static void model_release(struct recipe_model **m)
     recipe_close(*m);
 }
 
-/* Whole pages of a mapped file inside the range: read again when needed. */
-static void drop_pages(const char *data, size_t size)
+void stream_drop_pages(const char *data, size_t size)
 {
     uintptr_t from = ((uintptr_t)data + PAGE - 1) / PAGE * PAGE;
     uintptr_t to = ((uintptr_t)data + size) / PAGE * PAGE;
@@ -226,9 +215,9 @@ static void drop_pages(const char *data, size_t size)
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-MUST_CHECK static struct status copy_tensor(struct streamed *s,
-                                            const struct recipe_model *m,
-                                            size_t tensor, uint64_t *done)
+struct status stream_copy_tensor(struct streamed *s,
+                                 const struct recipe_model *m, size_t tensor,
+                                 uint64_t *done)
 {
     struct job_context *context = s->context;
     const struct tensor *t = &recipe_tensors(m)->items[tensor];
@@ -242,7 +231,7 @@ MUST_CHECK static struct status copy_tensor(struct streamed *s,
             return FAIL(STATUS_CANCELLED, "cancelled while writing tensors");
         TRY_PLAIN(stream_write_add(s->out, tensor, data, size));
         if (at > 0 && recipe_is_mapped(m))
-            drop_pages(data - COPY, COPY);
+            stream_drop_pages(data - COPY, COPY);
         *done += size;
         context->progress(context->self, *done, s->outcome->bytes, "byte");
     }
@@ -256,13 +245,13 @@ MUST_CHECK static struct status copy_model(struct streamed *s,
     uint64_t done;
 
     TRY_PLAIN(recipe_files(m, &files));
-    TRY_PLAIN(begin(s, recipe_tensors(m)));
+    TRY_PLAIN(stream_begin(s, recipe_tensors(m)));
     done = s->outcome->bytes_kept;
     for (size_t i = stream_write_first(s->out); i < recipe_tensors(m)->count;
          i++)
-        TRY_PLAIN(copy_tensor(s, m, i, &done));
+        TRY_PLAIN(stream_copy_tensor(s, m, i, &done));
     s->outcome->bytes_read = s->outcome->bytes - s->outcome->bytes_kept;
-    return end(s, &files);
+    return stream_end(s, &files);
 }
 
 MUST_CHECK static struct status stream_copy(struct streamed *s)
@@ -272,20 +261,32 @@ MUST_CHECK static struct status stream_copy(struct streamed *s)
 
     TRY_PLAIN(recipe_open(s->wish->model, s->context, &m));
     st = copy_model(s, m);
-    close_stream(s); /* its threads may still read the model */
+    stream_close(s); /* its threads may still read the model */
     return st;
 }
 
 /* ---- all of it --------------------------------------------------------- */
 
-/* The parameters if the model is a merge, else NULL. */
-static const json_t *merge_params(const json_t *model)
-{
-    const json_t *recipe = json_object_get(model, "$recipe");
+/* Lazy models that are made piece by piece; others are realised, then copied. */
+static const struct way {
+    const char *kind;
+    struct status (*stream)(struct streamed *s, const json_t *params);
+} ways[] = {
+    { "merge", stream_merge },
+    { "prune", stream_prune },
+};
 
-    if (strcmp(json_text_or(recipe, "kind", ""), "merge") != 0)
-        return NULL;
-    return json_object_get(recipe, "params");
+static struct status stream_any(struct streamed *s)
+{
+    const json_t *recipe = json_object_get(s->wish->model, "$recipe");
+    const json_t *params = json_object_get(recipe, "params");
+    const char *kind = json_text_or(recipe, "kind", "");
+
+    for (size_t i = 0; i < COUNT_OF(ways) && params != NULL; i++) {
+        if (strcmp(ways[i].kind, kind) == 0)
+            return ways[i].stream(s, params);
+    }
+    return stream_copy(s);
 }
 
 static struct digest digest_of_json(const json_t *json)
@@ -302,10 +303,9 @@ struct status stream_model(const struct stream_wish *wish,
     struct streamed s = { .wish = wish,
                           .context = context,
                           .outcome = ret_outcome };
-    const json_t *params = merge_params(wish->model);
 
     *ret_outcome = (struct stream_outcome){ .bytes = 0 };
     s.recipe =
         digest_of_json(wish->identity != NULL ? wish->identity : wish->model);
-    return params != NULL ? stream_merge(&s, params) : stream_copy(&s);
+    return stream_any(&s);
 }

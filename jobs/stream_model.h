@@ -1,6 +1,6 @@
 /* stream_model.h -- a model of any size written as a directory, in bounded
- * memory: a merge is computed window by window, other models are copied
- * tensor by tensor. Equal inputs give equal bytes. */
+ * memory: a merge is computed window by window, a prune stretch by stretch,
+ * other models are copied tensor by tensor. Equal inputs give equal bytes. */
 #ifndef SINTER_JOBS_STREAM_MODEL_H
 #define SINTER_JOBS_STREAM_MODEL_H
 

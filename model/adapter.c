@@ -201,25 +201,80 @@ struct status adapter_add(struct model *m, const bool *chosen,
     return follow(m, s->seed);
 }
 
-/* The matrix as `op` makes it, in its own place. */
-static struct status merge_one(struct model *m, const struct graph_step *s,
-                               const struct op *op)
+/* Matrices that only `row` trains are merged as it says; others, of another
+ * variant, as they are trained. */
+static const struct adapter_row *row_of(const struct graph_step *s,
+                                        const struct adapter_row *row)
 {
-    size_t matrix = (size_t)(-1 - s->in[0]);
-    size_t count = m->parameters[matrix].count;
-    AUTO(free_pointer) float *room = malloc(2 * count * sizeof(*room));
-    struct op_call call = { .shape = s->shape, .out = room };
+    if (s->op == row->train)
+        return row;
+    for (const struct adapter_row *r = adapters; r->name != NULL; r++)
+        if (s->op == r->train)
+            return r;
+    return NULL;
+}
 
-    TRY_PLAIN(model_own(m, matrix));
+size_t adapter_list(const struct model *m, const struct adapter_row *row,
+                    struct adapter_made **ret_list)
+{
+    const struct graph *g = m->graph;
+    struct adapter_made *list = xcalloc(g->step_count, sizeof(*list));
+    size_t count = 0;
+
+    for (size_t i = 0; i < g->step_count; i++) {
+        const struct graph_step *s = &g->steps[i];
+
+        if (g->values[s->out].fixed == 0)
+            continue;
+        list[count++] = (struct adapter_made){
+            .matrix = (size_t)(-1 - s->in[0]),
+            .row = row_of(s, row),
+            .rows = s->shape.rows,
+            .columns = s->shape.in,
+            .rank = s->shape.rank,
+            .factor = s->shape.factor,
+            .a = m->parameters[-1 - s->in[1]].data,
+            .b = m->parameters[-1 - s->in[2]].data,
+        };
+    }
+    *ret_list = list;
+    return count;
+}
+
+struct status adapter_make(const struct adapter_made *a, const float *w,
+                           const uint8_t *keep, float *ret_w)
+{
+    AUTO(free_pointer)
+    float *room = malloc(a->rows * a->columns * sizeof(*room));
+    const struct op_call call = {
+        .shape = { .rows = a->rows,
+                   .in = a->columns,
+                   .out = a->columns,
+                   .rank = a->rank,
+                   .factor = a->factor },
+        .in = { w, a->a, a->b },
+        .saved = room,
+        .keep = keep,
+        .out = ret_w,
+    };
+
     if (room == NULL)
-        return FAIL(STATUS_NO_MEMORY, "no memory to merge \"%s\"",
-                    m->parameters[matrix].name);
-    for (size_t k = 0; k < 3; k++)
-        call.in[k] = m->parameters[-1 - s->in[k]].data;
-    call.saved = room + count;
-    call.keep = m->parameters[matrix].keep;
-    op->forward(&call);
-    memcpy(m->parameters[matrix].own, room, count * sizeof(*room));
+        return FAIL(STATUS_NO_MEMORY, "no memory to merge %zux%zu numbers",
+                    a->rows, a->columns);
+    a->row->merge->forward(&call);
+    return SUCCESS;
+}
+
+static struct status merge_one(struct model *m, const struct adapter_made *a)
+{
+    struct model_parameter *p = &m->parameters[a->matrix];
+    AUTO(free_pointer) float *made = malloc(p->count * sizeof(*made));
+
+    TRY_PLAIN(model_own(m, a->matrix));
+    if (made == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory to merge \"%s\"", p->name);
+    TRY(adapter_make(a, p->data, p->keep, made), "tensor \"%s\"", p->name);
+    memcpy(p->own, made, p->count * sizeof(*made));
     return SUCCESS;
 }
 
@@ -243,12 +298,11 @@ static void drop_adapters(struct model *m)
 
 struct status adapter_merge(struct model *m, const struct adapter_row *row)
 {
-    for (size_t i = 0; i < m->graph->step_count; i++) {
-        const struct graph_step *s = &m->graph->steps[i];
+    AUTO(free_pointer) struct adapter_made *list = NULL;
+    size_t count = adapter_list(m, row, &list);
 
-        if (m->graph->values[s->out].fixed != 0)
-            TRY_PLAIN(merge_one(m, s, row->merge));
-    }
+    for (size_t i = 0; i < count; i++)
+        TRY_PLAIN(merge_one(m, &list[i]));
     drop_adapters(m);
     return SUCCESS;
 }

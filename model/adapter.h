@@ -34,8 +34,27 @@ struct adapter_settings {
  * before are not to be used any more. */
 MUST_CHECK struct status adapter_add(struct model *m, const bool *chosen,
                                      const struct adapter_settings *s);
-/* Makes the matrices one last time, in place, and takes the adapters away;
- * pruned places of variants that keep them are exactly 0. NO_MEMORY. */
+
+/* An adapter as it is. Borrowed. */
+struct adapter_made {
+    size_t matrix;                 /* parameter */
+    const struct adapter_row *row; /* how it is merged */
+    size_t rows, columns, rank;
+    float factor;
+    const float *a, *b; /* [rank][columns], [rows][rank] */
+};
+/* Those of a model, in the order of its matrices; `row` as in adapter_add().
+ * The caller frees. */
+size_t adapter_list(const struct model *m, const struct adapter_row *row,
+                    struct adapter_made **ret_list);
+/* The matrix `w` one last time, in `ret_w`, which is another array. `keep` of
+ * NULL: nothing is pruned; else pruned places of variants that keep them are
+ * exactly 0. NO_MEMORY. */
+MUST_CHECK struct status adapter_make(const struct adapter_made *a,
+                                      const float *w, const uint8_t *keep,
+                                      float *ret_w);
+/* Makes the matrices in their own place and takes the adapters away.
+ * NO_MEMORY. */
 MUST_CHECK struct status adapter_merge(struct model *m,
                                        const struct adapter_row *row);
 

@@ -10,8 +10,16 @@ void batch_init(struct batch *b, size_t segments, size_t rows)
     b->labels = xcalloc(rows, sizeof(*b->labels));
 }
 
+void batch_init_images(struct batch *b, size_t count, size_t pixels)
+{
+    batch_init(b, 1, count);
+    b->image = pixels;
+    b->pixels = xcalloc(count * pixels, sizeof(*b->pixels));
+}
+
 void batch_release(struct batch *b)
 {
+    free(b->pixels);
     free(b->starts);
     free(b->tokens);
     free(b->labels);
@@ -36,6 +44,16 @@ bool batch_add(struct batch *b, const int32_t *tokens, size_t count,
     return true;
 }
 
+float *batch_add_image(struct batch *b, int32_t label)
+{
+    if (b->rows == b->most_rows)
+        return NULL;
+    b->labels[b->rows] = label;
+    b->segments = 1;
+    b->starts[1] = (uint32_t)(b->rows + 1);
+    return b->pixels + b->rows++ * b->image;
+}
+
 struct pass_batch batch_view(const struct batch *b)
 {
     struct pass_batch view = {
@@ -43,6 +61,7 @@ struct pass_batch batch_view(const struct batch *b)
         .starts = b->starts,
         .tokens = b->tokens,
         .labels = b->labels,
+        .pixels = b->pixels,
     };
 
     return view;

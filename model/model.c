@@ -173,11 +173,10 @@ static const struct tensor *find_tensor(const struct model *m,
     return t;
 }
 
-static struct status check(const struct tensor *wanted,
-                           const struct tensor *found)
+static struct status check_shape(const struct tensor *wanted,
+                                 const struct tensor *found)
 {
     char is[128], should[128];
-    size_t bad;
 
     if (found == NULL)
         return FAIL(STATUS_INVALID,
@@ -193,6 +192,15 @@ static struct status check(const struct tensor *wanted,
     if (!dtype_is_float(found->dtype) || found->data == NULL)
         return FAIL(STATUS_INVALID, "tensor \"%s\" holds %s, not floats",
                     wanted->name, dtype_name(found->dtype));
+    return SUCCESS;
+}
+
+static struct status check(const struct tensor *wanted,
+                           const struct tensor *found)
+{
+    size_t bad;
+
+    TRY_PLAIN(check_shape(wanted, found));
     bad = dtype_find_not_finite(found->dtype, found->data, found->count);
     if (bad < found->count)
         return FAIL(STATUS_CORRUPT,
@@ -294,6 +302,54 @@ struct status model_load(const struct model_config *c,
     *ret_model = m;
     m = NULL;
     return SUCCESS;
+}
+
+struct status model_outline(const struct model_config *c,
+                            const struct tensor_set *tensors,
+                            struct model **ret_model)
+{
+    AUTO(model_free_pointer) struct model *m = describe(c);
+
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        const struct tensor wanted = model_tensor(m, i);
+
+        TRY_PLAIN(check_shape(&wanted,
+                              find_tensor(m, tensors, m->parameters[i].name)));
+    }
+    list_extra(m, tensors);
+    *ret_model = m;
+    m = NULL;
+    return SUCCESS;
+}
+
+struct status model_load_section(struct model *m,
+                                 const struct tensor_set *tensors,
+                                 size_t section)
+{
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        const struct tensor wanted = model_tensor(m, i);
+        const struct tensor *t = find_tensor(m, tensors, wanted.name);
+
+        if (m->graph->parameters[i].section != section)
+            continue;
+        TRY_PLAIN(check(&wanted, t));
+        TRY_PLAIN(model_own(m, i));
+        dtype_to_f32(t->dtype, t->data, m->parameters[i].own, t->count);
+    }
+    return SUCCESS;
+}
+
+void model_drop_section(struct model *m, size_t section)
+{
+    for (size_t i = 0; i < m->parameter_count; i++) {
+        struct model_parameter *p = &m->parameters[i];
+
+        if (m->graph->parameters[i].section != section || !p->alone)
+            continue;
+        free_pointer(&p->own);
+        p->data = NULL;
+        p->alone = false;
+    }
 }
 
 const struct model_parameter *model_find(const struct model *m,

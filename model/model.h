@@ -48,6 +48,17 @@ MUST_CHECK struct status model_load(const struct model_config *c,
                                     struct model **ret_model);
 void model_free(struct model *m); /* NULL is fine */
 
+/* The same a section at a time, for models larger than memory: an outline
+ * whose parameters have no data (names and shapes are checked), and the
+ * parameters that a section uses first, each an allocation of its own. */
+MUST_CHECK struct status model_outline(const struct model_config *c,
+                                       const struct tensor_set *tensors,
+                                       struct model **ret_model);
+MUST_CHECK struct status model_load_section(struct model *m,
+                                            const struct tensor_set *tensors,
+                                            size_t section);
+void model_drop_section(struct model *m, size_t section);
+
 /* Rank and shape of a parameter, with its data. */
 struct tensor model_tensor(const struct model *m, size_t parameter);
 /* NULL if there is none. */

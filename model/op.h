@@ -107,6 +107,10 @@ extern const struct op op_batch_norm;
 /* in: x [rows][channels][height][width], w [out channels][channels][kernel]
  * [kernel], r like out (optional). out = w * x + r */
 extern const struct op op_conv;
+/* What a kernel of a convolution sees at each of the places of out, of one
+ * image: [channels x kernel^2][places]. Returns places. */
+size_t op_conv_patches(const struct op_shape *s, const float *image,
+                       float *ret_patches);
 /* in: x [rows][channels][in / channels]. out [rows][channels]: means */
 extern const struct op op_pool;
 /* in: logits [rows][in]; index: labels. out [rows] = -log softmax(label), 0

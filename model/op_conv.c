@@ -112,6 +112,13 @@ static void take_patches(const struct op_shape *s, const float *image,
         }
 }
 
+size_t op_conv_patches(const struct op_shape *s, const float *image,
+                       float *ret_patches)
+{
+    take_patches(s, image, ret_patches);
+    return extent_of(s).places;
+}
+
 /* image += patches, each number where it came from */
 static void add_patches(const struct op_shape *s, const float *patches,
                         float *image)

@@ -323,6 +323,12 @@ const float *pass_stream(const struct pass *p, size_t layers)
     return at(p, p->layout.values[p->graph->streams[layers]]);
 }
 
+const float *pass_operand(const struct pass *p, int in)
+{
+    assert(p->room.alone);
+    return operand(p, in);
+}
+
 bool pass_not_finite(struct pass *p, char *text, size_t size)
 {
     const struct graph *g = p->graph;

@@ -55,6 +55,9 @@ const float *pass_losses(const struct pass *p);
 /* The residual stream behind `layers` layers; only with gradients or behind
  * the one section of the pass. */
 const float *pass_stream(const struct pass *p, size_t layers);
+/* What an operand of the graph held in the last forward through the one
+ * section of the pass: values stay as they were left. */
+const float *pass_operand(const struct pass *p, int operand);
 /* Where the first NaN or infinity arises, "gate projection of layer 3", when
  * the last batch goes forward once more. False: nowhere. */
 bool pass_not_finite(struct pass *p, char *text, size_t size);

@@ -1,4 +1,5 @@
-/* tokenizer.h -- text as tokens. The one there is takes bytes as they are. */
+/* tokenizer.h -- text as tokens: bytes as they are, or byte-pair encoding as a
+ * tokenizer.json says it. */
 #ifndef SINTER_MODEL_TOKENIZER_H
 #define SINTER_MODEL_TOKENIZER_H
 
@@ -26,5 +27,28 @@ size_t tokenizer_encode(const void *text, size_t size, bool whole,
 /* Bytes of the tokens, specials left out. Room for `count`; returns how many
  * were written. */
 size_t tokenizer_decode(const int32_t *tokens, size_t count, char *ret_text);
+
+/* --- tokenizer.json --------------------------------------------------------- */
+
+struct tokenizer; /* opaque */
+
+/* Bytes come from outside. Byte-level BPE that cuts text as GPT-2, Llama 3 or
+ * Qwen 2 do; INVALID names what else it asks for, CORRUPT what is broken.
+ * `what` begins the messages. */
+MUST_CHECK struct status tokenizer_parse(const char *text, size_t size,
+                                         const char *what,
+                                         struct tokenizer **ret_tokenizer);
+void tokenizer_free(struct tokenizer *t); /* NULL is fine */
+
+/* Tokens there are, the highest id and one. */
+size_t tokenizer_size(const struct tokenizer *t);
+/* What it puts in front of a text and behind it; -1: nothing. */
+int32_t tokenizer_begin(const struct tokenizer *t);
+int32_t tokenizer_end(const struct tokenizer *t);
+/* The text without those, behind the tokens there are: *tokens is grown.
+ * INVALID: text that would have to be normalised. */
+MUST_CHECK struct status tokenizer_add(const struct tokenizer *t,
+                                       const char *text, size_t size,
+                                       int32_t **tokens, size_t *count);
 
 #endif

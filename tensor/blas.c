@@ -5,6 +5,15 @@
 
 #include <cblas.h>
 
+/* LAPACK lies in the same library; it has no header of its own there. A lower
+ * triangle by columns is an upper one by rows. */
+extern void spotrf_(const char *triangle, const blasint *n, float *a,
+                    const blasint *stride, blasint *ret_info,
+                    size_t triangle_size);
+extern void spotri_(const char *triangle, const blasint *n, float *a,
+                    const blasint *stride, blasint *ret_info,
+                    size_t triangle_size);
+
 static blasint size_of(size_t size)
 {
     assert(size <= INT_MAX);
@@ -78,6 +87,29 @@ void blas_tn(size_t m, size_t n, size_t k, const float *a, const float *b,
     };
 
     blas_multiply(&p, c, n);
+}
+
+void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,
+               float *c)
+{
+    if (n == 0)
+        return;
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size_of(n),
+                size_of(rows), alpha, x, stride_of(n), beta, c, stride_of(n));
+}
+
+bool blas_inverse_factor(size_t n, float *h)
+{
+    blasint size = size_of(n), stride = stride_of(n), info = 0;
+
+    if (n == 0)
+        return true;
+    spotrf_("L", &size, h, &stride, &info, 1);
+    if (info == 0)
+        spotri_("L", &size, h, &stride, &info, 1);
+    if (info == 0)
+        spotrf_("L", &size, h, &stride, &info, 1);
+    return info == 0;
 }
 
 void blas_set_threads(int count)

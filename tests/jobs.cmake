@@ -25,6 +25,18 @@ foreach(name merge_rows merge_stream merge_load)
   sinter_test(unit/jobs/test_${name}.c ${support} support/merge_case.c
     LABEL unit TIMEOUT 300 LINK sinter_jobs)
 endforeach()
+# The pinned bytes once more on a machine without AVX-512, which valgrind plays.
+# Builds of clang, and with sanitizers, have kernels for neither that nor AVX2.
+find_program(VALGRIND valgrind)
+if(VALGRIND AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT SINTER_SANITIZE)
+  add_test(NAME unit.jobs.merge_rows_avx2
+    COMMAND ${VALGRIND} --tool=none --quiet $<TARGET_FILE:test_unit_jobs_merge_rows>
+            test_the_bytes_of_a_merge_never_change)
+  set_tests_properties(unit.jobs.merge_rows_avx2 PROPERTIES LABELS unit
+    TIMEOUT 300 ENVIRONMENT OPENBLAS_NUM_THREADS=1)
+elseif(NOT VALGRIND)
+  message(STATUS "valgrind is not there: no merges on a machine without AVX-512")
+endif()
 foreach(name merge_recipes merge_faults merge_files merge_slices)
   sinter_test(unit/jobs/test_${name}.c ${support} support/llama_shape.c
     LABEL unit LINK sinter_jobs)
@@ -44,3 +56,8 @@ sinter_test(unit/jobs/test_soup.c ${support} support/tiny_llama.c LABEL unit
   LINK sinter_jobs)
 sinter_test(unit/jobs/test_verify.c support/fake_context.c support/tiny_llama.c
   LABEL unit LINK sinter_jobs)
+set(tiny support/fake_context.c support/tiny_files.c support/tiny_models.c
+  support/tiny_llama.c support/reference.c)
+foreach(name prune prune_fit)
+  sinter_test(unit/jobs/test_${name}.c ${tiny} LABEL unit LINK sinter_jobs)
+endforeach()

@@ -22,6 +22,7 @@
 
 enum {
     PROGRESS_MS = 200,    /* between two PROGRESS messages */
+    SAVE_MS = 30000,      /* of a job, between what it leaves in keep() */
     DEPOT_MS = 60 * 1000, /* a broker that restarts may be away so long */
     DEPOT_PAUSE_MS = 200,
     TOKEN_TEXT = 48,
@@ -48,6 +49,7 @@ struct child {
     struct source_pins pins;
     struct kept *place; /* NULL: the job asked for none, or has none */
     int64_t told;       /* ns, last PROGRESS */
+    int64_t saved;      /* ns, last time a job was told to save */
 };
 
 /* SIGTERM: the job in hand shall end. */
@@ -303,6 +305,17 @@ static const char *keep(void *self)
     return status_failed(&st) ? NULL : kept_path(c->place);
 }
 
+static bool save_due(void *self)
+{
+    struct child *c = self;
+    int64_t now = clock_now();
+
+    if (now - c->saved < SAVE_MS * NS_PER_MS)
+        return false;
+    c->saved = now;
+    return true;
+}
+
 /* Does somebody come back for it? On a full disk it would be in the way. */
 static void let_go(struct child *c, const struct status *st)
 {
@@ -320,7 +333,7 @@ static void let_go(struct child *c, const struct status *st)
 static uint64_t threads_of(const struct child *c)
 {
     uint64_t asked = c->run->job.cpus;
-    uint64_t cpus = c->config->cpus;
+    uint64_t cpus = (uint64_t)c->config->cpus;
 
     if (asked > cpus)
         asked = cpus;
@@ -342,6 +355,7 @@ static struct job_context context_of(struct child *c)
         .open_artifact = open_artifact,
         .put_artifact = put_artifact,
         .keep = keep,
+        .save_due = save_due,
         .threads = threads_of(c),
         .memory_bytes = job->memory_bytes > 0 ? job->memory_bytes : c->memory,
         .allowed_commands = c->commands,
@@ -382,6 +396,7 @@ MUST_CHECK static struct status begin_job(struct child *c,
     c->depot = wire_take(run->depot);
     c->inputs = json_object();
     c->told = 0;
+    c->saved = clock_now();
     stop_asked = 0;
     return frame_hold(&c->reader, &c->held);
 }

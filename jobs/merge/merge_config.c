@@ -37,6 +37,7 @@ const char *merge_model_label(const json_t *model, char *text, size_t size)
     const json_t *recipe = json_object_get(model, "$recipe");
     const char *stage = json_text_or(model, "$stage", NULL);
     const char *job = json_text_or(model, "$job", NULL);
+    const char *artifact = json_text_or(model, "$artifact", NULL);
 
     if (json_is_string(model))
         (void)snprintf(text, size, "%s", json_string_value(model));
@@ -44,6 +45,8 @@ const char *merge_model_label(const json_t *model, char *text, size_t size)
         (void)snprintf(text, size, "%s", json_text_or(source, "url", "?"));
     else if (job != NULL)
         (void)snprintf(text, size, "job %.8s", job);
+    else if (artifact != NULL)
+        (void)snprintf(text, size, "artifact %.8s", artifact);
     else if (stage != NULL)
         (void)snprintf(text, size, "stage %s", stage);
     else
@@ -412,7 +415,8 @@ bool merge_config_check(const json_t *body, bool open,
     *ret_config = (struct merge_config){ .method = NULL };
     ret_config->top = json_object_get(body, "parameters");
     ret_config->statistics = json_object_get(body, "statistics");
-    if (json_object_get(ret_config->statistics, "$job") == NULL)
+    if (json_object_get(ret_config->statistics, "$job") == NULL &&
+        json_object_get(ret_config->statistics, "$artifact") == NULL)
         ret_config->statistics = NULL;
     return read_method(&r) && read_parts(&r) &&
            merge_config_check_values(ret_config, body, open, ret_problem) &&

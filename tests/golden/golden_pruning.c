@@ -24,7 +24,14 @@ static const struct golden_case cases[] = {
     { "optim", "", golden_optim },
     { "lora_variants", "", golden_lora },
     { "perp_opt_tiny", "", golden_perp },
+    { "cka", "", golden_cka },
+    { "lmc", "", golden_lmc },
+    { "regime", "", golden_regime },
     { "magnitude", "", golden_magnitude },
+    { "wanda", "", golden_wanda },
+    { "antidote", "", golden_antidote },
+    { "hessian_accumulate", "", golden_hessian },
+    { "sparsegpt", "", golden_sparsegpt },
 };
 
 static const struct golden_case *find_case(const char *name)

@@ -277,7 +277,8 @@ static void test_defaults_are_written_out(void **state)
     json_t *body = tiny_json("{'data':{'builtin':'tasks','task':'add'}}");
     json_t *wanted =
         tiny_json("{'data':{'builtin':'tasks','mix':{'add':1},"
-                  "'split':'test','items':256,'predict':'answers'}}");
+                  "'split':'test','items':256,'predict':'answers',"
+                  "'shortest':3,'longest':6,'seed':0}}");
     struct catalog_problem problem;
 
     (void)state;

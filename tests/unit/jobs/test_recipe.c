@@ -311,7 +311,7 @@ static void test_failures_name_the_model(void **state)
     struct fake_context *f = *state;
     json_t *missing = merged(f, 0.5);
     json_t *unknown =
-        json_pack("{s:{s:s, s:{}}}", "$recipe", "kind", "prune", "params");
+        json_pack("{s:{s:s, s:{}}}", "$recipe", "kind", "fold", "params");
     json_t *nothing = json_object();
     struct recipe_model *m;
 
@@ -321,7 +321,7 @@ static void test_failures_name_the_model(void **state)
     assert_fails(recipe_open(missing, &f->context, &m), STATUS_NOT_FOUND,
                  "absent is not there");
     assert_fails(recipe_open(unknown, &f->context, &m), STATUS_INVALID,
-                 "cannot realise a prune");
+                 "cannot realise a fold");
     assert_fails(recipe_open(nothing, &f->context, &m), STATUS_INVALID,
                  "one of $source, $job, $recipe");
     json_decref(missing);

@@ -219,7 +219,7 @@ static void test_memory_is_told_before_and_kept_to(void **state)
     fake->context.memory_bytes = bytes;
     assert_ok(tiny_run(fake, "train", params, &result));
     json_decref(result);
-    fake->context.memory_bytes = bytes - 1;
+    fake->context.memory_bytes = bytes / 4;
     assert_fails(tiny_run(fake, "train", params, &result), STATUS_NO_MEMORY,
                  "--memory");
     json_decref(params);

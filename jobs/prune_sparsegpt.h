@@ -1,0 +1,34 @@
+/* prune_sparsegpt.h -- a matrix pruned so that the weights that stay make up
+ * for those that go. Pure.
+ *
+ * Source: Frantar, Alistarh, "SparseGPT: massive language models can be
+ * accurately pruned in one-shot", 2023, algorithm 1. */
+#ifndef SINTER_JOBS_PRUNE_SPARSEGPT_H
+#define SINTER_JOBS_PRUNE_SPARSEGPT_H
+
+#include "jobs/prune_inputs.h"
+
+/* What is needed of the inputs, whatever goes. */
+struct prune_factor {
+    size_t inputs;
+    float *upper;  /* [inputs][inputs]; upper^T upper = h^-1. The Hessian's */
+    uint8_t *dead; /* [inputs]: it is always 0, no weight of it is needed */
+    bool damped;   /* false: h could not be factored, upper is the identity */
+};
+
+/* Takes the Hessian's memory, which then holds the factor. `damping` of the
+ * mean of the diagonal is added to it. */
+void prune_factor_init(struct prune_factor *f, struct prune_hessian *h,
+                       double damping);
+void prune_factor_release(struct prune_factor *f);
+
+/* w, keep: [outputs][inputs]; keep says what may be kept, and then what is.
+ * Blocks of `block` inputs are chosen from by
+ * h->rule. Returns the loss, half the sum of squares of what was taken away.
+ * NO_MEMORY. */
+MUST_CHECK struct status prune_sparsegpt(const struct prune_factor *f,
+                                         const struct prune_how *h,
+                                         size_t block, size_t outputs, float *w,
+                                         uint8_t *keep, double *ret_loss);
+
+#endif

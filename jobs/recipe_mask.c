@@ -1,0 +1,34 @@
+#include "jobs/recipe_mask.h"
+
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "jobs/prune_body.h"
+
+MUST_CHECK static struct status mask_one(struct model *model, size_t parameter,
+                                         const uint8_t *mask)
+{
+    size_t count = model->parameters[parameter].count;
+    AUTO(free_pointer) uint8_t *keep = xcalloc_large(count, 1);
+
+    if (keep == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for the mask of \"%s\"",
+                    model->parameters[parameter].name);
+    for (size_t i = 0; i < count; i++)
+        keep[i] = mask[i / 8] >> i % 8 & 1;
+    return model_mask(model, parameter, keep);
+}
+
+struct status recipe_mask_model(const struct recipe_model *m,
+                                struct model *model)
+{
+    for (size_t i = 0; i < model->parameter_count; i++) {
+        const struct tensor *t = prune_find_tensor(
+            recipe_tensors(m), model->config.arch, model->parameters[i].name);
+        const uint8_t *mask = t == NULL ? NULL : recipe_mask(m, t->name);
+
+        if (mask != NULL)
+            TRY_PLAIN(mask_one(model, i, mask));
+    }
+    return SUCCESS;
+}

@@ -1,0 +1,166 @@
+/* training_state.c -- a training on the disk: directories KEEP/state-STEP with
+ * what the trainer says and a little more, each whole or absent. */
+#include "jobs/training.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "tensor/safetensors.h"
+
+static const char *directory_of(const struct training *t)
+{
+    return t->context->keep == NULL ? NULL : t->context->keep(t->context->self);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor *)a)->name,
+                  ((const struct tensor *)b)->name);
+}
+
+static struct tensor number(const char *name, enum dtype dtype,
+                            const void *data)
+{
+    return (struct tensor){ .name = name,
+                            .dtype = dtype,
+                            .rank = 1,
+                            .shape = { 1 },
+                            .count = 1,
+                            .data = data };
+}
+
+static void free_writer(struct st_writer **w)
+{
+    st_writer_free(*w);
+}
+
+static struct status write_state(const struct tensor_set *set,
+                                 const char *directory)
+{
+    const struct st_writer_settings settings = { .directory = directory };
+    AUTO(free_writer) struct st_writer *w = NULL;
+
+    TRY_PLAIN(st_writer_new(&settings, set, &w));
+    for (size_t i = 0; i < set->count; i++)
+        TRY_PLAIN(st_writer_add(w, set->items[i].data,
+                                (size_t)tensor_bytes(&set->items[i])));
+    return st_writer_finish(w);
+}
+
+/* All states but one. */
+struct others {
+    const char *but;
+    struct status status;
+};
+
+static void remove_other(void *self, const char *path)
+{
+    struct others *o = self;
+
+    if (strcmp(path, o->but) != 0 && !status_failed(&o->status))
+        o->status = file_remove_tree(path);
+}
+
+struct status training_save(struct training *t)
+{
+    const char *keep = directory_of(t);
+    AUTO(free_pointer) struct tensor *items = NULL;
+    AUTO(free_pointer) char *path = NULL;
+    struct others others = { .status = SUCCESS };
+    struct tensor_set set;
+
+    if (keep == NULL || t->done == 0)
+        return SUCCESS;
+    path = xasprintf("%s/state-%llu", keep, (unsigned long long)t->done);
+    if (file_exists(path))
+        return SUCCESS;
+    trainer_state(t->trainer, &items, &set.count);
+    items = xrealloc(items, (set.count + 2) * sizeof(*items));
+    items[set.count++] = number("training.loss", DTYPE_F64, &t->recent);
+    items[set.count++] = number("training.tokens", DTYPE_U64, &t->tokens);
+    qsort(items, set.count, sizeof(*items), by_name);
+    set.items = items;
+    TRY(write_state(&set, path), "state of the training");
+    others.but = path;
+    file_each(keep, remove_other, &others);
+    return others.status;
+}
+
+/* The state of the most steps. */
+struct latest {
+    char *path; /* owned; NULL: none */
+    uint64_t steps;
+};
+
+static void look_at(void *self, const char *path)
+{
+    struct latest *l = self;
+    const char *name = strrchr(path, '/');
+    const char *sign = "/state-";
+    uint64_t steps;
+    char *end;
+
+    if (name == NULL || strncmp(name, sign, strlen(sign)) != 0)
+        return;
+    steps = strtoull(name + strlen(sign), &end, 10);
+    if (*end != '\0' || steps <= l->steps)
+        return;
+    free(l->path);
+    l->path = xstrdup(path);
+    l->steps = steps;
+}
+
+static struct status take_number(const struct tensor_set *set, const char *name,
+                                 enum dtype dtype, void *ret_value)
+{
+    const struct tensor *t = tensor_find(set, name);
+
+    if (t == NULL || t->dtype != dtype || t->count != 1)
+        return FAIL(STATUS_INVALID, "the state has no \"%s\"", name);
+    memcpy(ret_value, t->data, sizeof(uint64_t));
+    return SUCCESS;
+}
+
+static struct status take_state(struct training *t,
+                                const struct tensor_set *set)
+{
+    double recent = 0.0;
+    uint64_t tokens = 0;
+
+    TRY_PLAIN(take_number(set, "training.loss", DTYPE_F64, &recent));
+    TRY_PLAIN(take_number(set, "training.tokens", DTYPE_U64, &tokens));
+    TRY_PLAIN(trainer_restore(t->trainer, set));
+    t->recent = recent;
+    t->tokens = tokens;
+    t->done = trainer_steps(t->trainer);
+    return SUCCESS;
+}
+
+struct status training_resume(struct training *t)
+{
+    const char *keep = directory_of(t);
+    struct latest latest = { .path = NULL };
+    struct st_model *file = NULL;
+    struct status s;
+    char line[256];
+
+    if (keep == NULL)
+        return SUCCESS;
+    file_each(keep, look_at, &latest);
+    if (latest.path == NULL)
+        return SUCCESS;
+    s = st_model_open(latest.path, &file);
+    if (!status_failed(&s))
+        s = take_state(t, st_model_tensors(file));
+    if (status_failed(&s))
+        (void)snprintf(line, sizeof(line), "begins anew: %.200s", s.message);
+    else
+        (void)snprintf(line, sizeof(line), "goes on behind step %llu",
+                       (unsigned long long)t->done);
+    t->context->log(t->context->self, line);
+    st_model_close(file);
+    free(latest.path);
+    return SUCCESS;
+}

@@ -1,0 +1,499 @@
+/* Models pruned by what they are fed: Wanda and SparseGPT, section by
+ * section. */
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "jobs/data.h"
+#include "jobs/prune.h"
+#include "jobs/recipe_mask.h"
+#include "jobs/stream_model.h"
+#include "support/tiny_files.h"
+#include "support/tiny_llama.h"
+
+static int setup(void **state)
+{
+    *state = fake_context_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fake_context_free(*state);
+    return 0;
+}
+
+#define TASKS                                                         \
+    "'calibration':{'samples':40,'seed':3,'data':{'builtin':'tasks'," \
+    "'mix':{'sort':1},'shortest':3,'longest':6,'split':'train'}}"
+#define IMAGES                                     \
+    "'calibration':{'samples':96,'seed':3,'data':" \
+    "{'builtin':'teacher10k','split':'train','seed':0}}"
+
+#define WIDE "'vocab_size':260,'max_position_embeddings':32}"
+static const struct tiny_model texts[] = {
+    { "llama", "{'model_type':'llama','hidden_size':16,'intermediate_size':24,"
+               "'num_hidden_layers':2,'num_attention_heads':4," WIDE },
+    { "opt", "{'model_type':'opt','hidden_size':16,'ffn_dim':24,"
+             "'num_hidden_layers':2,'num_attention_heads':4," WIDE },
+    { "gpt2", "{'model_type':'gpt2','n_embd':16,'n_layer':2,'n_head':4,"
+              "'vocab_size':260,'n_positions':32}" },
+    { "gpt_neox",
+      "{'model_type':'gpt_neox','hidden_size':16,'intermediate_size':24,"
+      "'num_hidden_layers':2,'num_attention_heads':2,'rotary_pct':0.25," WIDE },
+};
+#define MLP "{'model_type':'mlp','sizes':[64,24,20,10]}"
+#define RESNET                                                              \
+    "{'model_type':'preresnet','widths':[4,6],'blocks':[1,1],'channels':1," \
+    "'height':8,'width':8,'classes':10}"
+
+static void write_model(struct fake_context *f, const char *name,
+                        const char *config, enum dtype dtype)
+{
+    struct tiny_files t;
+
+    tiny_files_of(&t, config, dtype, 5);
+    tiny_files_write(&t, f, name);
+    tiny_files_release(&t);
+}
+
+/* Parameters of a `prune_fit` of ROOT/name. */
+static json_t *params_of(struct fake_context *f, const char *name,
+                         const char *params)
+{
+    json_t *json = tiny_json("%s", params);
+
+    (void)json_object_set_new(json, "model", fake_context_source(f, name));
+    return json;
+}
+
+/* The model as a sweep names it: the prune that a job has worked out. */
+static json_t *fitted(struct fake_context *f, const char *name,
+                      const char *params, json_t **ret_result)
+{
+    json_t *json = params_of(f, name, params);
+    json_t *model;
+
+    assert_ok(tiny_run(f, "prune_fit", json, ret_result));
+    fake_context_set_job(f, "ab12", json_text_or(*ret_result, "artifact", ""));
+    model = json_pack(
+        "{s:{s:s, s:{s:O, s:O, s:{s:s}}}}", "$recipe", "kind", "prune",
+        "params", "model", json_object_get(json, "model"), "method",
+        json_object_get(json, "method"), "fitted", "$job", "ab12");
+    json_decref(json);
+    return model;
+}
+
+static struct recipe_model *open_fitted(struct fake_context *f,
+                                        const char *name, const char *params)
+{
+    json_t *result;
+    json_t *model = fitted(f, name, params, &result);
+    struct recipe_model *m = NULL;
+
+    assert_ok(recipe_open(model, &f->context, &m));
+    json_decref(model);
+    json_decref(result);
+    return m;
+}
+
+static bool bit(const uint8_t *mask, uint64_t i)
+{
+    return (mask[i / 8] >> i % 8 & 1) != 0;
+}
+
+static float element(const struct tensor *t, uint64_t i)
+{
+    float x;
+
+    dtype_to_f32(t->dtype, (const char *)t->data + i * dtype_size(t->dtype), &x,
+                 1);
+    return x;
+}
+
+/* ---- a slow twin: an MLP, sample by sample ------------------------------------- */
+
+/* The samples that the calibration draws, [count][64]. */
+static float *draw_images(struct fake_context *f, size_t count)
+{
+    json_t *value =
+        tiny_json("{'builtin':'teacher10k','split':'train','seed':0}");
+    float *pixels = xcalloc(count * 64, sizeof(*pixels));
+    struct data d;
+
+    assert_ok(
+        data_open(value, &(struct data_use){ .window = 0 }, &f->context, &d));
+    d.together = 1;
+    for (size_t i = 0; i < count; i++) {
+        struct batch b;
+        bool added = false;
+
+        batch_init_images(&b, 1, 64);
+        assert_ok(data_draw(&d, 3, i, &b, &added));
+        assert_true(added);
+        memcpy(pixels + i * 64, b.pixels, 64 * sizeof(*pixels));
+        batch_release(&b);
+    }
+    data_release(&d);
+    json_decref(value);
+    return pixels;
+}
+
+/* Of each output the floor(inputs / 2) smallest |w| norm go. */
+static void check_layer(const struct tensor *was, const uint8_t *mask,
+                        const float *x, size_t samples)
+{
+    size_t outputs = was->shape[0], inputs = was->shape[1];
+    double *score = xcalloc(inputs, sizeof(*score));
+
+    for (size_t o = 0; o < outputs; o++) {
+        for (size_t i = 0; i < inputs; i++) {
+            double sum = 0.0;
+
+            for (size_t s = 0; s < samples; s++)
+                sum += pow((double)x[s * inputs + i], 2.0);
+            score[i] = fabs((double)element(was, o * inputs + i)) *
+                       sqrt(sum / (double)samples);
+        }
+        for (size_t i = 0; i < inputs; i++) {
+            size_t below = 0;
+
+            for (size_t k = 0; k < inputs; k++)
+                below += score[k] < score[i] || (score[k] == score[i] && k < i);
+            assert_int_equal(bit(mask, o * inputs + i), below >= inputs / 2);
+        }
+    }
+    free(score);
+}
+
+/* relu(norm(w x)) for all samples; the caller frees. The norms of a fresh
+ * model measure nothing: mean 0, variance 1. */
+static float *feed(const struct tensor *w, const float *x, size_t samples)
+{
+    size_t outputs = w->shape[0], inputs = w->shape[1];
+    float *y = xcalloc(samples * outputs, sizeof(*y));
+
+    for (size_t s = 0; s < samples; s++)
+        for (size_t o = 0; o < outputs; o++) {
+            double sum = 0.0;
+
+            for (size_t i = 0; i < inputs; i++)
+                sum += (double)element(w, o * inputs + i) *
+                       (double)x[s * inputs + i];
+            sum /= sqrt(1.0 + 1e-5);
+            y[s * outputs + o] = sum > 0.0 ? (float)sum : 0.0F;
+        }
+    return y;
+}
+
+/* The second layer reads what the pruned or the dense first one leaves. */
+static void test_wanda_prunes_what_the_slow_twin_says(void **state)
+{
+    static const char *const flows[] = { "pruned", "dense" };
+    struct fake_context *f = *state;
+    float *images = draw_images(f, 96);
+    struct tiny_files t;
+
+    tiny_files_of(&t, MLP, DTYPE_F32, 5);
+    tiny_files_write(&t, f, "mlp");
+    for (size_t k = 0; k < COUNT_OF(flows); k++) {
+        char params[256];
+        const struct tensor *first = tensor_find(&t.set, "fc0.weight");
+        const struct tensor *second = tensor_find(&t.set, "fc1.weight");
+        struct recipe_model *m;
+        float *hidden;
+
+        (void)snprintf(params, sizeof(params),
+                       "{'method':'wanda','sparsity':0.5,'scope':'row',"
+                       "'flow':'%s'," IMAGES "}",
+                       flows[k]);
+        m = open_fitted(f, "mlp", params);
+        check_layer(first, recipe_mask(m, "fc0.weight"), images, 96);
+        hidden =
+            feed(k == 0 ? tensor_find(recipe_tensors(m), "fc0.weight") : first,
+                 images, 96);
+        check_layer(second, recipe_mask(m, "fc1.weight"), hidden, 96);
+        assert_null(recipe_mask(m, "fc2.weight")); /* the last stays */
+        free(hidden);
+        recipe_close(m);
+    }
+    tiny_files_release(&t);
+    free(images);
+}
+
+/* ---- all architectures ---------------------------------------------------------- */
+
+struct row {
+    const char *params;
+    double sparsity;
+    size_t go, of; /* of inputs; 0: unstructured */
+    bool moves;    /* weights that stay change */
+};
+static const struct row rows[] = {
+    { "{'method':'wanda','sparsity':0.5,'scope':'row',", 0.5, 0, 0, false },
+    { "{'method':'wanda','pattern':'2:4','flow':'dense',", 0.5, 2, 4, false },
+    { "{'method':'wanda','sparsity':0.5,'scope':'layer','rule':'lte',", 0.5, 0,
+      0, false },
+    { "{'method':'wanda','sparsity':0.5,'scope':'row','rule':'alpha',", 0.5, 0,
+      0, false },
+    { "{'method':'sparsegpt','sparsity':0.75,'block':16,", 0.75, 0, 0, true },
+    { "{'method':'sparsegpt','pattern':'1:4','block':8,'flow':'dense',", 0.25,
+      1, 4, true },
+};
+
+/* In each group of inputs so many are gone. */
+static void check_groups(const struct row *r, const struct graph_parameter *p,
+                         const uint8_t *mask)
+{
+    size_t outputs = p->turned ? p->shape[1] : p->shape[0];
+    size_t inputs = p->count / outputs;
+
+    for (size_t o = 0; o < outputs; o++)
+        for (size_t i = 0; i + r->of <= inputs; i += r->of) {
+            size_t gone = 0;
+
+            for (size_t k = i; k < i + r->of; k++)
+                gone +=
+                    !bit(mask, p->turned ? k * outputs + o : o * inputs + k);
+            assert_int_equal(gone, r->go);
+        }
+}
+
+static void check_matrix(const struct row *r, const struct graph_parameter *p,
+                         const struct tensor *was, const struct tensor *is,
+                         const uint8_t *mask)
+{
+    size_t gone = 0, moved = 0;
+
+    assert_non_null(mask);
+    for (size_t i = 0; i < p->count; i++) {
+        gone += !bit(mask, i);
+        if (!bit(mask, i))
+            assert_true(element(is, i) == 0.0F);
+        else
+            moved += element(is, i) != element(was, i);
+    }
+    /* Rows and groups that do not divide are off by one of their inputs. */
+    if (fabs((double)gone / (double)p->count - r->sparsity) >=
+        0.05 + 1.0 / (double)p->inputs)
+        fail_msg("%s%s: %zu of %zu", r->params, p->name, gone, p->count);
+    assert_int_equal(moved > 0, r->moves);
+    if (r->of > 0)
+        check_groups(r, p, mask);
+}
+
+static void check_model(struct fake_context *f, const struct tiny_model *a,
+                        const char *calibration, const struct row *r)
+{
+    char params[512];
+    struct tiny_files t;
+    struct recipe_model *m;
+
+    (void)snprintf(params, sizeof(params), "%s%s}", r->params, calibration);
+    tiny_files_of(&t, a->config, DTYPE_BF16, 5);
+    m = open_fitted(f, a->name, params);
+    for (size_t i = 0; i < t.set.count; i++) {
+        const struct tensor *was = &t.set.items[i];
+        const struct graph_parameter *p =
+            &t.model->graph->parameters[graph_find(t.model->graph, was->name)];
+        const struct tensor *is = tensor_find(recipe_tensors(m), was->name);
+
+        if (p->role == ROLE_MATRIX)
+            check_matrix(r, p, was, is, recipe_mask(m, was->name));
+        else
+            assert_memory_equal(is->data, was->data, tensor_bytes(was));
+    }
+    recipe_close(m);
+    tiny_files_release(&t);
+}
+
+static void test_every_architecture_is_pruned(void **state)
+{
+    static const struct tiny_model images[] = { { "mlp", MLP },
+                                                { "preresnet", RESNET } };
+    struct fake_context *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(texts) * COUNT_OF(rows); i++) {
+        const struct tiny_model *a = &texts[i / COUNT_OF(rows)];
+
+        if (i % COUNT_OF(rows) == 0)
+            write_model(f, a->name, a->config, DTYPE_BF16);
+        check_model(f, a, TASKS, &rows[i % COUNT_OF(rows)]);
+    }
+    for (size_t i = 0; i < COUNT_OF(images) * COUNT_OF(rows); i++) {
+        const struct tiny_model *a = &images[i / COUNT_OF(rows)];
+
+        if (i % COUNT_OF(rows) == 0)
+            write_model(f, a->name, a->config, DTYPE_BF16);
+        check_model(f, a, IMAGES, &rows[i % COUNT_OF(rows)]);
+    }
+}
+
+/* ---- the same again ----------------------------------------------------------------- */
+
+static void test_files_hold_what_memory_does(void **state)
+{
+    static const char *const methods[] = {
+        "{'method':'wanda','sparsity':0.5,'scope':'row'," TASKS "}",
+        "{'method':'sparsegpt','sparsity':0.5," TASKS "}",
+    };
+    struct fake_context *f = *state;
+
+    write_model(f, "gpt2", texts[2].config, DTYPE_F16);
+    for (size_t i = 0; i < COUNT_OF(methods); i++) {
+        const struct stream_wish wish = {
+            .model = NULL,
+            .directory = fake_context_path(f, "out"),
+        };
+        struct stream_wish asked = wish;
+        json_t *result, *again;
+        json_t *model = fitted(f, "gpt2", methods[i], &result);
+        json_t *second = params_of(f, "gpt2", methods[i]);
+        struct recipe_model *m = NULL;
+        struct stream_outcome o;
+        struct digest digest;
+        char text[DIGEST_TEXT];
+
+        /* Another attempt gives the same bytes. */
+        assert_ok(tiny_run(f, "prune_fit", second, &again));
+        assert_true(json_equal(result, again));
+        asked.model = model;
+        assert_ok(recipe_open(model, &f->context, &m));
+        digest = recipe_digest(m);
+        digest_to_text(&digest, text);
+        assert_ok(stream_model(&asked, &f->context, &o));
+        assert_string_equal(o.digest, text);
+        assert_ok(file_remove_tree(asked.directory));
+        recipe_close(m);
+        json_decref(model);
+        json_decref(second);
+        json_decref(result);
+        json_decref(again);
+    }
+}
+
+/* What a prune before it took stays away, whatever the others make up for. */
+static void test_what_went_does_not_come_back(void **state)
+{
+    struct fake_context *f = *state;
+    json_t *params, *result;
+    struct recipe_model *m = NULL;
+    json_t *model;
+    uint64_t gone = 0;
+
+    write_model(f, "opt", texts[1].config, DTYPE_F32);
+    params = tiny_json(
+        "{'method':'sparsegpt','sparsity':0.1,'model':{'$recipe':{'kind':"
+        "'prune','params':{'method':'random','sparsity':0.5,'seed':1}}}," TASKS
+        "}");
+    (void)json_object_set_new(
+        json_object_get(
+            json_object_get(json_object_get(params, "model"), "$recipe"),
+            "params"),
+        "model", fake_context_source(f, "opt"));
+    assert_ok(tiny_run(f, "prune_fit", params, &result));
+    fake_context_set_job(f, "ab12", json_text_or(result, "artifact", ""));
+    model = tiny_json("{'$job':'ab12'}");
+    assert_ok(recipe_open(model, &f->context, &m));
+    for (size_t i = 0; i < recipe_tensors(m)->count; i++) {
+        const struct tensor *t = &recipe_tensors(m)->items[i];
+        const uint8_t *mask = recipe_mask(m, t->name);
+
+        for (uint64_t e = 0; mask != NULL && e < t->count; e++) {
+            gone += !bit(mask, e);
+            assert_true(bit(mask, e) || element(t, e) == 0.0F);
+        }
+        assert_true(mask == NULL || gone >= t->count / 2);
+        gone = 0;
+    }
+    recipe_close(m);
+    json_decref(model);
+    json_decref(params);
+    json_decref(result);
+}
+
+/* ---- edges ---------------------------------------------------------------------------- */
+
+static void expect_failure(struct fake_context *f, const char *name,
+                           const char *params, enum status_code code,
+                           const char *words)
+{
+    json_t *json = params_of(f, name, params);
+    json_t *result = NULL;
+
+    assert_fails(tiny_run(f, "prune_fit", json, &result), code, words);
+    json_decref(json);
+}
+
+static void test_what_cannot_be_done_is_said(void **state)
+{
+    struct fake_context *f = *state;
+
+    write_model(f, "llama", texts[0].config, DTYPE_F32);
+    expect_failure(f, "llama",
+                   "{'method':'sparsegpt','pattern':'3:5','block':16," TASKS
+                   "}",
+                   STATUS_INVALID, "make `block` a multiple");
+    expect_failure(f, "llama", "{'method':'wanda','sparsity':0.5," IMAGES "}",
+                   STATUS_INVALID, "calibration");
+    f->context.memory_bytes = 10000;
+    expect_failure(f, "llama", "{'method':'wanda','sparsity':0.5," TASKS "}",
+                   STATUS_NO_MEMORY, "pruning one section of the model takes");
+    f->context.memory_bytes = 0;
+    f->cancel_at = 5;
+    f->polls = 0;
+    expect_failure(f, "llama", "{'method':'wanda','sparsity':0.5," TASKS "}",
+                   STATUS_CANCELLED, NULL);
+}
+
+/* An input that never fires has no say, and SparseGPT drops its weights. */
+static void test_a_dead_input_loses_its_weights(void **state)
+{
+    struct fake_context *f = *state;
+    struct tiny_files t;
+    struct recipe_model *m;
+    const uint8_t *mask;
+    const struct tensor *second;
+
+    tiny_files_of(&t, MLP, DTYPE_F32, 5);
+    for (uint64_t i = 0; i < 64; i++) /* output 7 of the first layer */
+        tiny_files_put(&t, "fc0.weight", 7 * 64 + i, 0.0F);
+    tiny_files_write(&t, f, "mlp");
+    m = open_fitted(f, "mlp",
+                    "{'method':'sparsegpt','sparsity':0.25," IMAGES "}");
+    second = tensor_find(recipe_tensors(m), "fc1.weight");
+    for (uint64_t o = 0; o < 20; o++)
+        assert_true(element(second, o * 24 + 7) == 0.0F);
+    recipe_close(m);
+    m = open_fitted(f, "mlp",
+                    "{'method':'wanda','sparsity':0.25,'scope':'row'," IMAGES
+                    "}");
+    mask = recipe_mask(m, "fc1.weight");
+    for (uint64_t o = 0; o < 20; o++)
+        assert_false(bit(mask, o * 24 + 7));
+    recipe_close(m);
+    tiny_files_release(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_wanda_prunes_what_the_slow_twin_says, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_architecture_is_pruned,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_hold_what_memory_does, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_went_does_not_come_back,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_dead_input_loses_its_weights,
+                                        setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
