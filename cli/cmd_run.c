@@ -12,6 +12,7 @@
 #include "cli/number.h"
 #include "cli/outputs.h"
 #include "cli/prepare.h"
+#include "cli/report.h"
 #include "cli/session.h"
 #include "cli/sweep_file.h"
 #include "cli/trial_table.h"
@@ -58,9 +59,14 @@ static const struct option options[] = {
 };
 #undef AT
 
+struct crew {
+    size_t workers, slots; /* of each */
+};
+
 /* One `sinter run` from start to end. */
 struct job {
     struct sweep_file file;
+    struct crew crew;
     struct session session;
     struct outputs outputs;
     const char **commands;
@@ -68,12 +74,14 @@ struct job {
     int64_t known;  /* jobs done before we started */
     json_t *status; /* at the end */
     struct board board;
+    struct report *report; /* NULL: the file asks for none */
     json_t *exports;
 };
 
 static void job_release(struct job *j)
 {
     session_release(&j->session);
+    report_free(j->report);
     board_release(&j->board);
     outputs_release(&j->outputs);
     json_decref(j->status);
@@ -82,11 +90,60 @@ static void job_release(struct job *j)
     sweep_file_release(&j->file);
 }
 
+/* That a job of the document asks for at the most; at least 1. */
+static size_t most_cpus(const json_t *document)
+{
+    static const char *const parts[] = { "stages", "evaluate" };
+    int64_t most = 1;
+
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        const json_t *stages = json_object_get(document, parts[i]);
+
+        for (size_t k = 0; k < json_array_size(stages); k++) {
+            int64_t cpus = json_int_or(json_array_get(stages, k), "cpus", 0);
+
+            most = cpus > most ? cpus : most;
+        }
+    }
+    return (size_t)most;
+}
+
+/* The processors are shared out, so no more jobs run at once than these are
+ * for; a worker of whom a job asks for more than its share would never get
+ * it. */
+MUST_CHECK static struct status choose_crew(const struct run_settings *settings,
+                                            const json_t *document,
+                                            struct crew *ret_crew)
+{
+    size_t processors = local_processors();
+    size_t cpus = most_cpus(document);
+    struct crew c = { (size_t)settings->workers, (size_t)settings->slots };
+
+    if (cpus > processors)
+        return FAIL(STATUS_INVALID,
+                    "resources: cpus: a job asks for %zu, and this machine "
+                    "grants %zu",
+                    cpus, processors);
+    if (c.workers == 0) {
+        c.workers = processors / cpus;
+        c.slots *= cpus;
+    }
+    if (cpus > local_cpus(c.workers))
+        return FAIL(STATUS_INVALID,
+                    "a job asks for %zu cpus, and of %zu workers on %zu "
+                    "processors each has %zu: take --workers %zu",
+                    cpus, c.workers, processors, local_cpus(c.workers),
+                    processors / cpus);
+    *ret_crew = c;
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status prepare(struct cli *cli, struct job *j)
 {
     const struct run_settings *settings = cli->settings;
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &j->file));
+    TRY_PLAIN(choose_crew(settings, j->file.document, &j->crew));
     TRY_PLAIN(prepare_sources(cli, &j->file));
     TRY_PLAIN(outputs_read(j->file.document, &j->outputs));
     for (size_t i = 0; i < j->outputs.count; i++)
@@ -133,10 +190,8 @@ MUST_CHECK static struct status wake(struct job *j, const json_t *status,
  * told from what is computed now. */
 MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
 {
-    const struct run_settings *settings = cli->settings;
     AUTO(json_release) json_t *status = NULL;
-    size_t workers =
-        settings->workers == 0 ? local_processors() : (size_t)settings->workers;
+    size_t workers = j->crew.workers;
     bool duplicate = false;
     bool woken = false;
     int64_t trials = 0;
@@ -154,8 +209,8 @@ MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
              : woken                    ? "; it was paused, and goes on"
              : follow_has_ended(status) ? "; it was run before"
                                         : "; going on where it was");
-    return cli_here(cli, local_start_workers(j->session.local, workers,
-                                             (size_t)settings->slots));
+    return cli_here(cli, local_start_workers(j->session.local, j->crew.workers,
+                                             j->crew.slots));
 }
 
 static void tell_stopped(const struct cli *cli, const struct job *j)
@@ -208,6 +263,8 @@ static void print_json(const struct cli *cli, const struct job *j)
 
     if (j->board.metric != NULL)
         (void)json_object_set_new(body, "best", board_json(&j->board, BOARD));
+    if (j->report != NULL)
+        (void)json_object_set_new(body, "report", report_json(j->report));
     cli_print_document(cli, "run", body);
 }
 
@@ -239,6 +296,18 @@ MUST_CHECK static struct status print_trials(struct cli *cli, struct job *j)
     return SUCCESS;
 }
 
+/* The last thing on the screen, and its files beside the sweep file. */
+MUST_CHECK static struct status make_report(struct cli *cli, struct job *j)
+{
+    TRY_PLAIN(report_load(&j->session, j->sweep, j->board.spec, &j->report));
+    if (j->report == NULL)
+        return SUCCESS;
+    if (!cli->options->json && !cli->options->quiet)
+        report_print(cli, j->report);
+    return cli_here(cli,
+                    report_write(cli, j->report, j->file.directory, false));
+}
+
 MUST_CHECK static struct status finish(struct cli *cli, struct job *j)
 {
     struct status st;
@@ -252,7 +321,9 @@ MUST_CHECK static struct status finish(struct cli *cli, struct job *j)
     cli_note(cli, "computed %lld job%s, already known %lld",
              (long long)computed(j), number_plural((uint64_t)computed(j)),
              (long long)j->known);
-    st = export_winners(cli, j);
+    st = make_report(cli, j);
+    if (!status_failed(&st))
+        st = export_winners(cli, j);
     if (cli->options->json)
         print_json(cli, j);
     else if (cli->options->quiet)

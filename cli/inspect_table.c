@@ -304,19 +304,25 @@ MUST_CHECK static struct status draw(const struct labels *rows,
                                      const char *columns_are, const char *title,
                                      const double *values, const char *path)
 {
-    const struct picture_map map = {
-        .title = title,
+    struct picture_panel panel = {
         .legend = "norm of the task vector / norm of the base",
+        .values = values,
+    };
+    const struct picture picture = {
+        .title = title,
         .rows_are = "layer",
         .columns_are = columns_are,
         .rows = rows->count,
         .columns = columns->count,
         .row_labels = rows->items,
         .column_labels = columns->items,
-        .values = values,
+        .panels = &panel,
+        .panel_count = 1,
     };
 
-    return picture_write_svg(&map, path);
+    for (size_t i = 0; i < rows->count * columns->count; i++)
+        panel.light = fmax(panel.light, values[i]); /* passes by NaN */
+    return picture_write(&picture, path);
 }
 
 /* Layers and models. */

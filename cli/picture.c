@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <cairo-pdf.h>
 #include <cairo-svg.h>
 
 #include "common/buf.h"
@@ -13,51 +14,32 @@
 /* Points; one is a pixel on most screens. */
 #define CELL_WIDTH  58.0
 #define CELL_HEIGHT 20.0
+#define MARK_HEIGHT 14.0 /* more, for a line of marks */
 #define GAP         10.0
 #define LETTER      11.0
+#define SMALL       9.5
 #define TITLE       15.0
+#define LINE        16.0 /* from one line of text to the next */
 #define BAR_WIDTH   232.0
 #define BAR_HEIGHT  12.0
+#define PNG_SCALE   2.0
 
-enum { BAR_STEPS = 58, PICTURE_BYTES = 1 << 28, NUMBER = 32 };
-
-struct colour {
-    double red, green, blue;
-};
-
-/* viridis at 0, 1/8 ... 1. */
-static const struct colour scale[] = {
-    { 0.267, 0.005, 0.329 }, { 0.278, 0.173, 0.478 }, { 0.231, 0.318, 0.545 },
-    { 0.173, 0.443, 0.557 }, { 0.129, 0.565, 0.553 }, { 0.153, 0.678, 0.506 },
-    { 0.361, 0.784, 0.388 }, { 0.667, 0.863, 0.196 }, { 0.993, 0.906, 0.144 },
-};
+enum { BAR_STEPS = 58, PICTURE_BYTES = 1 << 28, ABREAST = 2 };
 
 struct drawing {
-    const struct picture_map *map;
+    const struct picture *picture;
     cairo_t *cr;
-    double left, top;     /* corner of the first cell */
-    double width, height; /* of the whole picture */
-    double most;          /* largest value */
+    double cell_height;
+    double left, above, below;        /* of the cells of a panel */
+    double panel_width, panel_height; /* with its labels and its scale */
+    double top;                       /* of the first panel */
+    double width, height;             /* of the whole picture */
 };
 
-static struct colour colour_of(double share)
-{
-    enum { LAST = COUNT_OF(scale) - 2 }; /* beginning of the last step */
-    double at = share * (LAST + 1);
-    size_t i = at >= LAST ? LAST : (size_t)at;
-    double part = at - (double)i;
-    const struct colour *a = &scale[i], *b = &scale[i + 1];
-
-    return (struct colour){ a->red + part * (b->red - a->red),
-                            a->green + part * (b->green - a->green),
-                            a->blue + part * (b->blue - a->blue) };
-}
-
-/* Of a colour as the eye weighs it. */
-static double brightness(const struct colour *c)
-{
-    return 0.2126 * c->red + 0.7152 * c->green + 0.0722 * c->blue;
-}
+/* The corner of the first cell of the panel that is drawn. */
+struct corner {
+    double x, y;
+};
 
 static double text_width(cairo_t *cr, const char *text)
 {
@@ -76,7 +58,7 @@ static double widest(cairo_t *cr, const char *const *texts, size_t count)
     return width;
 }
 
-static void set_colour(cairo_t *cr, struct colour c)
+static void set_colour(cairo_t *cr, struct picture_colour c)
 {
     cairo_set_source_rgb(cr, c.red, c.green, c.blue);
 }
@@ -87,124 +69,293 @@ static void write_at(cairo_t *cr, double x, double y, const char *text)
     cairo_show_text(cr, text);
 }
 
-static void number_text(double value, char text[NUMBER])
+/* ---- how large it gets ------------------------------------------------- */
+
+static size_t note_count(const struct picture *p)
 {
-    (void)snprintf(text, NUMBER, value == 0.0 ? "0" : "%.3g", value);
+    size_t count = 0;
+
+    while (p->notes != NULL && p->notes[count] != NULL)
+        count++;
+    return count;
+}
+
+static bool has_marks(const struct picture *p)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < p->panel_count; i++)
+        found = found || p->panels[i].marks != NULL;
+    return found;
+}
+
+static void measure_panel(struct drawing *d)
+{
+    const struct picture *p = d->picture;
+    double labels = p->columns_below
+                        ? LINE
+                        : widest(d->cr, p->column_labels, p->columns) + GAP;
+    double legend = 0.0;
+
+    d->cell_height = CELL_HEIGHT + (has_marks(p) ? MARK_HEIGHT : 0.0);
+    for (size_t i = 0; i < p->panel_count; i++)
+        legend = fmax(legend, text_width(d->cr, p->panels[i].legend));
+    d->left = 2.0 * GAP + fmax(widest(d->cr, p->row_labels, p->rows),
+                               text_width(d->cr, p->rows_are));
+    d->above = LINE + (p->panels[0].title != NULL ? LINE + GAP : 0.0) +
+               (p->columns_below ? 0.0 : labels);
+    d->below = GAP + (p->columns_below ? labels + LINE : 0.0) + BAR_HEIGHT +
+               2.0 * LETTER;
+    d->panel_width = d->left + CELL_WIDTH * (double)p->columns + GAP;
+    d->panel_width =
+        fmax(d->panel_width, d->left + BAR_WIDTH + 2.0 * GAP + legend);
+    d->panel_height =
+        d->above + d->cell_height * (double)p->rows + d->below + GAP;
 }
 
 static void measure(struct drawing *d)
 {
-    const struct picture_map *m = d->map;
-    double legend = BAR_WIDTH + GAP + text_width(d->cr, m->legend);
+    const struct picture *p = d->picture;
+    size_t abreast = p->panel_count < ABREAST ? p->panel_count : ABREAST;
+    size_t high = (p->panel_count + ABREAST - 1) / ABREAST;
 
-    d->most = 0.0;
-    for (size_t i = 0; i < m->rows * m->columns; i++)
-        d->most = fmax(d->most, m->values[i]); /* fmax() passes by NaN */
-    d->left = 2.0 * GAP + fmax(widest(d->cr, m->row_labels, m->rows),
-                               text_width(d->cr, m->rows_are));
-    d->top = 3.0 * GAP + TITLE + LETTER +
-             widest(d->cr, m->column_labels, m->columns);
-    d->width = d->left + CELL_WIDTH * (double)m->columns + GAP;
-    d->width = fmax(d->width, d->left + legend + GAP);
+    measure_panel(d);
+    d->top = 2.0 * GAP + TITLE;
+    d->width = d->panel_width * (double)abreast + GAP;
+    d->height = d->top + d->panel_height * (double)high +
+                LINE * (double)note_count(p) + GAP;
+    d->width =
+        fmax(d->width, 2.0 * GAP + widest(d->cr, p->notes, note_count(p)));
     cairo_set_font_size(d->cr, TITLE);
-    d->width = fmax(d->width, 2.0 * GAP + text_width(d->cr, m->title));
+    d->width = fmax(d->width, 2.0 * GAP + text_width(d->cr, p->title));
     cairo_set_font_size(d->cr, LETTER);
-    d->height = d->top + CELL_HEIGHT * (double)m->rows + 2.0 * GAP +
-                BAR_HEIGHT + 2.0 * LETTER + GAP;
 }
+
+/* ---- one panel --------------------------------------------------------- */
 
 /* Nothing to be seen is not zero: a stroke through the cell. */
 static void draw_absent(const struct drawing *d, double x, double y)
 {
     cairo_set_source_rgb(d->cr, 0.75, 0.75, 0.75);
     cairo_set_line_width(d->cr, 0.8);
-    cairo_move_to(d->cr, x + 4.0, y + CELL_HEIGHT - 4.0);
+    cairo_move_to(d->cr, x + 4.0, y + d->cell_height - 4.0);
     cairo_line_to(d->cr, x + CELL_WIDTH - 5.0, y + 3.0);
     cairo_stroke(d->cr);
 }
 
-static void draw_cell(const struct drawing *d, size_t row, size_t column)
+static void write_in_cell(const struct drawing *d, double x, double y,
+                          const char *text)
 {
-    double value = d->map->values[row * d->map->columns + column];
-    double x = d->left + CELL_WIDTH * (double)column;
-    double y = d->top + CELL_HEIGHT * (double)row;
-    struct colour c;
-    char text[NUMBER];
-
-    if (isnan(value)) {
-        draw_absent(d, x, y);
-        return;
-    }
-    c = colour_of(d->most > 0.0 ? value / d->most : 0.0);
-    set_colour(d->cr, c);
-    cairo_rectangle(d->cr, x, y, CELL_WIDTH - 1.0, CELL_HEIGHT - 1.0);
-    cairo_fill(d->cr);
-    number_text(value, text);
-    if (brightness(&c) > 0.45)
-        cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
-    else
-        cairo_set_source_rgb(d->cr, 1.0, 1.0, 1.0);
-    write_at(d->cr, x + (CELL_WIDTH - text_width(d->cr, text)) / 2.0,
-             y + CELL_HEIGHT - 6.0, text);
+    write_at(d->cr, x + (CELL_WIDTH - text_width(d->cr, text)) / 2.0, y, text);
 }
 
-static void draw_labels(const struct drawing *d)
+static void draw_mark(const struct drawing *d, double x, double y,
+                      const char *mark)
 {
-    const struct picture_map *m = d->map;
-
-    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
-    cairo_set_font_size(d->cr, TITLE);
-    write_at(d->cr, GAP, GAP + TITLE, m->title);
+    cairo_set_font_size(d->cr, SMALL);
+    write_in_cell(d, x, y + d->cell_height - 5.0, mark);
     cairo_set_font_size(d->cr, LETTER);
-    write_at(d->cr, d->left - GAP - text_width(d->cr, m->rows_are),
-             d->top - 4.0, m->rows_are);
-    write_at(d->cr, d->left, 2.0 * GAP + TITLE + LETTER, m->columns_are);
-    for (size_t i = 0; i < m->rows; i++)
-        write_at(d->cr, d->left - GAP - text_width(d->cr, m->row_labels[i]),
-                 d->top + CELL_HEIGHT * (double)i + CELL_HEIGHT - 6.0,
-                 m->row_labels[i]);
-    for (size_t i = 0; i < m->columns; i++) {
+}
+
+static void draw_cell(const struct drawing *d,
+                      const struct picture_panel *panel, size_t cell,
+                      struct corner at)
+{
+    double value = panel->values[cell];
+    bool is_low = has_marks(d->picture);
+    struct picture_colour c;
+    char text[PICTURE_NUMBER];
+
+    if (isnan(value)) {
+        draw_absent(d, at.x, at.y);
+    } else {
+        c = picture_colour(panel, value);
+        set_colour(d->cr, c);
+        cairo_rectangle(d->cr, at.x, at.y, CELL_WIDTH - 1.0,
+                        d->cell_height - 1.0);
+        cairo_fill(d->cr);
+        if (picture_is_bright(c))
+            cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+        else
+            cairo_set_source_rgb(d->cr, 1.0, 1.0, 1.0);
+        picture_number(panel, value, text);
+        write_in_cell(d, at.x,
+                      at.y + (is_low && panel->marks == NULL
+                                  ? d->cell_height / 2.0 + LETTER / 2.0 - 2.0
+                                  : CELL_HEIGHT - 6.0),
+                      text);
+    }
+    if (panel->marks != NULL)
+        draw_mark(d, at.x, at.y, panel->marks[cell]);
+}
+
+static void draw_cells(const struct drawing *d,
+                       const struct picture_panel *panel, struct corner first)
+{
+    const struct picture *p = d->picture;
+
+    for (size_t i = 0; i < p->rows; i++) {
+        for (size_t j = 0; j < p->columns; j++)
+            draw_cell(d, panel, i * p->columns + j,
+                      (struct corner){
+                          first.x + CELL_WIDTH * (double)j,
+                          first.y + d->cell_height * (double)i,
+                      });
+    }
+}
+
+/* The lines between regions, as a path. */
+static void trace_borders(const struct drawing *d, struct corner first)
+{
+    const struct picture *p = d->picture;
+
+    for (size_t i = 0; i < p->rows; i++) {
+        for (size_t j = 0; j < p->columns; j++) {
+            size_t cell = i * p->columns + j;
+            double x = first.x + CELL_WIDTH * (double)j - 0.5;
+            double y = first.y + d->cell_height * (double)i - 0.5;
+
+            if (j > 0 && picture_has_border(p, cell - 1, cell)) {
+                cairo_move_to(d->cr, x, y);
+                cairo_line_to(d->cr, x, y + d->cell_height);
+            }
+            if (i > 0 && picture_has_border(p, cell - p->columns, cell)) {
+                cairo_move_to(d->cr, x, y);
+                cairo_line_to(d->cr, x + CELL_WIDTH, y);
+            }
+        }
+    }
+}
+
+/* Black in white: seen on every colour. */
+static void draw_borders(const struct drawing *d, struct corner first)
+{
+    cairo_set_line_cap(d->cr, CAIRO_LINE_CAP_SQUARE);
+    trace_borders(d, first);
+    cairo_set_source_rgb(d->cr, 1.0, 1.0, 1.0);
+    cairo_set_line_width(d->cr, 5.0);
+    cairo_stroke_preserve(d->cr);
+    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+    cairo_set_line_width(d->cr, 2.2);
+    cairo_stroke(d->cr);
+}
+
+static void draw_columns_below(const struct drawing *d, struct corner first)
+{
+    const struct picture *p = d->picture;
+    double y = first.y + d->cell_height * (double)p->rows + LETTER + 2.0;
+    double width = CELL_WIDTH * (double)p->columns;
+
+    for (size_t i = 0; i < p->columns; i++)
+        write_in_cell(d, first.x + CELL_WIDTH * (double)i, y,
+                      p->column_labels[i]);
+    write_at(d->cr, first.x + (width - text_width(d->cr, p->columns_are)) / 2.0,
+             y + LINE, p->columns_are);
+}
+
+static void draw_columns_above(const struct drawing *d, struct corner first)
+{
+    const struct picture *p = d->picture;
+
+    write_at(d->cr, first.x,
+             first.y - widest(d->cr, p->column_labels, p->columns) - GAP,
+             p->columns_are);
+    for (size_t i = 0; i < p->columns; i++) {
         cairo_save(d->cr);
-        cairo_translate(d->cr, d->left + CELL_WIDTH * ((double)i + 0.5) + 4.0,
-                        d->top - 4.0);
+        cairo_translate(d->cr, first.x + CELL_WIDTH * ((double)i + 0.5) + 4.0,
+                        first.y - 4.0);
         cairo_rotate(d->cr, -1.5707963267948966);
-        write_at(d->cr, 0.0, 0.0, m->column_labels[i]);
+        write_at(d->cr, 0.0, 0.0, p->column_labels[i]);
         cairo_restore(d->cr);
     }
 }
 
-static void draw_legend(const struct drawing *d)
+static void draw_labels(const struct drawing *d,
+                        const struct picture_panel *panel, struct corner first)
 {
-    double y = d->top + CELL_HEIGHT * (double)d->map->rows + 2.0 * GAP;
-    char text[NUMBER];
+    const struct picture *p = d->picture;
+    double end = first.x - GAP;
+
+    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+    if (panel->title != NULL) {
+        cairo_set_font_size(d->cr, LETTER + 2.0);
+        write_at(d->cr, first.x, first.y - d->above + LINE, panel->title);
+        cairo_set_font_size(d->cr, LETTER);
+    }
+    write_at(d->cr, end - text_width(d->cr, p->rows_are), first.y - 6.0,
+             p->rows_are);
+    for (size_t i = 0; i < p->rows; i++)
+        write_at(d->cr, end - text_width(d->cr, p->row_labels[i]),
+                 first.y + d->cell_height * ((double)i + 0.5) + 4.0,
+                 p->row_labels[i]);
+    if (p->columns_below)
+        draw_columns_below(d, first);
+    else
+        draw_columns_above(d, first);
+}
+
+static void draw_scale(const struct drawing *d,
+                       const struct picture_panel *panel, struct corner first)
+{
+    double range = panel->light - panel->dark;
+    double y = first.y + d->cell_height * (double)d->picture->rows + d->below -
+               BAR_HEIGHT - 2.0 * LETTER;
+    char text[PICTURE_NUMBER];
 
     for (int i = 0; i < BAR_STEPS; i++) {
-        set_colour(d->cr, colour_of(((double)i + 0.5) / BAR_STEPS));
-        cairo_rectangle(d->cr, d->left + BAR_WIDTH / BAR_STEPS * i, y,
+        double share = ((double)i + 0.5) / BAR_STEPS;
+
+        set_colour(d->cr, picture_colour(panel, panel->dark + share * range));
+        cairo_rectangle(d->cr, first.x + BAR_WIDTH / BAR_STEPS * i, y,
                         BAR_WIDTH / BAR_STEPS + 0.3, BAR_HEIGHT);
         cairo_fill(d->cr);
     }
     cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
     for (int i = 0; i <= 2; i++) {
-        number_text(d->most * 0.5 * i, text);
+        picture_number(panel, panel->dark + range * 0.5 * i, text);
         write_at(d->cr,
-                 d->left + (BAR_WIDTH - text_width(d->cr, text)) * 0.5 * i,
+                 first.x + (BAR_WIDTH - text_width(d->cr, text)) * 0.5 * i,
                  y + BAR_HEIGHT + LETTER + 2.0, text);
     }
-    write_at(d->cr, d->left + BAR_WIDTH + GAP, y + BAR_HEIGHT - 2.0,
-             d->map->legend);
+    write_at(d->cr, first.x + BAR_WIDTH + GAP, y + BAR_HEIGHT - 2.0,
+             panel->legend);
+}
+
+/* ---- all of it --------------------------------------------------------- */
+
+static void draw_notes(const struct drawing *d)
+{
+    size_t count = note_count(d->picture);
+
+    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+    for (size_t i = 0; i < count; i++)
+        write_at(d->cr, GAP, d->height - GAP - LINE * (double)(count - 1 - i),
+                 d->picture->notes[i]);
 }
 
 static void draw(const struct drawing *d)
 {
+    const struct picture *p = d->picture;
+
     cairo_set_source_rgb(d->cr, 1.0, 1.0, 1.0);
     cairo_paint(d->cr);
-    draw_labels(d);
-    for (size_t i = 0; i < d->map->rows; i++) {
-        for (size_t j = 0; j < d->map->columns; j++)
-            draw_cell(d, i, j);
+    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+    cairo_set_font_size(d->cr, TITLE);
+    write_at(d->cr, GAP, GAP + TITLE, p->title);
+    cairo_set_font_size(d->cr, LETTER);
+    for (size_t i = 0; i < p->panel_count; i++) {
+        const struct corner first = {
+            d->left + d->panel_width * (double)(i % ABREAST),
+            d->top + d->above + d->panel_height * (double)(i / ABREAST),
+        };
+
+        draw_labels(d, &p->panels[i], first);
+        draw_cells(d, &p->panels[i], first);
+        if (p->regions != NULL)
+            draw_borders(d, first);
+        draw_scale(d, &p->panels[i], first);
     }
-    draw_legend(d);
+    draw_notes(d);
 }
 
 static cairo_status_t collect(void *self, const unsigned char *data,
@@ -235,18 +386,63 @@ static void size_up(struct drawing *d)
     cairo_destroy(d->cr);
 }
 
-MUST_CHECK static struct status render(struct drawing *d, struct buf *out)
+static cairo_surface_t *svg_surface(const struct drawing *d, struct buf *out)
+{
+    return cairo_svg_surface_create_for_stream(collect, out, d->width,
+                                               d->height);
+}
+
+static cairo_surface_t *pdf_surface(const struct drawing *d, struct buf *out)
+{
+    return cairo_pdf_surface_create_for_stream(collect, out, d->width,
+                                               d->height);
+}
+
+static cairo_surface_t *png_surface(const struct drawing *d, struct buf *out)
+{
+    cairo_surface_t *surface = cairo_image_surface_create(
+        CAIRO_FORMAT_RGB24, (int)ceil(d->width * PNG_SCALE),
+        (int)ceil(d->height * PNG_SCALE));
+
+    (void)out;
+    cairo_surface_set_device_scale(surface, PNG_SCALE, PNG_SCALE);
+    return surface;
+}
+
+static const struct form {
+    const char *ending;
+    cairo_surface_t *(*surface)(const struct drawing *d, struct buf *out);
+} forms[] = {
+    { ".svg", svg_surface },
+    { ".pdf", pdf_surface },
+    { ".png", png_surface },
+};
+
+static const struct form *find_form(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    for (size_t i = 1; dot != NULL && i < COUNT_OF(forms); i++) {
+        if (strcmp(forms[i].ending, dot) == 0)
+            return &forms[i];
+    }
+    return &forms[0];
+}
+
+MUST_CHECK static struct status render(struct drawing *d,
+                                       const struct form *form, struct buf *out)
 {
     cairo_surface_t *surface = NULL;
     cairo_status_t status;
 
     size_up(d);
-    surface =
-        cairo_svg_surface_create_for_stream(collect, out, d->width, d->height);
+    surface = form->surface(d, out);
     d->cr = context_of(cairo_surface_reference(surface));
     draw(d);
     status = cairo_status(d->cr);
     cairo_destroy(d->cr);
+    if (status == CAIRO_STATUS_SUCCESS && form->surface == png_surface)
+        status = cairo_surface_write_to_png_stream(surface, collect, out);
     cairo_surface_finish(surface);
     if (status == CAIRO_STATUS_SUCCESS)
         status = cairo_surface_status(surface);
@@ -257,20 +453,20 @@ MUST_CHECK static struct status render(struct drawing *d, struct buf *out)
     return SUCCESS;
 }
 
-struct status picture_write_svg(const struct picture_map *map, const char *path)
+struct status picture_write(const struct picture *p, const char *path)
 {
-    struct drawing d = { .map = map };
+    struct drawing d = { .picture = p };
     struct buf out;
     struct status st;
 
-    if (map->rows > PICTURE_ROWS || map->columns > PICTURE_COLUMNS)
+    if (p->rows > PICTURE_ROWS || p->columns > PICTURE_COLUMNS)
         return FAIL(STATUS_TOO_BIG,
                     "%s: a picture of %zu rows and %zu columns; at most %d and "
                     "%d are drawn",
-                    path, map->rows, map->columns, (int)PICTURE_ROWS,
+                    path, p->rows, p->columns, (int)PICTURE_ROWS,
                     (int)PICTURE_COLUMNS);
     buf_init(&out, PICTURE_BYTES);
-    st = render(&d, &out);
+    st = render(&d, find_form(path), &out);
     if (!status_failed(&st))
         st = file_write(path, out.data, out.size);
     buf_release(&out);

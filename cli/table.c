@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/number.h"
+#include "common/file.h"
 #include "common/memory.h"
 
 enum { GAP = 2 }; /* blanks between columns */
@@ -39,6 +40,21 @@ static const char *const format_names[TABLE_FORMATS] = {
     [TABLE_TSV] = "tsv",          [TABLE_MARKDOWN] = "md",
     [TABLE_IDS] = "ids",
 };
+
+struct status table_write(const struct table *t, enum table_format format,
+                          const char *path)
+{
+    AUTO(free_pointer) char *text = NULL;
+    size_t size = 0;
+    struct terminal out = { .width = SIZE_MAX, .utf8 = true };
+
+    out.stream = open_memstream(&text, &size);
+    if (out.stream == NULL)
+        return FAIL(STATUS_FAILED, "%s: no memory for its text", path);
+    table_print(t, format, &out, NULL);
+    (void)fclose(out.stream);
+    return file_write(path, text, size);
+}
 
 enum table_format table_format_find(const char *name)
 {

@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 #include "common/buf.h"
 #include "common/json.h"
+#include "common/status.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -54,6 +55,11 @@ void table_print(const struct table *t, enum table_format format,
 /* Rows without the head line, for tables printed page by page. */
 void table_print_rows(const struct table *t, enum table_format format,
                       const struct terminal *terminal);
+
+/* The whole table as a file: whole or not at all. */
+MUST_CHECK struct status table_write(const struct table *t,
+                                     enum table_format format,
+                                     const char *path);
 
 /* TABLE_FORMATS when there is no such name. */
 enum table_format table_format_find(const char *name);

@@ -1,5 +1,5 @@
 foreach(name number table selector leaderboard trial_table outputs artifact
-        meter passes progress verify)
+        meter passes progress verify phase)
   sinter_test(unit/cli/test_${name}.c LABEL unit LINK sinter_cli)
 endforeach()
 sinter_test(contract/test_commands.c LABEL contract TIMEOUT 120 LINK sinter_cli
