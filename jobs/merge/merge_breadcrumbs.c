@@ -1,14 +1,12 @@
 #include "jobs/merge/merge_breadcrumbs.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/memory.h"
 #include "jobs/merge/merge_kernel.h"
+#include "jobs/merge/merge_statistic.h"
 #include "tensor/elementwise.h"
-#include "tensor/select.h"
 
 /* Ranks counted from 0, the smallest: low ... high - 1 are kept. */
 struct ranks {
@@ -18,18 +16,19 @@ struct ranks {
 /* The same as magnitudes. Of those that equal a bound, by index: the first
  * `skip` are below it, the first `keep` within. */
 struct band {
+    size_t ranks[2]; /* of the statistic: those of low and high */
     float low, high;
     uint64_t skip, keep;
 };
 
-/* A selection finds two ranks for each point. */
+/* A statistic finds two ranks for each point. */
 enum { SHARED = SELECT_RANKS / 2 };
 
 struct crumbs {
-    size_t models, groups; /* groups of SHARED points */
-    bool narrowed;
-    struct select **select; /* [groups][models] */
-    struct band *bands;     /* [points][models] */
+    size_t models, groups;              /* groups of SHARED points */
+    uint64_t bytes;                     /* for all statistics; 0: no limit */
+    struct merge_statistic *statistics; /* [groups][models] */
+    struct band *bands;                 /* [points][models] */
 };
 
 static void *crumbs_new(size_t models, size_t points)
@@ -38,9 +37,7 @@ static void *crumbs_new(size_t models, size_t points)
 
     c->models = models;
     c->groups = (points + SHARED - 1) / SHARED;
-    c->select = xcalloc(c->groups * models, sizeof(void *));
-    for (size_t i = 0; i < c->groups * models; i++)
-        c->select[i] = select_new(SELECT_MAGNITUDE);
+    c->statistics = xcalloc(c->groups * models, sizeof *c->statistics);
     c->bands = xcalloc(points * models, sizeof *c->bands);
     return c;
 }
@@ -49,42 +46,18 @@ static void crumbs_free(void *tally)
 {
     struct crumbs *c = tally;
 
-    for (size_t i = 0; i < c->groups * c->models; i++)
-        select_free(c->select[i]);
-    free(c->select);
+    for (size_t k = 0; k < c->groups * c->models; k++)
+        merge_statistic_release(&c->statistics[k]);
+    free(c->statistics);
     free(c->bands);
     free(c);
 }
 
-static enum merge_round crumbs_begin(void *tally,
-                                     const struct merge_step *steps,
-                                     size_t points, uint64_t elements,
-                                     bool hints)
+static void crumbs_limit(void *tally, uint64_t bytes)
 {
     struct crumbs *c = tally;
 
-    (void)steps;
-    (void)points;
-    (void)elements;
-    (void)hints;
-    c->narrowed = false;
-    for (size_t i = 0; i < c->groups * c->models; i++)
-        select_clear(c->select[i]);
-    return MERGE_ROUND_FULL;
-}
-
-static void crumbs_count(void *tally, const struct merge_step *steps,
-                         size_t points, const struct merge_chunk *chunk)
-{
-    struct crumbs *c = tally;
-
-    (void)points;
-    for (size_t i = 0; i < steps->models; i++) {
-        elementwise_subtract(chunk->task[i], chunk->base, chunk->row,
-                             chunk->count);
-        for (size_t g = 0; g < c->groups; g++)
-            select_add(c->select[g * c->models + i], chunk->row, chunk->count);
-    }
+    c->bytes = bytes;
 }
 
 static struct ranks ranks_of(const struct merge_step *step, size_t i,
@@ -102,68 +75,109 @@ static struct ranks ranks_of(const struct merge_step *step, size_t i,
     return (struct ranks){ elements - target - top, elements - top };
 }
 
-static struct select *select_of(const struct crumbs *c, size_t point, size_t i)
+static struct band *band_of(const struct crumbs *c, size_t point, size_t i)
 {
-    return c->select[point / SHARED * c->models + i];
+    return c->bands + point * c->models + i;
 }
 
-/* Add what the other threads counted to the first one's. */
-static void gather(void *const *tallies, size_t threads)
+static struct merge_statistic *statistic_of(const struct crumbs *c,
+                                            size_t point, size_t i)
 {
-    struct crumbs *first = tallies[0];
+    return c->statistics + point / SHARED * c->models + i;
+}
 
-    for (size_t t = 1; t < threads; t++) {
-        const struct crumbs *other = tallies[t];
+/* An end of the row stands for the rank beyond it. */
+static void want(const struct crumbs *c, const struct merge_step *step,
+                 size_t point, size_t i, uint64_t elements)
+{
+    const struct ranks r = ranks_of(step, i, elements);
+    struct merge_statistic *s = statistic_of(c, point, i);
+    struct band *band = band_of(c, point, i);
 
-        for (size_t i = 0; i < first->groups * first->models; i++)
-            select_merge(first->select[i], other->select[i]);
+    band->ranks[0] =
+        merge_statistic_want(s, r.low < elements ? r.low : elements - 1);
+    band->ranks[1] =
+        merge_statistic_want(s, r.high < elements ? r.high : elements - 1);
+}
+
+/* The models of this tensor are the first ones, of each group. */
+static enum merge_round crumbs_begin(void *tally,
+                                     const struct merge_step *steps,
+                                     size_t points, uint64_t elements,
+                                     bool hints)
+{
+    struct crumbs *c = tally;
+
+    for (size_t k = 0; k < c->groups * c->models; k++) {
+        merge_statistic_begin(&c->statistics[k], SELECT_MAGNITUDE, elements,
+                              2 * points, hints);
+        merge_statistic_limit(&c->statistics[k], c->bytes,
+                              c->groups * c->models);
+    }
+    for (size_t p = 0; p < points; p++) {
+        for (size_t i = 0; i < steps->models; i++)
+            want(c, &steps[p], p, i, elements);
+    }
+    return merge_statistic_round(&c->statistics[0]);
+}
+
+static void crumbs_count(void *tally, const struct merge_step *steps,
+                         size_t points, const struct merge_chunk *chunk)
+{
+    struct crumbs *c = tally;
+
+    (void)points;
+    for (size_t i = 0; i < steps->models; i++) {
+        elementwise_subtract(chunk->task[i], chunk->base, chunk->row,
+                             chunk->count);
+        for (size_t g = 0; g < c->groups; g++)
+            merge_statistic_add(&c->statistics[g * c->models + i], chunk->row,
+                                chunk->count);
     }
 }
 
-/* The ranks of the points of a group: those of point p at 2 (p % SHARED). An
- * end of the row stands for the rank beyond it. */
-static void narrow(void *const *tallies, size_t threads,
-                   const struct merge_step *steps, size_t points, size_t group,
-                   size_t i, uint64_t elements)
+/* Each share has statistics of its own. */
+static void crumbs_settle_share(void *const *tallies, size_t threads,
+                                uint64_t elements, size_t share, size_t shares)
 {
-    struct crumbs *first = tallies[0];
-    size_t from = group * SHARED;
-    size_t end = from + SHARED < points ? from + SHARED : points;
-    struct select *all = first->select[group * first->models + i];
-    uint64_t wanted[SELECT_RANKS];
-    size_t count = 0;
-    struct status s;
+    const struct crumbs *first = tallies[0];
+    struct merge_statistic **parts = xcalloc(threads, sizeof(void *));
 
-    for (size_t p = from; p < end; p++) {
-        struct ranks r = ranks_of(&steps[p], i, elements);
-
-        wanted[count++] = r.low < elements ? r.low : elements - 1;
-        wanted[count++] = r.high < elements ? r.high : elements - 1;
+    for (size_t k = share; k < first->groups * first->models; k += shares) {
+        if (first->statistics[k].count == 0) /* of no model here */
+            continue;
+        for (size_t t = 0; t < threads; t++)
+            parts[t] = &((struct crumbs *)tallies[t])->statistics[k];
+        merge_statistic_settle(parts, threads, elements);
     }
-    s = select_narrow(all, wanted, count);
-    assert(!status_failed(&s)); /* ranks come from the element count */
-    for (size_t t = 1; t < threads; t++) {
-        struct crumbs *c = tallies[t];
-
-        select_follow(c->select[group * c->models + i], all);
-    }
+    free(parts);
 }
 
-static struct band band_of(const struct select *all, size_t point,
-                           struct ranks r, uint64_t elements)
+static bool all_done(const struct crumbs *c)
 {
-    struct select_found low = select_result(all, 2 * (point % SHARED));
-    struct select_found high = select_result(all, 2 * (point % SHARED) + 1);
-    struct band band = { .low = low.value,
-                         .skip = r.low - low.below,
-                         .high = high.value,
-                         .keep = r.high - high.below };
+    bool done = true;
 
-    if (r.low == r.high) /* nothing */
-        band = (struct band){ .low = HUGE_VALF, .skip = UINT64_MAX };
-    else if (r.high == elements)
-        band.high = HUGE_VALF;
-    return band;
+    for (size_t k = 0; k < c->groups * c->models; k++)
+        done = done && (c->statistics[k].done || c->statistics[k].count == 0);
+    return done;
+}
+
+static void set_band(struct band *band, const struct merge_statistic *s,
+                     struct ranks r, uint64_t elements)
+{
+    struct select_found low = select_result(s->select, band->ranks[0]);
+    struct select_found high = select_result(s->select, band->ranks[1]);
+
+    band->low = low.value;
+    band->skip = r.low - low.below;
+    band->high = high.value;
+    band->keep = r.high - high.below;
+    if (r.low == r.high) { /* nothing */
+        band->low = HUGE_VALF;
+        band->skip = UINT64_MAX;
+    } else if (r.high == elements) {
+        band->high = HUGE_VALF;
+    }
 }
 
 static uint64_t less(uint64_t number, uint64_t by)
@@ -171,41 +185,37 @@ static uint64_t less(uint64_t number, uint64_t by)
     return number > by ? number - by : 0;
 }
 
-/* Of what equals `value`, `all` in total, how many the first thread has. */
-static uint64_t equal_in_first(void *const *tallies, size_t threads,
-                               size_t point, size_t i,
-                               const struct select_found *found)
+/* Of what equals the k-th bound, how many a thread has counted. What others
+ * have is in the first one's as well. */
+static uint64_t equal_here(void *const *tallies, size_t threads, size_t thread,
+                           size_t point, size_t i, size_t k)
 {
-    uint64_t later = 0;
+    const struct merge_statistic *all = statistic_of(tallies[0], point, i);
+    struct select_found found =
+        select_result(all->select, band_of(tallies[0], point, i)->ranks[k]);
+    uint64_t equal = found.equal;
 
+    if (thread > 0)
+        return select_equal(statistic_of(tallies[thread], point, i)->select,
+                            found.value);
     for (size_t t = 1; t < threads; t++)
-        later += select_equal(select_of(tallies[t], point, i), found->value);
-    return found->equal - later;
+        equal -= select_equal(statistic_of(tallies[t], point, i)->select,
+                              found.value);
+    return equal;
 }
 
 /* Earlier threads have the first of what equals a bound. */
 static void hand_out(void *const *tallies, size_t threads, size_t point,
-                     size_t i, struct band band)
+                     size_t i)
 {
-    const struct select *all = select_of(tallies[0], point, i);
-    size_t at = point * ((struct crumbs *)tallies[0])->models + i;
-    const struct select_found found[] = {
-        select_result(all, 2 * (point % SHARED)),
-        select_result(all, 2 * (point % SHARED) + 1),
-    };
+    struct band band = *band_of(tallies[0], point, i);
 
     for (size_t t = 0; t < threads; t++) {
-        struct crumbs *c = tallies[t];
-        const struct select *own = select_of(c, point, i);
-        uint64_t here[2];
-
-        for (size_t k = 0; k < 2; k++)
-            here[k] =
-                t == 0 ? equal_in_first(tallies, threads, point, i, &found[k])
-                       : select_equal(own, found[k].value);
-        c->bands[at] = band;
-        band.skip = less(band.skip, here[0]);
-        band.keep = less(band.keep, here[1]);
+        *band_of(tallies[t], point, i) = band;
+        band.skip =
+            less(band.skip, equal_here(tallies, threads, t, point, i, 0));
+        band.keep =
+            less(band.keep, equal_here(tallies, threads, t, point, i, 1));
     }
 }
 
@@ -215,20 +225,14 @@ static enum merge_round crumbs_settle(void *const *tallies, size_t threads,
 {
     struct crumbs *first = tallies[0];
 
-    gather(tallies, threads);
-    if (!first->narrowed) {
-        for (size_t g = 0; g < first->groups; g++) {
-            for (size_t i = 0; i < steps->models; i++)
-                narrow(tallies, threads, steps, points, g, i, elements);
-        }
-        first->narrowed = true;
+    if (!all_done(first))
         return MERGE_ROUND_FULL;
-    }
     for (size_t p = 0; p < points; p++) {
-        for (size_t i = 0; i < steps->models; i++)
-            hand_out(tallies, threads, p, i,
-                     band_of(select_of(first, p, i), p,
-                             ranks_of(&steps[p], i, elements), elements));
+        for (size_t i = 0; i < steps->models; i++) {
+            set_band(band_of(first, p, i), statistic_of(first, p, i),
+                     ranks_of(&steps[p], i, elements), elements);
+            hand_out(tallies, threads, p, i);
+        }
     }
     return MERGE_ROUND_DONE;
 }
@@ -236,8 +240,10 @@ static enum merge_round crumbs_settle(void *const *tallies, size_t threads,
 const struct merge_survey merge_survey_breadcrumbs = {
     .tally_new = crumbs_new,
     .tally_free = crumbs_free,
+    .limit = crumbs_limit,
     .begin = crumbs_begin,
     .count = crumbs_count,
+    .settle_share = crumbs_settle_share,
     .settle = crumbs_settle,
 };
 

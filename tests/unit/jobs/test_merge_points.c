@@ -224,8 +224,8 @@ static void check_case(size_t at, const struct one_tensor *shape)
 static void test_points_are_the_same_alone_and_together(void **state)
 {
     static const struct one_tensor shapes[] = {
-        { .rank = 2, .shape = { 4000, 101 } },
-        { .rank = 2, .shape = { 70, 6000 } },
+        { .rank = 2, .shape = { 1400, 101 } },
+        { .rank = 2, .shape = { 23, 6000 } },
         { .rank = 2, .shape = { 9, 13 } },
     };
 
@@ -236,10 +236,37 @@ static void test_points_are_the_same_alone_and_together(void **state)
     }
 }
 
+/* So large that order statistics count keys instead of keeping them. */
+static void test_what_is_counted_is_the_same_for_many_points(void **state)
+{
+    static const struct one_tensor shape = { .rank = 2,
+                                             .shape = { 3000, 101 } };
+    static const char *const methods[] = {
+        "\"merge_method\": \"breadcrumbs\"",
+        "\"merge_method\": \"ties\"",
+        "\"merge_method\": \"ties\", \"variant\": \"original\"",
+        "\"merge_method\": \"pcb\"",
+        "\"merge_method\": \"sce\"",
+    };
+    size_t checked = 0;
+
+    (void)state;
+    for (size_t at = 0; at < COUNT_OF(cases); at++) {
+        for (size_t i = 0; i < COUNT_OF(methods); i++) {
+            if (strcmp(cases[at].method, methods[i]) != 0)
+                continue;
+            check_case(at, &shape);
+            checked++;
+        }
+    }
+    assert_true(checked >= COUNT_OF(methods));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_points_are_the_same_alone_and_together),
+        cmocka_unit_test(test_what_is_counted_is_the_same_for_many_points),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

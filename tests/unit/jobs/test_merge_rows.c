@@ -366,7 +366,8 @@ static void test_equal_models_give_the_base_or_themselves(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define BIG(name)  cmocka_unit_test_setup_teardown(name, setup_big, teardown)
 
-int main(void)
+/* test_merge_rows [NAME]: that test alone. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_no_method_depends_on_threads_or_chunks),
@@ -380,5 +381,7 @@ int main(void)
         TEST(test_equal_models_give_the_base_or_themselves),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,8 @@ static void test_a_glance_changes_no_bit(void **state)
         MERGE("\"ties\", \"variant\": \"original\"", "\"density\": 0.2"),
         MERGE("\"dare_ties\", \"variant\": \"mergelm\"",
               "\"density\": 0.3, \"trim_density\": 0.1"),
+        MERGE("\"breadcrumbs\"",
+              "\"weight\": 1, \"density\": 0.5, \"gamma\": 0.1"),
         MERGE("\"pcb\"", "\"ratio\": 0.1"),
     };
 #undef MERGE
