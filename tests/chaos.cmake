@@ -13,6 +13,12 @@ endfunction()
 sinter_chaos(redis 7 20 redis)
 sinter_chaos(sqlite 8 15 sqlite)
 sinter_chaos(snapshots 9 15 redis 300ms)
+# Skipped, in words, where there may be no networks of one's own.
+add_test(NAME chaos.network
+  COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/chaos/network.sh
+          ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR})
+set_tests_properties(chaos.network PROPERTIES
+  LABELS chaos TIMEOUT 300 SKIP_RETURN_CODE 77)
 # What takes mounts or networks of its own: skipped, in words, where there may
 # be none.
 foreach(script full_disk full_disk_jobs)

@@ -53,17 +53,17 @@ static char *list_kinds(void)
     return buf_take(&b);
 }
 
-/* For whoever wants to know what this worker was promised: tests/chaos. */
-static void log_committed(const struct wire_tokens *tokens)
+/* For whoever wants to know what this worker began and what it was promised:
+ * tests/chaos. */
+static void log_token(const char *event, const struct wire_token *t)
 {
-    for (size_t i = 0; i < tokens->count; i++) {
-        const struct wire_token *t = &tokens->items[i];
-        char key[DIGEST_TEXT];
+    char key[DIGEST_TEXT];
 
-        digest_to_text(&t->key, key);
-        log_event(LOG_DEBUG, "committed", "key=%s epoch=%llu attempt=%llu", key,
-                  (unsigned long long)t->epoch, (unsigned long long)t->attempt);
-    }
+    if (!log_shows(LOG_DEBUG))
+        return;
+    digest_to_text(&t->key, key);
+    log_event(LOG_DEBUG, event, "key=%s epoch=%llu attempt=%llu", key,
+              (unsigned long long)t->epoch, (unsigned long long)t->attempt);
 }
 
 static void on_message(struct loop *l, const void *data, size_t size)
@@ -86,8 +86,9 @@ static void on_message(struct loop *l, const void *data, size_t size)
     if (m->type == WIRE_NOT_LEADER)
         (void)dealer_redirect(l->dealer, m->not_leader.address.data,
                               m->not_leader.address.size);
-    if (m->type == WIRE_COMMITTED && log_shows(LOG_DEBUG))
-        log_committed(&m->committed.tokens);
+    for (size_t i = 0;
+         m->type == WIRE_COMMITTED && i < m->committed.tokens.count; i++)
+        log_token("committed", &m->committed.tokens.items[i]);
     session_on_message(l->session, l->now, m);
     wire_release(&decoded);
 }
@@ -199,6 +200,7 @@ static void start_job(struct loop *l, size_t i, const struct wire_message *m)
     const struct wire_outcome o = { .code = st.code,
                                     .message = wire_text(st.message) };
 
+    log_token("began", &m->slot_run.job.token);
     slot_limit_memory(l->slots[i],
                       memory_limit(l, m->slot_run.job.memory_bytes));
     if (status_failed(&st))
@@ -312,12 +314,13 @@ static struct session *new_session(const struct loop *l)
         .worker = c->name,
         .brokers = dealer_endpoint_count(l->dealer),
         .slots = (uint64_t)c->slots,
-        .cpus = c->cpus,
+        .cpus = (uint64_t)c->cpus,
         .memory_bytes = c->memory,
         .labels = c->labels,
         .kinds = l->kinds,
         .version = SINTER_VERSION,
         .drain_ms = c->drain_ms,
+        .replaces = c->replaces,
     };
 
     if (getrandom(&s.incarnation, sizeof s.incarnation, 0) < 0)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A farm while everything around it breaks: processes are killed and paused,
-# connections cut, held, dripped and reset, at moments that a seed decides.
+# connections cut, held, dripped and reset, at moments that a seed decides; and
+# people pause, cancel, retry, extend, reorder and drain meanwhile.
 # Afterwards the log is read (history.c): whatever was acknowledged is there,
 # no job has two results, every accepted sweep ended once, the counts add up.
 #
@@ -19,6 +20,7 @@ store=${5:-redis}
 snapshot=${6:-0}
 . "$here/../integration/lib.sh" "$1"
 . "$here/../integration/noop.sh"
+. "$here/../integration/sources.sh"
 RANDOM=$seed # of bash: 15 bits, repeatable
 WORKER_COUNT=3
 SWEEP_COUNT=6
@@ -61,6 +63,14 @@ else
     store_url=sqlite:$WORK/log.db
     real_store=$store_url
 fi
+# Models that workers fetch, through a proxy as well, and keep: jobs go there.
+for model in base a b; do
+    make_model "models/$model" --rows 64 --columns 64 --seed "${#model}"
+done
+origin_port=$(free_port)
+http_server origin "$WORK/models" "$origin_port"
+proxy origin_link "$origin_port"
+origin=http://127.0.0.1:$PORT
 proxy worker_link "$workers_port"
 # Of two brokers one leads; workers reach the first through a proxy only.
 workers_at=tcp://127.0.0.1:$PORT,ipc://$WORK/standby-workers
@@ -145,8 +155,8 @@ heal() { # a stream with bytes missing is of no use to anybody
     done
 }
 break_something() {
-    local kinds=11
-    [ "$store" = redis ] || kinds=8 # a file cannot be killed or cut off
+    local kinds=12
+    [ "$store" = redis ] || kinds=9 # a file cannot be killed or cut off
     case $(below $kinds) in
     0) kill_it "$(some_broker)" ;;
     1) pause_for_a_while "$(some_broker)" ;;
@@ -156,9 +166,10 @@ break_something() {
     5) kill_it "$(some_worker)" TERM ;;
     6) spoil worker_link ;;
     7) kill_it "$(some_broker)" TERM ;;
-    8) spoil store_link ;;
-    9) kill_it redis ;;
-    10) pause_for_a_while redis ;;
+    8) spoil origin_link ;;
+    9) spoil store_link ;;
+    10) kill_it redis ;;
+    11) pause_for_a_while redis ;;
     esac
 }
 
@@ -171,18 +182,57 @@ for i in $(seq "$SWEEP_COUNT"); do
     noop_sweep "sweep$i.yaml" "sweep$i" $((60 * i)) $((20 + i * 10))ms
 done
 failing_sweep broken.yaml broken
+merge_sweep fetch.yaml fetch "$origin"
+cat >>fetch.yaml <<YAML
+retries: {max: 50, backoff: 100ms}
+YAML
+sed -i 's/weight: \[0.5, 1.0\]/weight: {from: 0.1, to: 1.0, count: 40}/' fetch.yaml
+cat >drawn.yaml <<YAML
+sinter: 1
+name: drawn
+parameters:
+  x: {min: 0.0, max: 1.0}
+strategy: {method: random, seed: 3, trials: 30}
+evaluate:
+  work: {builtin: noop, value: \$x, sleep: 30ms}
+objective: {metric: work.value, goal: maximize}
+YAML
+files=(fetch drawn)
+for i in $(seq "$SWEEP_COUNT"); do files+=("sweep$i"); done
+files+=(broken)
 submit_next() {
-    local file=sweep$((submitted + 1)).yaml id
-    [ "$submitted" -lt "$SWEEP_COUNT" ] || file=broken.yaml
-    [ "$submitted" -le "$SWEEP_COUNT" ] || return 0
-    id=$(timeout 1 sinter submit "$file" 2>>submit.log) || return 0
+    local id
+    [ "$submitted" -lt ${#files[@]} ] || return 0
+    id=$(timeout 1 sinter submit "${files[submitted]}.yaml" 2>>submit.log) || return 0
     echo "$id" >>accepted
     submitted=$((submitted + 1))
+}
+
+# One order; an answer that does not come may have been one that was carried out.
+drawn_trials=30
+say() { # COMMAND...
+    timeout 1 sinter -q "$@" >answer 2>>orders.log && orders=$((orders + 1))
+}
+orders=0
+order_something() {
+    local sweep=${files[$(below $((${#files[@]} - 1)))]} # not the broken one
+    case $(below 10) in
+    0) say pause "$sweep" ;;
+    1 | 2) say resume "$sweep" ;;
+    3) say priority --weight $((1 + $(below 3))) "$sweep" "$(below 4)" ;;
+    4) say cancel "$sweep" ;;
+    5) say retry --failed "$sweep" ;;
+    6) if say extend --trials 5 drawn; then drawn_trials=$((drawn_trials + 5)); fi ;;
+    7) say workers --drain "$(some_worker)" ;;
+    8) say workers --cordon "$(some_worker)" ;;
+    9) say workers --uncordon "$(some_worker)" ;;
+    esac || true
 }
 
 began_ms=$(date +%s%3N)
 now_ms=$began_ms
 next_fault=$began_ms
+next_order=$began_ms
 while [ $((now_ms - began_ms)) -lt $((seconds * 1000)) ]; do
     keep_alive
     submit_next
@@ -192,6 +242,10 @@ while [ $((now_ms - began_ms)) -lt $((seconds * 1000)) ]; do
         break_something
         next_fault=$((now_ms + 100 + $(below 900)))
     fi
+    if [ "$now_ms" -ge "$next_order" ]; then
+        order_something
+        next_order=$((now_ms + $(below 600)))
+    fi
     nap 0.05
     now_ms=$(date +%s%3N)
 done
@@ -200,12 +254,31 @@ done
 
 wake all
 heal all
-over() {
+echo "$orders orders"
+made_good() { # what was ordered is taken back, and what was given up runs
+    local name
     keep_alive
     submit_next
-    [ "$submitted" -gt "$SWEEP_COUNT" ] || return 1
+    [ "$submitted" = ${#files[@]} ] || return 1
+    for name in $(seq -f w%g "$WORKER_COUNT"); do
+        say workers --uncordon "$name" || return 1
+    done
+    for name in "${files[@]}"; do
+        say resume "$name" || [ $? = 1 ] || return 1
+    done
+}
+wait_until 60 "the last orders" made_good
+over() {
+    local name
+    keep_alive
     timeout 5 sinter --json ls >ls.json || return 1
-    [ "$(jq '[.sweeps[] | select(.state == "running")] | length' ls.json)" = 0 ]
+    # A job of theirs failed when its third slot was killed; or they were cancelled.
+    for name in $(jq -r '.sweeps[] | select(.name != "broken" and .state != "running"
+            and .failed + .cancelled > 0).name' ls.json); do
+        say retry --failed "$name" || true
+    done
+    [ "$(jq '[.sweeps[] | select(.state == "running"
+            or (.name != "broken" and .state != "done"))] | length' ls.json)" = 0 ]
 }
 wait_until 120 "the end of all sweeps" over
 for id in $(sort -u accepted); do
@@ -222,6 +295,8 @@ for i in $(seq "$SWEEP_COUNT"); do
         "$(timeout 20 sinter --json status "sweep$i" | jq -c '[.state, .done]')" \
         "[\"done\",$((60 * i))]"
 done
+[ "$(timeout 20 sinter --json status drawn | jq .done)" -ge "$drawn_trials" ] ||
+    fail "drawn was extended to $drawn_trials trials"
 
 # ---- once more from what is on record
 
