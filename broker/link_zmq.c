@@ -46,7 +46,8 @@ struct zmq_link {
     int left; /* messages before the other side's turn */
 };
 
-MUST_CHECK static struct status set_options(void *socket, int most_queued)
+MUST_CHECK static struct status set_options(void *socket, enum peer_side side,
+                                            int most_queued)
 {
     static const int mandatory = 1;
     const struct {
@@ -64,9 +65,12 @@ MUST_CHECK static struct status set_options(void *socket, int most_queued)
         { ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S },
         { ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT },
     };
-    /* A little room over our limit, so that a peer hears why. */
-    int64_t most_bytes = LIMIT_MESSAGE + LIMIT_MESSAGE / 8;
+    /* libzmq takes the memory of a message when its head has come. A little
+     * room over our limit, so that a peer hears why. */
+    int64_t most_bytes =
+        side == PEER_WORKER ? LIMIT_ORDINARY : (int64_t)LIMIT_SUBMIT;
 
+    most_bytes += most_bytes / 8;
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (zmq_setsockopt(socket, rows[i].option, &rows[i].value,
                            sizeof rows[i].value) != 0)
@@ -129,7 +133,7 @@ MUST_CHECK static struct status open_side(struct zmq_link *l,
     if (l->sockets[side] == NULL)
         return FAIL(STATUS_FAILED, "ZeroMQ gives no socket: %s",
                     zmq_strerror(zmq_errno()));
-    TRY_PLAIN(set_options(l->sockets[side], (int)set->most_queued));
+    TRY_PLAIN(set_options(l->sockets[side], side, (int)set->most_queued));
     if (side == PEER_CLIENT)
         TRY_PLAIN(set_pings(l->sockets[side]));
     TRY_PLAIN(set_key(l->sockets[side], side, set->key));

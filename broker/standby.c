@@ -70,6 +70,8 @@ static void refuse_questions(struct loop *l)
 static void show(struct loop *l, const struct keeper_leader *leader)
 {
     hatch_set_standby(l->hatch, true, leader->http);
+    if (!leader->known)
+        return; /* it takes a moment, or this broker was the only one */
     log_event(LOG_INFO, "another broker leads",
               "workers=%s clients=%s http=%s epoch=%llu", leader->workers,
               leader->clients, leader->http, (unsigned long long)leader->epoch);

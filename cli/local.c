@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,6 +36,7 @@ struct child {
     char name[32];
     char *argv[MOST_ARGUMENTS];
     size_t argc;
+    bool named; /* its workers have a name in common: say that one died */
     char *log;
     char *extra;     /* environment; NULL: none */
     pid_t pid;       /* 0: not started */
@@ -127,6 +127,9 @@ MUST_CHECK static struct status child_tend(struct child *c)
     if (c->pid == 0 || !process_ended(c->pid, how, sizeof how))
         return SUCCESS;
     c->pid = 0;
+    if (c->named)
+        child_add(c, "--replaces");
+    c->named = false; /* so is each that follows */
     if (clock_now() - c->started < YOUNG_MS * NS_PER_MS)
         c->young_deaths++;
     else
@@ -402,12 +405,15 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     AUTO(free_pointer) char *file = xasprintf("worker-%zu", number + 1);
     AUTO(free_pointer) char *count = xasprintf("%zu", slots);
     AUTO(free_pointer) char *keep = xasprintf("%" PRIu64, local_keep(workers));
+    AUTO(free_pointer) char *cpus = xasprintf("%zu", local_cpus(workers));
 
     name_child(c, l, file);
+    c->named = true;
     child_add(c, program);
     child_option(c, "--broker", l->workers);
     child_option(c, "--name", name);
     child_option(c, "--slots", count);
+    child_option(c, "--cpus", cpus);
     child_option(c, "--cache", cache);
     child_option(c, "--keep", keep);
     child_option(c, "--drain", "1s");
@@ -518,11 +524,14 @@ uint64_t local_keep(size_t workers)
     return (uint64_t)memory / SHARE / (workers == 0 ? 1 : workers);
 }
 
+size_t local_cpus(size_t workers)
+{
+    size_t share = local_processors() / (workers == 0 ? 1 : workers);
+
+    return share == 0 ? 1 : share;
+}
+
 size_t local_processors(void)
 {
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    return (size_t)CPU_COUNT(&set);
+    return (size_t)machine_cpus("");
 }

@@ -19,7 +19,10 @@ enum {
     LIMIT_MODELS = 64,         /* inputs of one merge */
     LIMIT_COMPILED = 4 << 20,  /* a compiled sweep */
 
-    LIMIT_MESSAGE = 8 << 20, /* one wire message */
+    LIMIT_MESSAGE = 8 << 20, /* one wire message, whoever sends it */
+    /* To the broker: a full result and what stands beside it ... */
+    LIMIT_ORDINARY = (1 << 20) + (128 << 10),
+    LIMIT_SUBMIT = LIMIT_COMPILED + (128 << 10), /* ... but for these */
     LIMIT_MESSAGE_DEPTH = 8,
     LIMIT_MESSAGE_NODES = 1 << 20, /* ours have over 9 bytes a node */
     LIMIT_BATCH = 4096,            /* elements of a list in a message */

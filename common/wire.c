@@ -206,9 +206,9 @@ struct status wire_encode(const struct wire_message *m, struct buf *out)
     if (record == NULL)
         return FAIL(STATUS_INVALID, "%d is no message type", (int)m->type);
     st = put_message(m, record, out);
-    if (!status_failed(&st) && out->size - before > LIMIT_MESSAGE)
-        st = FAIL(STATUS_TOO_BIG, "%zu bytes, at most %d", out->size - before,
-                  LIMIT_MESSAGE);
+    if (!status_failed(&st) && out->size - before > record->most)
+        st = FAIL(STATUS_TOO_BIG, "%zu bytes, at most %zu", out->size - before,
+                  record->most);
     if (status_failed(&st)) {
         out->size = before;
         if (out->data != NULL)
@@ -379,9 +379,6 @@ MUST_CHECK static struct status check_header(const uint8_t *data, size_t size,
                     "message of protocol %d.%d, this program speaks %d.%d; "
                     "run the same version of sinter everywhere",
                     data[AT_MAJOR], data[AT_MINOR], WIRE_MAJOR, WIRE_MINOR);
-    if (size > LIMIT_MESSAGE)
-        return FAIL(STATUS_CORRUPT, "message of %zu bytes, at most %d", size,
-                    LIMIT_MESSAGE);
     if (data[AT_FLAGS] != 0)
         return FAIL(STATUS_CORRUPT, "message with unknown flags %d",
                     data[AT_FLAGS]);
@@ -389,6 +386,9 @@ MUST_CHECK static struct status check_header(const uint8_t *data, size_t size,
     if (*ret == NULL)
         return FAIL(STATUS_CORRUPT, "message of unknown type %d",
                     data[AT_TYPE]);
+    if (size > (*ret)->most)
+        return FAIL(STATUS_TOO_BIG, "%s of %zu bytes, at most %zu",
+                    (*ret)->name, size, (*ret)->most);
     return SUCCESS;
 }
 

@@ -206,6 +206,8 @@ struct wire_message {
             struct wire_bytes version;  /* of the program */
             struct wire_tokens running; /* in slots or spooled results */
             struct wire_cached_list cache;
+            uint64_t replaces; /* 1: earlier processes of that name are dead,
+                                  as who started this one saw */
         } hello;
 
         /* Renews all leases when (count, sum) equal the broker's view. */
@@ -406,7 +408,8 @@ struct wire_message {
     };
 };
 
-/* Append the message to `out`. TOO_BIG beyond LIMIT_MESSAGE; INVALID for
+/* Append the message to `out`. TOO_BIG beyond what a message of its type
+ * may have (wire_table.h); INVALID for
  * text that is not UTF-8 where a name is wanted is not checked here. */
 MUST_CHECK struct status wire_encode(const struct wire_message *m,
                                      struct buf *out);

@@ -1,5 +1,6 @@
 #include "common/wire_table.h"
 
+#include "common/limits.h"
 #include "common/macros.h"
 
 #include <stddef.h>
@@ -56,8 +57,10 @@ static const struct wire_record progress_record;
       KIND_OF(MEMBER(type, member)),               \
       RECORD_OF(MEMBER(type, member)) }
 
-#define RECORD(text, type, fields) \
-    { text, sizeof(struct type), fields, COUNT_OF(fields) }
+#define BOUNDED(text, type, fields, most) \
+    { text, sizeof(struct type), fields, COUNT_OF(fields), most }
+
+#define RECORD(text, type, fields) BOUNDED(text, type, fields, LIMIT_MESSAGE)
 
 static const struct wire_field token_fields[] = {
     FIELD(wire_token, key),
@@ -148,6 +151,7 @@ static const struct wire_field hello_fields[] = {
     FIELD(wire_hello, version),
     FIELD(wire_hello, running),
     FIELD(wire_hello, cache),
+    FIELD(wire_hello, replaces),
 };
 
 static const struct wire_field heartbeat_fields[] = {
@@ -338,15 +342,17 @@ static const struct wire_field record_part_fields[] = {
 /* clang-format on */
 
 #define ROW(text, type) RECORD(text, wire_##type, type##_fields)
+#define TO_BROKER(text, type, most) \
+    BOUNDED(text, wire_##type, type##_fields, most)
 
 static const struct wire_record rows[WIRE_TYPE_END] = {
-    [WIRE_HELLO] = ROW("hello", hello),
-    [WIRE_HEARTBEAT] = ROW("heartbeat", heartbeat),
-    [WIRE_DONE] = ROW("done", done),
-    [WIRE_BYE] = ROW("bye", bye),
-    [WIRE_LOG] = ROW("log", log),
-    [WIRE_RETRACTED] = ROW("retracted", token_list),
-    [WIRE_CACHE] = ROW("cache", cache),
+    [WIRE_HELLO] = TO_BROKER("hello", hello, LIMIT_ORDINARY),
+    [WIRE_HEARTBEAT] = TO_BROKER("heartbeat", heartbeat, LIMIT_ORDINARY),
+    [WIRE_DONE] = TO_BROKER("done", done, LIMIT_ORDINARY),
+    [WIRE_BYE] = TO_BROKER("bye", bye, LIMIT_ORDINARY),
+    [WIRE_LOG] = TO_BROKER("log", log, LIMIT_ORDINARY),
+    [WIRE_RETRACTED] = TO_BROKER("retracted", token_list, LIMIT_ORDINARY),
+    [WIRE_CACHE] = TO_BROKER("cache", cache, LIMIT_ORDINARY),
     [WIRE_WELCOME] = ROW("welcome", welcome),
     [WIRE_ASSIGN] = ROW("assign", assign),
     [WIRE_COMMITTED] = ROW("committed", token_list),
@@ -355,8 +361,8 @@ static const struct wire_record rows[WIRE_TYPE_END] = {
     [WIRE_HEARTBEAT_ACK] = ROW("heartbeat_ack", heartbeat_ack),
     [WIRE_DRAIN] = ROW("drain", drain),
     [WIRE_RETRACT] = ROW("retract", token_list),
-    [WIRE_SUBMIT] = ROW("submit", submit),
-    [WIRE_QUERY] = ROW("query", query),
+    [WIRE_SUBMIT] = TO_BROKER("submit", submit, LIMIT_SUBMIT),
+    [WIRE_QUERY] = TO_BROKER("query", query, LIMIT_ORDINARY),
     [WIRE_ACCEPTED] = ROW("accepted", accepted),
     [WIRE_ANSWER] = ROW("answer", answer),
     [WIRE_NOT_LEADER] = ROW("not_leader", not_leader),

@@ -26,6 +26,7 @@ struct wire_record {
     size_t size; /* of the struct */
     const struct wire_field *fields;
     size_t count;
+    size_t most; /* bytes of such a message, with its header */
 };
 
 /* The members of a message in the order they are on the wire; NULL for a

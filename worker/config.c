@@ -30,6 +30,8 @@ static const struct option options[] = {
       "of this worker, for people (default: host-pid)" },
     { "slots", 's', OPTION_NUMBER, AT(slots), "0", 0, LIMIT_SLOTS, "N",
       "jobs at a time; 0: one for each core" },
+    { "cpus", 0, OPTION_NUMBER, AT(cpus), "0", 0, LIMIT_CPUS, "N",
+      "that all slots may use together; 0: what the machine grants" },
     { "cache", 0, OPTION_TEXT, AT(cache), "cache", 0, 0, "DIR",
       "fetched models and scratch files; workers may share it" },
     { "cache-size", 0, OPTION_BYTES, AT(cache_size), "20GiB", 0, 0, "BYTES",
@@ -54,6 +56,9 @@ static const struct option options[] = {
       "of hf:// (default: HF_ENDPOINT, or https://huggingface.co)" },
     { "die-with-parent", 0, OPTION_SWITCH, AT(die_with_parent), NULL, 0, 0,
       NULL, "end when the process that started this one does" },
+    { "replaces", 0, OPTION_SWITCH, AT(replaces), NULL, 0, 0, NULL,
+      "the worker of that --name has died: its jobs need not wait for its "
+      "lease to end" },
     { "log", 0, OPTION_TEXT, AT(log), "info", 0, 0, "LEVEL",
       "debug, info, warn or error" },
     { "log-format", 0, OPTION_TEXT, AT(log_format), "logfmt", 0, 0, "FORM",
@@ -77,9 +82,10 @@ MUST_CHECK static struct status fill(struct worker_config *c)
     c->key = option_given(c->key);
     c->broker_key = option_given(c->broker_key);
     c->http_token_file = option_given(c->http_token_file);
-    c->cpus = machine_cpus("");
+    if (c->cpus == 0)
+        c->cpus = (int64_t)machine_cpus("");
     if (c->slots == 0)
-        c->slots = (int64_t)c->cpus;
+        c->slots = c->cpus < LIMIT_SLOTS ? c->cpus : LIMIT_SLOTS;
     if (c->memory == 0)
         c->memory = machine_memory("");
     if (c->keep == 0)

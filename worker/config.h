@@ -25,6 +25,7 @@ struct worker_config {
     const char *token_url;
     const char *hub;
     bool die_with_parent;
+    bool replaces; /* earlier processes of that name are dead */
     const char *log, *log_format;
     bool version, help;
     bool health; /* only look at the worker of that cache, and name if given */
@@ -32,7 +33,7 @@ struct worker_config {
 
     enum log_level level;
     enum log_format format;
-    uint64_t cpus;
+    int64_t cpus; /* as used: at least 1 */
     char own_name[80]; /* what `name` points to if none is given */
 };
 

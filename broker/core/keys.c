@@ -5,7 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 64, MOVE_SLOTS = 32 };
+enum {
+    FIRST_SLOTS = 64,
+    MOVE_SLOTS = 32,
+    /* The next table is made when 5 of 8 slots are used, and a page of it
+     * touched with every 32nd key from there to 6 of 8: of two new slots for
+     * an old one, 32 keys are due 512, which is a page. */
+    TOUCH_KEYS = 32,
+    TOUCH_SLOTS = 512,
+};
 
 /* A slot of the old table whose key has moved: it was not the end of a run. */
 static const uint32_t has_moved = UINT32_MAX;
@@ -28,8 +36,10 @@ void keys_release(struct keys *k)
 {
     free(k->slots);
     free(k->old);
+    free(k->next);
     k->slots = NULL;
     k->old = NULL;
+    k->next = NULL;
     k->slot_count = 0;
     k->count = 0;
 }
@@ -84,15 +94,37 @@ static void move_some(struct keys *k, size_t slots)
     k->old = NULL;
 }
 
+/* The kernel gives memory a page at a time, when it is first written to, and
+ * takes microseconds each time: were it all done when the table is first used,
+ * at random places, nothing else would get done for a while. */
+static void prepare(struct keys *k)
+{
+    size_t most = most_used(k);
+    size_t from = most - k->slot_count / 8;
+
+    if (k->count < from || k->slot_count < TOUCH_SLOTS)
+        return;
+    if (k->next == NULL)
+        k->next = xcalloc(2 * k->slot_count, sizeof *k->next);
+    if (k->count % TOUCH_KEYS == 0 && k->count < most)
+        ((volatile struct key_slot *)
+             k->next)[(k->count - from) / TOUCH_KEYS * TOUCH_SLOTS]
+            .value = 0;
+}
+
 static void resize(struct keys *k, size_t slot_count)
 {
     move_some(k, SIZE_MAX);
     k->old = k->slots;
     k->old_count = k->slot_count;
     k->moved = 0;
-    /* Zeroed by the kernel a page at a time, as they are used: to write all of
-     * it here would hold up everybody. */
-    k->slots = xcalloc(slot_count, sizeof *k->slots);
+    if (slot_count != 2 * k->slot_count) {
+        free(k->next);
+        k->next = NULL;
+    }
+    k->slots =
+        k->next != NULL ? k->next : xcalloc(slot_count, sizeof *k->slots);
+    k->next = NULL;
     k->slot_count = slot_count;
 }
 
@@ -145,7 +177,10 @@ void keys_put(struct keys *k, const struct digest *key, uint32_t value)
     slot = find_old(k, key);
     if (slot == NULL)
         slot = find(k, k->slots, k->slot_count, key);
-    k->count += slot->value == 0;
+    if (slot->value == 0) {
+        k->count++;
+        prepare(k);
+    }
     *slot = (struct key_slot){ .tag = tag_of(key), .value = value };
 }
 

@@ -27,6 +27,8 @@ struct keys {
     struct key_slot *old;
     size_t old_count;
     size_t moved; /* its first slots are empty */
+    struct key_slot
+        *next; /* of twice the slots, empty; NULL: not needed soon */
 };
 
 void keys_release(struct keys *k);

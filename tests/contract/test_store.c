@@ -2,6 +2,7 @@
 #include "broker/store.h"
 #include "broker/store_group.h"
 #include "common/clock.h"
+#include "common/limits.h"
 #include "common/memory.h"
 #include "support/store_case.h"
 
@@ -74,7 +75,7 @@ static void check_fence(struct store_case *c)
 /* Groups end at 4096 records or 512 KiB; a record may be larger than that. */
 static void check_large_and_binary(struct store_case *c)
 {
-    enum { BIG = 1 << 20, MANY = 100 * 1000, FIRST = 7 };
+    enum { BIG = LIMIT_SUBMIT, MANY = 100 * 1000, FIRST = 7 };
     struct store s = store_case_open(c);
     uint64_t e = store_case_begin(&s);
     AUTO(free_pointer) char *big = xcalloc(BIG, 1);

@@ -579,6 +579,19 @@ static void test_what_is_too_big_is_not_written_at_all(void **state)
     assert_ok(wire_decode(out.data + 6, out.size - 6, &decoded));
     wire_release(&decoded);
 
+    m = (struct wire_message){ .type = WIRE_QUERY };
+    m.query.arguments = (struct wire_bytes){ text, LIMIT_ORDINARY };
+    buf_clear(&out);
+    assert_fails(wire_encode(&m, &out), STATUS_TOO_BIG, "encode query");
+    m.query.arguments.size = LIMIT_ORDINARY - WIRE_HEADER - 1 - 1 - 2 - 5 - 1;
+    assert_ok(wire_encode(&m, &out));
+    assert_int_equal(out.size, LIMIT_ORDINARY);
+    assert_ok(wire_decode(out.data, out.size, &decoded));
+    wire_release(&decoded);
+    assert_ok(buf_add_text(&out, "x"));
+    assert_fails(wire_decode(out.data, out.size, &decoded), STATUS_TOO_BIG,
+                 "query of");
+
     m = (struct wire_message){ .type = WIRE_COMMITTED };
     m.committed.tokens = (struct wire_tokens){ tokens, LIMIT_BATCH + 1 };
     buf_clear(&out);

@@ -52,5 +52,10 @@ kill -9 "$slot"
 
 await run
 assert_equal "exit of the run" "$STATUS" 0
+# The new one said that the old one was dead: nobody waited for its lease, or
+# for it to object (three heartbeats).
+lost=$(sed -n 's/.*event="worker lost".* silent_ms=\([0-9]*\).*/\1/p' .sinter/logs/broker.log)
+[ -n "$lost" ] && [ "$lost" -lt 6000 ] || fail "lost after: ${lost:-never} ms"
+! grep -q 'another broker leads' .sinter/logs/broker.log || fail "another broker leads"
 sinter trials killed -o csv "${columns[@]}" >killed.csv
 assert_same calm.csv killed.csv

@@ -367,6 +367,7 @@ static void on_welcome(struct session *s, int64_t now,
                        const struct wire_welcome *w)
 {
     s->welcomed = true;
+    s->config.replaces = false; /* whoever is of our name by then lives */
     s->hello_at = SESSION_NEVER;
     s->leave_at = SESSION_NEVER;
     s->refusals = 0;

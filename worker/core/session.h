@@ -40,6 +40,7 @@ struct session_config {
     const char *kinds; /* with blanks between */
     const char *version;
     int64_t drain_ms;
+    bool replaces; /* earlier processes of that name are dead */
 };
 
 struct session_action {

@@ -6,13 +6,13 @@
 #include "worker/core/session_state.h"
 
 enum {
-    SILENT_HEARTBEATS = 4,         /* then the broker is left */
-    HELLO_AGAIN_MS = 1000,         /* no WELCOME came */
-    NOBODY_MS = 1000,              /* nor any word: the next address */
-    UNSENT_WAIT_MS = 50,           /* the link took nothing */
-    DONE_AGAIN_MS = 10 * 1000,     /* sent and not committed */
-    LOG_EVERY_MS = 1000,           /* of one job */
-    DONE_BYTES = 1 << 20,          /* of one DONE, or one outcome beyond */
+    SILENT_HEARTBEATS = 4,     /* then the broker is left */
+    HELLO_AGAIN_MS = 1000,     /* no WELCOME came */
+    NOBODY_MS = 1000,          /* nor any word: the next address */
+    UNSENT_WAIT_MS = 50,       /* the link took nothing */
+    DONE_AGAIN_MS = 10 * 1000, /* sent and not committed */
+    LOG_EVERY_MS = 1000,       /* of one job */
+    DONE_BYTES = 1 << 20,      /* of a DONE that has more than one outcome */
     RUN_BYTES = LIMIT_MESSAGE / 2, /* of a job with what its siblings add */
 };
 
@@ -310,7 +310,8 @@ static bool next_hello(struct session *s, int64_t now,
                    .kinds = wire_text(c->kinds),
                    .version = wire_text(c->version),
                    .running = { s->tokens, count },
-                   .cache = { s->cached, s->cached_count } },
+                   .cache = { s->cached, s->cached_count },
+                   .replaces = c->replaces },
     };
     return give(s, ret);
 }
@@ -338,9 +339,9 @@ static bool next_done(struct session *s, int64_t now,
     for (struct attempt *a = s->finished.first; a != NULL; a = a->next) {
         if (a->sent != 0)
             continue;
+        bytes += attempt_outcome_size(a);
         if (count == SESSION_DONE_MOST || (count > 0 && bytes > DONE_BYTES))
             break;
-        bytes += attempt_outcome_size(a);
         s->outcomes[count++] = *attempt_outcome(a);
         a->sent = now > 0 ? now : 1;
         a->batch = s->batch;

@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -577,6 +578,50 @@ static void test_http_port(void **state)
     farm_close(&f);
 }
 
+/* 200 or 503; whoever else answers is none of ours. */
+static void wait_for_livez(struct http *h, const struct farm *f, bool alive)
+{
+    int64_t until = clock_now() + 60 * NS_PER_S;
+    AUTO(free_pointer) char *url = xasprintf("%s/livez", f->http);
+
+    for (;;) {
+        AUTO(free_pointer) char *body = NULL;
+        size_t size = 0;
+        struct status st = http_get(h, url, 1 << 10, &body, &size);
+
+        if (alive != status_failed(&st))
+            break;
+        assert_true(clock_now() < until);
+        clock_sleep_ms(100);
+    }
+}
+
+/* The thread of the loop alone stands still, as it would in a call that never
+ * returns; the threads of HTTP go on. */
+static void test_a_loop_that_is_stuck_is_not_alive(void **state)
+{
+    struct farm f = farm_open(false);
+    struct http_settings settings = { .give_up_ms = 1 };
+    struct http *h = NULL;
+    int status = 0;
+
+    (void)state;
+    assert_ok(http_new(&settings, &h));
+    wait_for_livez(h, &f, true);
+    if (ptrace(PTRACE_SEIZE, f.broker, NULL, NULL) != 0) {
+        http_free(h);
+        farm_close(&f);
+        skip(); /* not everywhere may a process be looked into */
+    }
+    assert_int_equal(ptrace(PTRACE_INTERRUPT, f.broker, NULL, NULL), 0);
+    assert_int_equal(waitpid(f.broker, &status, __WALL), f.broker);
+    wait_for_livez(h, &f, false);
+    assert_int_equal(ptrace(PTRACE_DETACH, f.broker, NULL, NULL), 0);
+    wait_for_livez(h, &f, true);
+    http_free(h);
+    farm_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +636,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_second_broker_fences_the_first),
         cmocka_unit_test(test_mistakes_are_answered),
         cmocka_unit_test(test_http_port),
+        cmocka_unit_test(test_a_loop_that_is_stuck_is_not_alive),
     };
 
     program = argc > 1 ? argv[1] : "sinter-broker";

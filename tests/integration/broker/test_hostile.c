@@ -397,15 +397,39 @@ static void long_frames(const struct farm *f, struct held *h, int side)
         { 2, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
         { 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
         { 6, 0, 0, 0, 0, 0xff, 0, 0, 0 },
-        { 2, 0, 0, 0, 0, 1, 0, 0, 0 }, /* 16 MiB */
+        { 2, 0, 0, 0, 0, 0, 0x50, 0, 0 }, /* 5 MiB: no sweep is so large */
+        { 2, 0, 0, 0, 0, 0, 0x18, 0, 0 }, /* 1.5 MiB: no word of a worker is */
     };
+    size_t count = side == 0 ? COUNT_OF(heads) : COUNT_OF(heads) - 1;
 
-    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+    for (size_t i = 0; i < count; i++) {
         int fd = enter(h, f->ports[side]);
 
         put(fd, heads[i], sizeof heads[i]);
         assert_closed(fd);
     }
+}
+
+/* Not beyond what a socket takes, but beyond what such a message has. */
+static void long_messages(const struct farm *f, struct held *h, int side)
+{
+    enum { BIG = LIMIT_ORDINARY + 1 };
+    AUTO(free_pointer)
+    char *at = xasprintf("tcp://127.0.0.1:%d", f->ports[side]);
+    unsigned char *message = xcalloc(1, BIG);
+    struct dealer *d = NULL;
+
+    (void)h;
+    memcpy(message, "SN", 2);
+    message[2] = WIRE_MAJOR;
+    assert_ok(dealer_open(at, &d));
+    for (int i = 0; i < 10; i++) {
+        message[3] = (unsigned char)(i % 2 == 0 ? WIRE_HELLO : WIRE_QUERY);
+        assert_fails(peer_provoke(d, message, BIG), STATUS_TOO_BIG,
+                     i % 2 == 0 ? "hello" : "query");
+    }
+    dealer_close(d);
+    free(message);
 }
 
 /* Five bytes that announce 268 million elements, in each place. */
@@ -466,7 +490,7 @@ static void drips(const struct farm *f, struct held *h, int side)
     for (int i = 0; i < 20; i++) {
         int fd = enter(h, f->ports[side]);
 
-        put(fd, "\2\0\0\0\0\0\177\0\0SN", 11);
+        put(fd, "\2\0\0\0\0\0\17\0\0SN", 11);
         for (int k = 0; k < 5; k++) {
             clock_sleep_ms(2);
             put(fd, "\1", 1);
@@ -519,6 +543,28 @@ static void double_worker(const struct farm *f, struct held *h, int side)
             .version = wire_text("hostile"),
         };
         send_wire(enter(h, f->ports[0]), &m);
+    }
+}
+
+/* Comes again and again, as another each time or as the same. */
+static void hello_loop(const struct farm *f, struct held *h, int side)
+{
+    for (uint64_t other = 0; other < 2; other++) {
+        int fd = enter(h, f->ports[0]);
+
+        for (uint64_t i = 0; i < 3000; i++) {
+            struct wire_message m = { .type = WIRE_HELLO };
+
+            m.hello = (struct wire_hello){
+                .worker = wire_text(side == 0 ? "loop" : "honest"),
+                .incarnation = 1 + other * i,
+                .least_major = WIRE_MAJOR,
+                .most_major = WIRE_MAJOR,
+                .slots = 1,
+                .kinds = wire_text("none"),
+            };
+            send_wire(fd, &m);
+        }
     }
 }
 
@@ -586,12 +632,14 @@ static const struct attack attacks[] = {
     { "false handshakes", false_handshakes, false },
     { "http nonsense", http_nonsense, false },
     { "long frames", long_frames, true },
+    { "long messages", long_messages, true },
     { "bombs", bombs, true },
     { "wrong versions", wrong_versions, true },
     { "many parts", many_parts, true },
     { "drips", drips, true },
     { "deaf", deaf, true },
     { "double worker", double_worker, true },
+    { "hello loop", hello_loop, true },
     { "stale tokens", stale_tokens, true },
 };
 
