@@ -40,7 +40,8 @@ static const struct option options[] = {
       .least = 0,
       .most = 1024,
       .value = "N",
-      .help = "Workers; 0: one per processor" },
+      .help = "Workers, which share the processors; 0: as many as there "
+              "are, or fewer where jobs ask for more cpus" },
     { .name = "slots",
       .type = OPTION_NUMBER,
       .offset = AT(slots),

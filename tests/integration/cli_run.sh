@@ -25,6 +25,22 @@ noop_sweep tiny.yaml wider 15 5ms
 assert_exit 0 sinter run tiny.yaml --workers 1
 assert_contains err.txt "computed 3 jobs, already known 12"
 
+# The processors are shared out among the workers; a job may not ask for more.
+cores=$(nproc)
+noop_sweep wide.yaml wide 3 1ms
+echo "resources: {cpus: $cores}" >>wide.yaml
+assert_exit 0 sinter --home wide run wide.yaml
+assert_contains err.txt ", 1 worker"
+assert_contains wide/logs/worker-1.log "slots=$cores"
+if [ "$cores" -gt 1 ]; then
+    assert_exit 1 sinter --home wide run wide.yaml --workers "$cores"
+    assert_contains err.txt "take --workers 1"
+fi
+noop_sweep wide.yaml wide 3 1ms
+echo "resources: {cpus: $((cores + 1))}" >>wide.yaml
+assert_exit 1 sinter --home wide run wide.yaml
+assert_contains err.txt "this machine grants $cores"
+
 # The other commands read the state that is left.
 assert_exit 0 sinter ls
 assert_contains out.txt wider
