@@ -13,8 +13,9 @@
 #include "model/shuffle.h"
 
 static const struct data_form *const forms[] = {
-    &data_form_tasks, &data_form_teacher, &data_form_text,
-    &data_form_idx,   &data_form_cifar10, &data_form_cifar100,
+    &data_form_tasks,   &data_form_teacher,  &data_form_text,
+    &data_form_jsonl,   &data_form_tokens,   &data_form_idx,
+    &data_form_cifar10, &data_form_cifar100,
 };
 
 /* Ends of names, of forms that have one. */

@@ -115,8 +115,10 @@ static struct status open_text(const json_t *value, const struct data_use *use,
 struct status data_add_text(const struct data *d, uint64_t index,
                             struct batch *b, bool *ret_added)
 {
-    return data_add_window(d, (size_t)index * window_tokens(d), 0, b,
-                           ret_added);
+    size_t known =
+        index == 0 || d->stride == window_tokens(d) ? 0 : d->window - d->stride;
+
+    return data_add_window(d, (size_t)index * d->stride, known, b, ret_added);
 }
 
 struct status data_draw_text(const struct data *d, uint32_t seed,

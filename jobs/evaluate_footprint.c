@@ -14,7 +14,8 @@ static const struct catalog_key keys[] = {
 static json_t *metrics(const json_t *body)
 {
     (void)body;
-    return json_pack("[sss]", "bytes", "parameters", "nonzero");
+    return json_pack("[ssssss]", "bytes", "parameters", "nonzero", "zeros",
+                     "nonzero_share", "trainable_share");
 }
 
 static uint64_t nonzero_floats(enum dtype d, const void *data, size_t count)
@@ -62,6 +63,25 @@ static struct status count_tensor(const struct tensor *t,
     return SUCCESS;
 }
 
+/* Of the job that made the model: what it says it trained, or all. A model
+ * that no training made: 0. */
+static struct status trained_share(const json_t *model,
+                                   struct job_context *context,
+                                   double *ret_share)
+{
+    const char *key = json_text_or(model, "$job", NULL);
+    const json_t *result, *metrics;
+
+    if (key == NULL)
+        return SUCCESS;
+    TRY_PLAIN(context->input(context->self, key, &result));
+    metrics = json_object_get(result, "metrics");
+    *ret_share =
+        json_real_or(metrics, "fraction",
+                     json_object_get(metrics, "steps") != NULL ? 1.0 : 0.0);
+    return SUCCESS;
+}
+
 static void close_model(struct recipe_model **m)
 {
     recipe_close(*m);
@@ -73,6 +93,7 @@ static struct status run(const json_t *params, struct job_context *context,
     AUTO(close_model) struct recipe_model *m = NULL;
     const struct tensor_set *set;
     uint64_t bytes = 0, parameters = 0, nonzero = 0;
+    double share = 0.0;
     json_t *model;
 
     TRY(json_member_object(params, "model", &model), "footprint");
@@ -84,9 +105,13 @@ static struct status run(const json_t *params, struct job_context *context,
         TRY_PLAIN(count_tensor(&set->items[i], context, &nonzero));
         context->progress(context->self, i + 1, set->count, "tensor");
     }
+    TRY(trained_share(model, context, &share), "footprint");
     *ret_result = json_pack(
-        "{s{sI sI sI}}", "metrics", "bytes", (json_int_t)bytes, "parameters",
-        (json_int_t)parameters, "nonzero", (json_int_t)nonzero);
+        "{s{sI sI sI sI sf sf}}", "metrics", "bytes", (json_int_t)bytes,
+        "parameters", (json_int_t)parameters, "nonzero", (json_int_t)nonzero,
+        "zeros", (json_int_t)(parameters - nonzero), "nonzero_share",
+        parameters == 0 ? 0.0 : (double)nonzero / (double)parameters,
+        "trainable_share", share);
     return SUCCESS;
 }
 

@@ -169,6 +169,80 @@ struct status evaluation_losses(struct evaluation *e)
     }
 }
 
+/* Of each item, minus the logarithm of the likelihood of what is predicted. */
+static struct status item_losses(struct evaluation *e, double *ret_losses)
+{
+    uint64_t done = 0;
+    bool more = true;
+
+    for (;;) {
+        const float *losses = pass_losses(e->pass);
+
+        TRY_PLAIN(advance(e, &more));
+        if (!more)
+            return SUCCESS;
+        add_losses(e);
+        for (size_t i = 0; i < e->batch.segments; i++, done++)
+            for (size_t t = e->batch.starts[i]; t < e->batch.starts[i + 1]; t++)
+                if (e->batch.labels[t] != OP_NO_LABEL)
+                    ret_losses[done] += (double)losses[t];
+    }
+}
+
+/* The item of the smallest loss, of equal ones the first; `lengths` NULL: not
+ * divided by. */
+static size_t least(const double *losses, const size_t *lengths, size_t from,
+                    size_t to)
+{
+    size_t best = from;
+
+    for (size_t i = from + 1; i < to; i++) {
+        double one = losses[i], other = losses[best];
+
+        if (lengths != NULL) {
+            one /= (double)lengths[i];
+            other /= (double)lengths[best];
+        }
+        if (one < other)
+            best = i;
+    }
+    return best;
+}
+
+static void mark(const struct data_tokens *t, const double *losses,
+                 struct evaluation_choices *found)
+{
+    found->digits = xcalloc((size_t)found->questions + 1, 1);
+    found->byte_digits = xcalloc((size_t)found->questions + 1, 1);
+    for (size_t q = 0; q < found->questions; q++) {
+        size_t from = t->choices[q], to = t->choices[q + 1];
+        bool right = least(losses, NULL, from, to) == t->right[q];
+        bool by_byte = least(losses, t->lengths, from, to) == t->right[q];
+
+        found->digits[q] = right ? '1' : '0';
+        found->byte_digits[q] = by_byte ? '1' : '0';
+        found->right += right;
+        found->byte_right += by_byte;
+    }
+}
+
+struct status evaluation_choose(struct evaluation *e, uint64_t limit,
+                                struct evaluation_choices *ret_found)
+{
+    const struct data_tokens *t = &e->data.tokens;
+    struct evaluation_choices found = { .questions = t->questions };
+    AUTO(free_pointer) double *losses = NULL;
+
+    if (limit > 0 && limit < found.questions)
+        found.questions = limit;
+    e->items = t->choices[found.questions];
+    losses = xcalloc((size_t)e->items + 1, sizeof(*losses));
+    TRY_PLAIN(item_losses(e, losses));
+    mark(t, losses, &found);
+    *ret_found = found;
+    return SUCCESS;
+}
+
 struct status evaluation_outputs(struct evaluation *e,
                                  void (*take)(void *self, const float *logits,
                                               size_t rows),
@@ -261,7 +335,8 @@ struct status evaluation_answers(struct evaluation *e, uint64_t limit,
     char *digits;
     struct status st;
 
-    if (e->data.mix.longest == 0 && !data_has_images(&e->data))
+    if (e->data.mix.longest == 0 && e->data.tokens.starts == NULL &&
+        !data_has_images(&e->data))
         return FAIL(STATUS_INVALID,
                     "a text has no answers that could be right");
     e->data.answers = true;

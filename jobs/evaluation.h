@@ -30,6 +30,15 @@ void evaluation_release(struct evaluation *e);
 
 /* Send all items, for their losses. FAILED if a loss is not finite. */
 MUST_CHECK struct status evaluation_losses(struct evaluation *e);
+/* The same for questions with choices, of which only the first `limit` are
+ * asked: "1" or "0" for each, by the likelihood of a choice and by that of a
+ * byte of it; the caller frees both. */
+struct evaluation_choices {
+    char *digits, *byte_digits;
+    uint64_t questions, right, byte_right;
+};
+MUST_CHECK struct status evaluation_choose(
+    struct evaluation *e, uint64_t limit, struct evaluation_choices *ret_found);
 /* The same for questions or images, of which only the first `limit` are sent
  * (0: all): "1" or "0" for each, the caller frees; INVALID for text. */
 MUST_CHECK struct status evaluation_answers(struct evaluation *e,

@@ -8,6 +8,7 @@
 
 #include "common/memory.h"
 #include "common/philox.h"
+#include "jobs/prune_inputs.h"
 #include "tensor/isa.h"
 
 enum {
@@ -50,6 +51,8 @@ static size_t chunk_of(const struct prune_how *h, const struct prune_matrix *m)
     size_t all = m->outputs * m->inputs;
     size_t least = m->inputs;
 
+    if (h->of == 0 && h->rule == PRUNE_ALPHA)
+        return all;
     if (h->of == 0 && h->scope != PRUNE_ROW)
         return CHUNK < all ? CHUNK : all;
     if (m->turned)
@@ -142,7 +145,11 @@ MUST_CHECK static struct status read_scores(const struct reader *r,
         return SUCCESS;
     }
     dtype_to_f32(t->dtype, data, r->scores, count);
-    take_magnitudes(r->scores, count);
+    if (r->pass->points->method == PRUNE_WANDA)
+        prune_norms_score(&r->target->matrix, r->pass->norms[r->number],
+                          r->scores, first, count, r->scores);
+    else
+        take_magnitudes(r->scores, count);
     return SUCCESS;
 }
 
@@ -283,7 +290,9 @@ MUST_CHECK static struct status put_chunk(const struct reader *r,
 
 static bool by_cuts(const struct prune_pass *p)
 {
-    return p->points->how.of == 0 && p->points->how.scope != PRUNE_ROW;
+    const struct prune_how *h = &p->points->how;
+
+    return h->of == 0 && h->scope != PRUNE_ROW && h->rule != PRUNE_ALPHA;
 }
 
 static bool is_global(const struct prune_pass *p)

@@ -29,6 +29,10 @@ struct prune_config {
 /* INVALID names the parameter. */
 MUST_CHECK struct status prune_config_read(const json_t *params,
                                            struct prune_config *ret_config);
+/* The same of a model that is made of what `params` has: INVALID if a job
+ * would have had to see what the model is fed, and none did. */
+MUST_CHECK struct status prune_config_read_lazy(
+    const json_t *params, struct prune_config *ret_config);
 /* By equal digests: parameters that differ in nothing but the sparsity. */
 struct digest prune_family_of(const json_t *params);
 
@@ -52,6 +56,7 @@ struct prune_pass {
     const struct prune_config *points; /* the first says all but sparsity */
     size_t count;
     const uint8_t *const *masks; /* of the set: what went before; or NULL */
+    float *const *norms;         /* of the set: what targets are fed (Wanda) */
     void *self;                  /* of the two below */
     /* What is left of elements first ... first + count - 1; stretches of a
      * tensor come in order. Any thread, but one for a tensor. */

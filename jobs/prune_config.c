@@ -114,6 +114,20 @@ struct status prune_config_read(const json_t *params,
     return SUCCESS;
 }
 
+struct status prune_config_read_lazy(const json_t *params,
+                                     struct prune_config *ret_config)
+{
+    TRY_PLAIN(prune_config_read(params, ret_config));
+    if (ret_config->method == PRUNE_SPARSEGPT ||
+        (ret_config->method == PRUNE_WANDA &&
+         json_object_get(params, "norms") == NULL))
+        return FAIL(STATUS_INVALID,
+                    "prune: %s needs a job that sees what the model is fed; "
+                    "a sweep makes one",
+                    prune_method_words[ret_config->method]);
+    return SUCCESS;
+}
+
 struct digest prune_family_of(const json_t *params)
 {
     AUTO(json_release) json_t *copy = json_copy((json_t *)(uintptr_t)params);

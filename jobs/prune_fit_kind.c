@@ -7,23 +7,12 @@
 #include "common/memory.h"
 #include "jobs/delta.h"
 #include "jobs/job_kind.h"
-#include "jobs/model_input.h"
 #include "jobs/prune_body.h"
-#include "jobs/prune_fit.h"
-#include "jobs/prune_walk.h"
+#include "jobs/prune_open.h"
 #include "jobs/recipe_mask.h"
-#include "tensor/blas.h"
 
 struct fitting {
-    const json_t *params;
-    struct job_context *context;
-    struct fit_config config;
-    struct recipe_model *base;
-    const struct tensor_set *set; /* of the base */
-    struct model *model;
-    struct prune_target *targets;
-    size_t sections; /* to the last that loses weights */
-    struct prune_walk walk;
+    struct prune_open open;
     struct delta delta;
     double loss;
     uint64_t weights, gone, emptied;
@@ -31,11 +20,8 @@ struct fitting {
 
 static void release(struct fitting *f)
 {
-    prune_walk_release(&f->walk);
+    prune_open_release(&f->open);
     delta_release(&f->delta);
-    model_free(f->model);
-    recipe_close(f->base);
-    free(f->targets);
 }
 
 /* ---- what is asked ----------------------------------------------------------- */
@@ -66,53 +52,12 @@ MUST_CHECK static struct status read_config(const json_t *params,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status open_model(struct fitting *f)
-{
-    struct model_config config;
-    json_t *model;
-
-    TRY(json_member_object(f->params, "model", &model), "prune");
-    TRY(recipe_open(model, f->context, &f->base), "model");
-    f->set = recipe_tensors(f->base);
-    TRY_PLAIN(prune_targets_of(&f->config.prune, recipe_config(f->base), f->set,
-                               &f->targets));
-    TRY_PLAIN(model_config_read(recipe_config(f->base), &config));
-    TRY(model_outline(&config, f->set, &f->model), "model");
-    TRY_PLAIN(delta_init(&f->delta, "prune", model, f->context));
-    for (size_t i = 0; i < f->model->parameter_count; i++) {
-        const struct tensor *t = prune_find_tensor(
-            f->set, config.arch, f->model->parameters[i].name);
-        size_t section = f->model->graph->parameters[i].section;
-
-        if (f->targets[t - f->set->items].chosen && section >= f->sections)
-            f->sections = section + 1;
-    }
-    return SUCCESS;
-}
-
-MUST_CHECK static struct status check_memory(const struct fitting *f)
-{
-    const struct graph *g = f->model->graph;
-    size_t most = 0;
-
-    for (size_t s = 0; s < f->sections; s++) {
-        size_t bytes = fit_bytes(&f->config, f->model, f->targets, f->set, s);
-
-        for (size_t i = 0; i < g->parameter_count; i++)
-            if (g->parameters[i].section == s)
-                bytes += g->parameters[i].count * sizeof(float);
-        most = bytes > most ? bytes : most;
-    }
-    return model_input_fits(most + prune_walk_bytes(&f->walk, f->sections),
-                            "pruning one section of the model", f->context);
-}
-
 /* ---- one section ---------------------------------------------------------------- */
 
 static void allow(const struct fitting *f, const struct tensor *t,
                   uint8_t *keep)
 {
-    const uint8_t *mask = recipe_mask(f->base, t->name);
+    const uint8_t *mask = recipe_mask(f->open.base, t->name);
 
     for (size_t i = 0; i < t->count; i++)
         keep[i] = mask == NULL || (mask[i / 8] >> i % 8 & 1) != 0;
@@ -137,12 +82,12 @@ MUST_CHECK static struct status store(struct fitting *f,
 
     note_weights(f, m, keep);
     delta_add_mask(&f->delta, t->name, keep, (size_t)t->count);
-    if (f->config.prune.method == PRUNE_WANDA)
+    if (f->open.config.prune.method == PRUNE_WANDA)
         return SUCCESS;
     bytes = alloc_large((size_t)tensor_bytes(t) + 1);
     if (bytes == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for \"%s\"", t->name);
-    dtype_from_f32(t->dtype, f->model->parameters[m->parameter].own, bytes,
+    dtype_from_f32(t->dtype, f->open.model->parameters[m->parameter].own, bytes,
                    (size_t)t->count);
     delta_add_tensor(&f->delta, t, bytes);
     return SUCCESS;
@@ -156,7 +101,7 @@ MUST_CHECK static struct status prune_section(struct fitting *f,
         AUTO(free_pointer)
         uint8_t *keep = alloc_large((size_t)m->tensor->count + 1);
 
-        if (f->context->cancelled(f->context->self))
+        if (f->open.context->cancelled(f->open.context->self))
             return FAIL(STATUS_CANCELLED, "cancelled at \"%s\"",
                         m->tensor->name);
         if (keep == NULL)
@@ -173,28 +118,27 @@ MUST_CHECK static struct status prune_section(struct fitting *f,
 /* What the next one reads is left by the dense section, or by the pruned. */
 MUST_CHECK static struct status walk_section(struct fitting *f, size_t section)
 {
+    struct prune_open *o = &f->open;
     AUTO(fit_release) struct fit fit = { .inputs = NULL };
-    bool dense = f->config.dense;
+    bool dense = f->open.config.dense;
 
-    TRY_PLAIN(fit_init(&fit, &f->config, f->model, f->targets, f->set, section,
-                       f->context));
+    TRY_PLAIN(fit_init(&fit, &o->config, o->model, o->targets, o->set, section,
+                       o->context));
     if (fit.matrix_count > 0) {
-        TRY_PLAIN(prune_walk_through(&f->walk, section, dense, fit_look, &fit));
+        TRY_PLAIN(prune_walk_through(&o->walk, section, dense, fit_look, &fit));
         TRY_PLAIN(prune_section(f, &fit));
     }
-    if (section + 1 == f->sections || (dense && fit.matrix_count > 0))
+    if (section + 1 == o->sections || (dense && fit.matrix_count > 0))
         return SUCCESS;
-    return prune_walk_through(&f->walk, section, true, NULL, NULL);
+    return prune_walk_through(&o->walk, section, true, NULL, NULL);
 }
 
 MUST_CHECK static struct status walk(struct fitting *f)
 {
-    for (size_t s = 0; s < f->sections; s++) {
-        TRY_PLAIN(model_load_section(f->model, f->set, s));
-        TRY_PLAIN(prune_walk_enter(&f->walk, s));
+    for (size_t s = 0; s < f->open.sections; s++) {
+        TRY_PLAIN(prune_open_enter(&f->open, s));
         TRY_PLAIN(walk_section(f, s));
-        prune_walk_leave(&f->walk);
-        model_drop_section(f->model, s);
+        prune_open_leave(&f->open, s);
     }
     return SUCCESS;
 }
@@ -208,7 +152,7 @@ static json_t *result_of(const struct fitting *f, const char *artifact)
         f->weights == 0 ? 0.0 : (double)f->gone / (double)f->weights, "emptied",
         (json_int_t)f->emptied);
 
-    if (f->config.prune.method == PRUNE_SPARSEGPT)
+    if (f->open.config.prune.method == PRUNE_SPARSEGPT)
         (void)json_object_set_new(json_object_get(result, "metrics"), "loss",
                                   json_real(f->loss));
     return result;
@@ -223,7 +167,7 @@ static void warn(const struct fitting *f)
     (void)snprintf(line, sizeof(line),
                    "warning: %llu outputs of matrices have no weight left",
                    (unsigned long long)f->emptied);
-    f->context->log(f->context->self, line);
+    f->open.context->log(f->open.context->self, line);
 }
 
 static struct status run(const json_t *params, struct job_context *context,
@@ -232,15 +176,13 @@ static struct status run(const json_t *params, struct job_context *context,
     AUTO(free_pointer)
     char *directory = xasprintf("%s/delta", context->scratch);
     AUTO(release)
-    struct fitting f = { .params = params, .context = context };
+    struct fitting f = { .open = { .params = params, .context = context } };
     char artifact[DIGEST_TEXT];
 
-    TRY_PLAIN(read_config(params, &f.config));
-    TRY_PLAIN(open_model(&f));
-    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
-    TRY_PLAIN(prune_walk_open(&f.walk, json_object_get(params, "calibration"),
-                              f.model, f.sections, context));
-    TRY_PLAIN(check_memory(&f));
+    TRY_PLAIN(read_config(params, &f.open.config));
+    TRY_PLAIN(prune_open(&f.open));
+    TRY_PLAIN(delta_init(&f.delta, "prune", json_object_get(params, "model"),
+                         context));
     TRY_PLAIN(walk(&f));
     warn(&f);
     TRY_PLAIN(delta_write(&f.delta, directory));

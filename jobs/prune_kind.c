@@ -82,7 +82,7 @@ const struct catalog_key prune_keys[] = {
     { .name = NULL },
 };
 
-static const char *const structural[] = { "method", "pattern", NULL };
+static const char *const structural[] = { "method", "pattern", "flow", NULL };
 
 PRINTF_LIKE(4, 5)
 static bool refuse(struct catalog_problem *problem, const char *path,
@@ -258,13 +258,21 @@ static bool check(const json_t *params, struct catalog_problem *problem)
     return !status_failed(&st) || refuse(problem, "", "", "%s", st.message);
 }
 
+/* Norms of what a dense model is fed are there once for all. */
+static bool by_norms(const json_t *body)
+{
+    return is_word(body, "method", "wanda") && is_word(body, "flow", "dense");
+}
+
 /* One sort serves all thresholds. */
 static json_t *fusable(const json_t *body)
 {
     static const char *const names[] = { "sparsity", "density" };
     json_t *places = json_array();
 
-    for (size_t i = 0; i < COUNT_OF(names) && !keys_of(body)->fed; i++) {
+    if (keys_of(body)->fed && !by_norms(body))
+        return places;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
         AUTO(free_pointer) char *place = xasprintf("/%s", names[i]);
 
         if (json_object_get(body, names[i]) != NULL)
@@ -273,26 +281,49 @@ static json_t *fusable(const json_t *body)
     return places;
 }
 
-/* What a model is fed has to be seen by a job; what it finds stands for the
- * model. */
-static json_t *before(json_t *body, const char *stage)
+/* A copy of what is in the list, or of what is not. */
+static json_t *split(json_t *body, const char *const *names, bool listed)
 {
-    AUTO(free_pointer) char *name = xasprintf("%.40s.fit", stage);
-    json_t *stages;
+    json_t *copy = json_deep_copy(body);
     const char *key;
     json_t *value;
     void *next;
 
+    json_object_foreach_safe(copy, next, key, value)
+    {
+        bool found = false;
+
+        for (const char *const *name = names; *name != NULL; name++)
+            found = found || strcmp(*name, key) == 0;
+        if (found != listed)
+            (void)json_object_del(copy, key);
+    }
+    return copy;
+}
+
+/* What a model is fed has to be seen by a job: by the one that prunes, whose
+ * result stands for the model, or by one that only looks. */
+static json_t *before(json_t *body, const char *stage)
+{
+    static const char *const seen[] = { "model", "calibration", "include",
+                                        "exclude", NULL };
+    static const char *const looked[] = { "calibration", "flow", NULL };
+    static const char *const kept[] = { "model", "method", NULL };
+    bool norms = by_norms(body);
+    AUTO(free_pointer)
+    char *name = xasprintf(norms ? "%.40s.norms" : "%.40s.fit", stage);
+    AUTO(json_release) json_t *rest = NULL;
+    json_t *stages;
+
     if (!keys_of(body)->fed)
         return NULL;
-    stages = json_pack("[{s:s, s:s, s:o}]", "name", name, "kind", "prune_fit",
-                       "params", json_deep_copy(body));
-    json_object_foreach_safe(body, next, key, value)
-    {
-        if (strcmp(key, "model") != 0 && strcmp(key, "method") != 0)
-            (void)json_object_del(body, key);
-    }
-    (void)json_object_set_new(body, "fitted",
+    stages = json_pack("[{s:s, s:s, s:o}]", "name", name, "kind",
+                       norms ? "prune_norms" : "prune_fit", "params",
+                       norms ? split(body, seen, true) : json_deep_copy(body));
+    rest = norms ? split(body, looked, false) : split(body, kept, true);
+    (void)json_object_clear(body);
+    (void)json_object_update(body, rest);
+    (void)json_object_set_new(body, norms ? "norms" : "fitted",
                               json_pack("{s:s}", "$stage", name));
     return stages;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/prune.h"
+#include "jobs/prune_fed.h"
 #include "jobs/recipe_fusion.h"
 #include "jobs/recipe_mask.h"
 
@@ -19,6 +19,7 @@ struct realisation {
     struct recipe_model *base;
     struct prune_target *targets;
     const uint8_t **masks; /* of the base */
+    struct prune_fed fed;
     struct recipe_fusion points;
     struct prune_config configs[FUSION_POINTS];
     struct prune_pass pass;
@@ -40,6 +41,7 @@ static void realisation_free(struct realisation **realisation)
     prune_end(&r->pass);
     recipe_fusion_release(&r->points);
     recipe_close(r->base);
+    prune_fed_release(&r->fed);
     free(r->targets);
     free(r->masks);
     free(r);
@@ -264,6 +266,7 @@ MUST_CHECK static struct status make(struct realisation *r)
         .points = r->configs,
         .count = r->points.points,
         .masks = r->masks,
+        .norms = r->fed.norms,
         .self = r,
         .put = put,
         .cancelled = cancelled,
@@ -291,11 +294,13 @@ struct status recipe_prune_realise(const json_t *params,
     json_t *model;
 
     r->context = context;
-    TRY_PLAIN(prune_config_read(params, &r->configs[0]));
+    TRY_PLAIN(prune_config_read_lazy(params, &r->configs[0]));
     TRY(json_member_object(params, "model", &model), "prune");
     TRY(recipe_open(model, context, &r->base), "model");
     TRY_PLAIN(prune_targets_of(&r->configs[0], recipe_config(r->base),
                                recipe_tensors(r->base), &r->targets));
+    TRY_PLAIN(prune_fed_open(params, context, recipe_tensors(r->base),
+                             r->targets, &r->fed));
     take_base(r);
     TRY_PLAIN(
         recipe_fusion_check(recipe_tensors(r->base), all_masks(r), context));

@@ -7,6 +7,7 @@ extern const struct job_kind job_merge_count;
 extern const struct job_kind job_merge_settle;
 extern const struct job_kind job_prune;
 extern const struct job_kind job_prune_fit;
+extern const struct job_kind job_prune_norms;
 extern const struct job_kind job_soup;
 extern const struct job_kind job_train;
 extern const struct job_kind job_retrain;
@@ -41,6 +42,7 @@ const struct job_kind *const job_kinds[] = {
     &job_merge_count,
     &job_merge_settle,
     &job_prune_fit,
+    &job_prune_norms,
     NULL,
 };
 
@@ -64,6 +66,7 @@ static const struct catalog_kind *const catalog_kinds[] = {
     &job_merge_count.catalog,
     &job_merge_settle.catalog,
     &job_prune_fit.catalog,
+    &job_prune_norms.catalog,
     NULL,
 };
 _Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/prune.h"
 #include "jobs/prune_bits.h"
+#include "jobs/prune_fed.h"
 #include "jobs/recipe_mask.h"
 #include "jobs/stream_parts.h"
 
@@ -14,6 +14,7 @@ struct pruned {
     struct prune_config config;
     struct prune_target *targets;
     const uint8_t **masks; /* of the base */
+    struct prune_fed fed;
     struct prune_pass pass;
     struct st_model *fitted; /* what a job has found out; NULL: nobody had to */
     /* One is written while the next is filled. */
@@ -29,6 +30,7 @@ static void pruned_release(struct pruned *p)
     prune_end(&p->pass);
     recipe_close(p->base);
     st_model_close(p->fitted);
+    prune_fed_release(&p->fed);
     free(p->targets);
     free(p->masks);
     free(p->buffers[0]);
@@ -96,12 +98,14 @@ MUST_CHECK static struct status open_base(struct pruned *p,
     const struct tensor_set *set;
     json_t *model;
 
-    TRY_PLAIN(prune_config_read(params, &p->config));
+    TRY_PLAIN(prune_config_read_lazy(params, &p->config));
     TRY(json_member_object(params, "model", &model), "prune");
     TRY(recipe_open(model, p->stream->context, &p->base), "model");
     set = recipe_tensors(p->base);
     TRY_PLAIN(
         prune_targets_of(&p->config, recipe_config(p->base), set, &p->targets));
+    TRY_PLAIN(
+        prune_fed_open(params, p->stream->context, set, p->targets, &p->fed));
     p->masks = xcalloc(set->count + 1, sizeof(*p->masks));
     for (size_t i = 0; i < set->count; i++)
         p->masks[i] = recipe_mask(p->base, set->items[i].name);
@@ -111,6 +115,7 @@ MUST_CHECK static struct status open_base(struct pruned *p,
         .points = &p->config,
         .count = 1,
         .masks = p->masks,
+        .norms = p->fed.norms,
         .self = p,
         .put = put,
         .cancelled = cancelled,

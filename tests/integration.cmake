@@ -1,13 +1,23 @@
 # Whole sweeps on real processes; each script gets the directory of the
 # programs.
-foreach(script merge shards_restart sources_hub faults identical fusion statistics quickstart
-               dashboard export_resume gc verdicts security standby)
+foreach(script merge prune shards_restart sources_hub faults identical fusion statistics quickstart
+               dashboard export_resume gc verdicts security standby snapshot_restart)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
             ${PROJECT_BINARY_DIR}/bin)
   set_tests_properties(integration.${script} PROPERTIES
     LABELS integration TIMEOUT 300)
 endforeach()
+# Whole examples, minutes of training: ten times that with sanitizers.
+if(NOT SINTER_SANITIZE)
+  foreach(script three_regime perp)
+    add_test(NAME integration.${script}
+      COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
+              ${PROJECT_BINARY_DIR}/bin)
+    set_tests_properties(integration.${script} PROPERTIES
+      LABELS "integration;slow" TIMEOUT 900)
+  endforeach()
+endif()
 add_test(NAME integration.deploy_flags
   COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/check_deploy.sh
           ${PROJECT_BINARY_DIR}/bin)

@@ -17,10 +17,21 @@ foreach(name train training retrain evaluate command)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c
     support/tiny_llama.c LABEL unit LINK sinter_jobs)
 endforeach()
+# A tenth of a minute of training; minutes with sanitizers, which see the same
+# code in test_retrain.c.
+if(NOT SINTER_SANITIZE)
+  sinter_test(unit/jobs/test_perp_bands.c support/fake_context.c
+    support/tiny_llama.c LABEL slow TIMEOUT 300 LINK sinter_jobs)
+endif()
 sinter_test(unit/jobs/test_compare.c support/fake_context.c
   support/tiny_llama.c support/tiny_mlp.c LABEL unit LINK sinter_jobs)
 sinter_test(unit/jobs/test_data.c support/fake_context.c
   support/tiny_llama.c LABEL unit LINK sinter_jobs)
+sinter_test(unit/jobs/test_data_text.c support/fake_context.c
+  support/tiny_llama.c support/tiny_tokenizer.c LABEL unit LINK sinter_jobs)
+sinter_test(unit/jobs/test_evaluate_text.c support/fake_context.c
+  support/tiny_llama.c support/tiny_mlp.c support/tiny_tokenizer.c LABEL unit
+  LINK sinter_jobs)
 sinter_fuzz(images LINK sinter_model)
 sinter_test(unit/model/test_tokenizer.c support/tiny_tokenizer.c LABEL unit
   LINK sinter_model)

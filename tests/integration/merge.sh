@@ -170,6 +170,23 @@ if grep -qE '__(asan|tsan)_init' "$BIN/sinter"; then
 else
     assert_exit 0 bash -c 'ulimit -d 48000 && sinter merge ties.yaml -o small --memory 8MiB --threads 2'
     same whole-ties small
+    # Order statistics of 64 models at once.
+    for model in flat steep; do
+        python3 "$here/../support/make_large.py" $model --seed ${#model} --layers 1 \
+            --hidden 320 --intermediate 1024 --vocab 1000
+    done
+    for method in breadcrumbs ties; do
+        {
+            echo "merge_method: $method"
+            echo 'base_model: ./flat'
+            echo 'dtype: bfloat16'
+            echo 'parameters: {weight: 0.1, density: 0.5}'
+            echo 'models:'
+            yes '  - model: ./steep' | sed 64q
+        } >many.yaml
+        assert_exit 0 bash -c 'ulimit -d 64000 && sinter merge many.yaml -o many --memory 8MiB --threads 2'
+        rm -r many
+    done
     cat >peak.py <<'PY'
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -577,6 +577,8 @@ static void test_what_cannot_be_done_is_said(void **state)
         { "{'method':'magnitude','pattern':'4:4'}", "like 2:4" },
         { "{'method':'magnitude','pattern':'2:'}", "like 2:4" },
         { "{'method':'magnitude','pattern':'2:4x'}", "like 2:4" },
+        { "{'method':'wanda','sparsity':0.5}", "wanda needs a job" },
+        { "{'method':'sparsegpt','sparsity':0.5}", "sparsegpt needs a job" },
         { "{'method':'thinking','sparsity':0.5}", "no method \"thinking\"" },
     };
     struct fake_context *f = *state;

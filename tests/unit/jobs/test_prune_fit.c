@@ -375,6 +375,49 @@ static void test_files_hold_what_memory_does(void **state)
     }
 }
 
+/* A walk that only looks serves what a walk for each would find. */
+static void test_norms_of_a_dense_model_serve_all(void **state)
+{
+    static const char *const shares[] = {
+        "'sparsity':0.25,'scope':'row'",
+        "'density':0.5,'scope':'layer','rule':'topk_gt'",
+        "'sparsity':0.5,'scope':'row','rule':'alpha'",
+        "'pattern':'2:4'",
+    };
+    struct fake_context *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(texts) * COUNT_OF(shares); i++) {
+        const struct tiny_model *a = &texts[i / COUNT_OF(shares)];
+        const char *share = shares[i % COUNT_OF(shares)];
+        char params[512];
+        json_t *looked, *recipe, *result;
+        struct recipe_model *one, *other = NULL;
+        struct digest x, y;
+
+        if (i % COUNT_OF(shares) == 0)
+            write_model(f, a->name, a->config, DTYPE_BF16);
+        (void)snprintf(params, sizeof(params),
+                       "{'method':'wanda','flow':'dense',%s," TASKS "}", share);
+        one = open_fitted(f, a->name, params);
+        looked = params_of(f, a->name, "{" TASKS "}");
+        assert_ok(tiny_run(f, "prune_norms", looked, &result));
+        fake_context_set_job(f, "cd34", json_text_or(result, "artifact", ""));
+        (void)snprintf(params, sizeof(params),
+                       "{'method':'wanda','norms':{'$job':'cd34'},%s}", share);
+        recipe = json_pack("{s:{s:s, s:o}}", "$recipe", "kind", "prune",
+                           "params", params_of(f, a->name, params));
+        assert_ok(recipe_open(recipe, &f->context, &other));
+        x = recipe_digest(one);
+        y = recipe_digest(other);
+        assert_true(digest_equal(&x, &y));
+        recipe_close(one);
+        recipe_close(other);
+        json_decref(looked);
+        json_decref(recipe);
+        json_decref(result);
+    }
+}
+
 /* What a prune before it took stays away, whatever the others make up for. */
 static void test_what_went_does_not_come_back(void **state)
 {
@@ -487,6 +530,8 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_hold_what_memory_does, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_norms_of_a_dense_model_serve_all,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_went_does_not_come_back,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said, setup,

@@ -295,6 +295,43 @@ static void test_nothing_is_done_if_nothing_is_asked(void **state)
     json_decref(result);
 }
 
+/* What reads models reads a delta: an export writes it out, whole. */
+static void test_a_delta_is_exported_and_measured(void **state)
+{
+    json_t *result, *params, *exported, *data;
+    struct recipe_model *m;
+    struct digest digest;
+    char text[DIGEST_TEXT];
+    double perplexity;
+
+    (void)state;
+    opt_base("false");
+    result =
+        run(retraining(pruned("base"), "['bias','mask_lora']", "{}"), "healed");
+    params = json_pack("{s:o}", "model", job("healed"));
+    assert_ok(tiny_run(fake, "export", params, &exported));
+    fake_context_set_job(fake, "whole", json_text_or(exported, "artifact", ""));
+    json_decref(exported);
+    m = open_model(job("whole"));
+    assert_true(recipe_is_mapped(m));
+    digest = recipe_digest(m);
+    digest_to_text(&digest, text);
+    assert_string_equal(text, json_text_or(result, "model_digest", ""));
+    recipe_close(m);
+    json_decref(result);
+    data = tiny_json("{'builtin':'tasks','mix':{'sort':1},'split':'test',"
+                     "'items':20}");
+    (void)json_object_set_new(params, "data", data);
+    assert_ok(tiny_run(fake, "evaluate.perplexity", params, &result));
+    perplexity = tiny_metric(result, "perplexity");
+    json_decref(result);
+    (void)json_object_set_new(params, "model", job("whole"));
+    assert_ok(tiny_run(fake, "evaluate.perplexity", params, &result));
+    assert_true(tiny_metric(result, "perplexity") == perplexity);
+    json_decref(result);
+    json_decref(params);
+}
+
 /* The slot's cache realises a delta once. */
 static void test_a_delta_is_kept_like_a_merge(void **state)
 {
@@ -533,6 +570,7 @@ int main(void)
         CASE(test_masks_go_along),
         CASE(test_a_tied_head_becomes_one_of_its_own),
         CASE(test_nothing_is_done_if_nothing_is_asked),
+        CASE(test_a_delta_is_exported_and_measured),
         CASE(test_a_delta_is_kept_like_a_merge),
         CASE(test_a_killed_retraining_goes_on_to_the_same_bytes),
         CASE(test_blocks_are_reconstructed),

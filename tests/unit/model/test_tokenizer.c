@@ -89,7 +89,7 @@ static const struct {
     { NULL, "x1|" },
     { NULL, " \u4e2d\u6587|\uff0c| \u0663\u0664|\u2003\u2003" },
     { NULL, "1234567" },
-    { NULL, "'|'|t" },
+    { NULL, "''|t" },
     { LLAMA3, "Hello|'S| | world| |123|45|!\n\n| x" },
     { LLAMA3, "(foo|)" },
     { LLAMA3, "don|\u2019t" },
