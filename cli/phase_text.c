@@ -8,6 +8,7 @@
 #include "cli/number.h"
 #include "cli/phase_draw.h"
 #include "cli/table.h"
+#include "common/decimal.h"
 #include "common/memory.h"
 
 enum { LABEL = 16, TEXT = 2 * NUMBER_TEXT };
@@ -128,14 +129,17 @@ void phase_print(const struct cli *cli, const struct phase *p,
 
 /* ---- for programs ------------------------------------------------------ */
 
+enum { DIGITS = 12 }; /* what is left of a difference of rounded numbers */
+
 static json_t *number_or_null(double value)
 {
-    return isfinite(value) ? json_real(value) : json_null();
+    return isfinite(value) ? json_real(decimal_round(value, DIGITS))
+                           : json_null();
 }
 
 static json_t *mean_of(const struct estimate *e)
 {
-    return e->count == 0 ? json_null() : json_real(e->mean);
+    return number_or_null(e->count == 0 ? (double)NAN : e->mean);
 }
 
 static void add_json(struct table *t, json_t *value)

@@ -404,10 +404,16 @@ static char *column_text(const struct pivot *p, size_t column)
     for (size_t i = 0; i < json_array_size(key); i++) {
         AUTO(free_pointer) char *one = value_text(json_array_get(key, i));
         AUTO(free_pointer) char *before = text;
+        const json_t *value = json_array_get(key, i);
         const char *name = json_string_value(json_array_get(p->columns_by, i));
 
-        text = before == NULL ? xasprintf("%s %s", name, one)
-                              : xasprintf("%s, %s %s", before, name, one);
+        /* A text says enough by itself, what is absent nothing. */
+        text = json_is_null(value)
+                   ? xstrdup(before == NULL ? "" : before)
+                   : xasprintf("%s%s%s%s%s", before == NULL ? "" : before,
+                               before == NULL ? "" : ", ",
+                               json_is_string(value) ? "" : name,
+                               json_is_string(value) ? "" : " ", one);
     }
     return text == NULL ? xstrdup("") : text;
 }

@@ -88,6 +88,7 @@ void report_print(struct cli *cli, const struct report *r)
         fputc('\n', cli->out.stream);
         phase_print(cli, &r->phase, r->name);
     }
+    (void)fflush(cli->out.stream); /* notes about files follow */
 }
 
 json_t *report_json(const struct report *r)

@@ -1,5 +1,5 @@
 foreach(name number table selector leaderboard trial_table outputs artifact
-        meter passes progress verify phase)
+        meter passes progress verify phase pivot)
   sinter_test(unit/cli/test_${name}.c LABEL unit LINK sinter_cli)
 endforeach()
 sinter_test(contract/test_commands.c LABEL contract TIMEOUT 120 LINK sinter_cli
@@ -10,7 +10,7 @@ add_test(NAME contract.cli_manual
 set_tests_properties(contract.cli_manual PROPERTIES LABELS contract)
 
 # Real processes; each script gets the directory of the programs.
-foreach(script run errors interrupt kill farm control context export commands inspect verify recipe
+foreach(script run errors interrupt kill farm control context export commands inspect verify recipe report
         soup)
   add_test(NAME integration.cli.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_${script}.sh
