@@ -6,7 +6,8 @@
  * worker does: memory of the broker for each, its time while nobody has
  * anything to do, how long it takes until all are there, and until all are
  * back after the broker was started anew. Then as many that are no libzmq's
- * (bench/load.h): what is dispatched with all of them. */
+ * (bench/load.h): what is dispatched with all of them. The first over a unix
+ * socket, over TCP, and over TCP with keys; the second over the first two. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "bench/farm.h"
 #include "bench/load.h"
 #include "common/clock.h"
+#include "common/curve.h"
 #include "common/limits.h"
 #include "common/machine.h"
 #include "common/memory.h"
@@ -51,10 +53,29 @@ struct fleet {
     uint64_t beats, acks; /* so far */
 };
 
-static void print(const char *what, size_t workers, double value,
-                  const char *unit)
+/* How workers come to the broker. */
+struct way {
+    const char *name;
+    bool tcp, curve;
+};
+
+static const struct way ways[] = {
+    { "unix", false, false },
+    { "tcp", true, false },
+    { "curve", true, true },
+};
+
+static struct farm open_farm(const struct way *way)
 {
-    AUTO(free_pointer) char *name = xasprintf("fleet.%s.%zu", what, workers);
+    return farm_open((struct farm_settings){
+        .fsync = "everysec", .tcp = way->tcp, .curve = way->curve });
+}
+
+static void print(const char *what, const struct way *way, size_t workers,
+                  double value, const char *unit)
+{
+    AUTO(free_pointer)
+    char *name = xasprintf("fleet.%s.%s.%zu", what, way->name, workers);
 
     bench_print(name, value, unit, 0.0, NULL);
 }
@@ -68,7 +89,31 @@ static void set_option(void *socket, int option, int value)
                   zmq_strerror(zmq_errno())));
 }
 
-static void *dial(void *context, const char *endpoint)
+static void set_key(void *socket, int option, const uint8_t key[CURVE_BYTES])
+{
+    if (zmq_setsockopt(socket, option, key, CURVE_BYTES) != 0)
+        must(FAIL(STATUS_FAILED, "ZeroMQ refuses a key: %s",
+                  zmq_strerror(zmq_errno())));
+}
+
+/* All have the same key: the broker goes by names. */
+static void set_keys(void *socket, const struct farm *farm)
+{
+    AUTO(free_pointer) char *own_path = farm_key(farm, "worker.key");
+    AUTO(free_pointer) char *broker_path = farm_key(farm, "broker.pub");
+    struct curve_key own;
+    struct curve_key broker;
+
+    if (own_path == NULL)
+        return;
+    must(curve_load_secret(own_path, &own));
+    must(curve_load_public(broker_path, &broker));
+    set_key(socket, ZMQ_CURVE_SERVERKEY, broker.open);
+    set_key(socket, ZMQ_CURVE_PUBLICKEY, own.open);
+    set_key(socket, ZMQ_CURVE_SECRETKEY, own.secret);
+}
+
+static void *dial(void *context, const struct farm *farm)
 {
     void *socket = zmq_socket(context, ZMQ_DEALER);
 
@@ -79,8 +124,9 @@ static void *dial(void *context, const char *endpoint)
     set_option(socket, ZMQ_IMMEDIATE, 1);
     set_option(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set_option(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MOST_MS);
-    if (zmq_connect(socket, endpoint) != 0)
-        must(FAIL(STATUS_UNAVAILABLE, "connect to %s: %s", endpoint,
+    set_keys(socket, farm);
+    if (zmq_connect(socket, farm->workers_at) != 0)
+        must(FAIL(STATUS_UNAVAILABLE, "connect to %s: %s", farm->workers_at,
                   zmq_strerror(zmq_errno())));
     return socket;
 }
@@ -184,7 +230,7 @@ static double await_all(struct fleet *f, uint64_t epoch)
     return (double)(clock_now() - began) / (double)NS_PER_S;
 }
 
-static void open_fleet(struct fleet *f, const char *endpoint, size_t count)
+static void open_fleet(struct fleet *f, const struct farm *farm, size_t count)
 {
     f->context = zmq_ctx_new();
     (void)zmq_ctx_set(f->context, ZMQ_MAX_SOCKETS, (int)count + 16);
@@ -192,7 +238,7 @@ static void open_fleet(struct fleet *f, const char *endpoint, size_t count)
     f->items = xcalloc(count, sizeof *f->items);
     f->count = count;
     for (size_t i = 0; i < count; i++)
-        f->items[i].socket = dial(f->context, endpoint);
+        f->items[i].socket = dial(f->context, farm);
 }
 
 static void close_fleet(struct fleet *f)
@@ -203,7 +249,8 @@ static void close_fleet(struct fleet *f)
     free(f->items);
 }
 
-static void measure_idle(struct fleet *f, const struct farm *farm)
+static void measure_idle(struct fleet *f, const struct farm *farm,
+                         const struct way *way)
 {
     double cpu = farm_cpu_s(farm->broker);
     uint64_t acks = f->acks;
@@ -213,24 +260,24 @@ static void measure_idle(struct fleet *f, const struct farm *farm)
     while (clock_now() < until)
         (void)turn(f, 0);
     cpu = farm_cpu_s(farm->broker) - cpu;
-    print("heartbeats", f->count, (double)(f->acks - acks) / seconds,
+    print("heartbeats", way, f->count, (double)(f->acks - acks) / seconds,
           "heartbeats/s");
-    print("idle_cpu", f->count, 100.0 * cpu / seconds, "% of a core");
+    print("idle_cpu", way, f->count, 100.0 * cpu / seconds, "% of a core");
 }
 
-static void measure_dealers(size_t count)
+static void measure_dealers(const struct way *way, size_t count)
 {
-    struct farm farm = farm_open("everysec", 0, false);
+    struct farm farm = open_farm(way);
     struct fleet f = { .count = 0 };
     double before = farm_rss_bytes(farm.broker);
 
-    open_fleet(&f, farm.workers_at, count);
-    print("connect", count, await_all(&f, 1), "s");
-    measure_idle(&f, &farm);
-    print("memory", count,
+    open_fleet(&f, &farm, count);
+    print("connect", way, count, await_all(&f, 1), "s");
+    measure_idle(&f, &farm, way);
+    print("memory", way, count,
           (farm_rss_bytes(farm.broker) - before) / (double)count, "B/worker");
-    print("restart", count, farm_restart_broker(&farm), "s");
-    print("all_back", count, await_all(&f, 2), "s");
+    print("restart", way, count, farm_restart_broker(&farm), "s");
+    print("all_back", way, count, await_all(&f, 2), "s");
     close_fleet(&f);
     farm_close(&farm);
 }
@@ -250,9 +297,9 @@ static void await_workers(struct farm *farm, size_t count)
     }
 }
 
-static void measure_raw(size_t count)
+static void measure_raw(const struct way *way, size_t count)
 {
-    struct farm farm = farm_open("everysec", 0, false);
+    struct farm farm = open_farm(way);
     struct load_settings settings = { .endpoint = farm.workers_at,
                                       .connections = count,
                                       .slots = SLOTS,
@@ -264,16 +311,17 @@ static void measure_raw(size_t count)
 
     must(load_start(&settings, &load));
     await_workers(&farm, count);
-    print("raw_connect", count,
+    print("raw_connect", way, count,
           (double)(clock_now() - began) / (double)NS_PER_S, "s");
     cpu = farm_cpu_s(farm.broker);
     clock_sleep_ms(IDLE_MS);
     cpu = farm_cpu_s(farm.broker) - cpu;
-    print("raw_idle_cpu", count, 100.0 * cpu * 1000.0 / IDLE_MS, "% of a core");
-    print("raw_memory", count,
+    print("raw_idle_cpu", way, count, 100.0 * cpu * 1000.0 / IDLE_MS,
+          "% of a core");
+    print("raw_memory", way, count,
           (farm_rss_bytes(farm.broker) - before) / (double)count, "B/worker");
     (void)farm_run_sweep(&farm, 1, POINTS / 10); /* what jobs take is learned */
-    print("dispatch", count, POINTS / farm_run_sweep(&farm, 2, POINTS),
+    print("dispatch", way, count, POINTS / farm_run_sweep(&farm, 2, POINTS),
           "jobs/s");
     must(load_stop(load));
     load_free(load);
@@ -291,11 +339,13 @@ int main(int argc, char **argv)
         return 2;
     }
     must(machine_descriptors(&descriptors));
-    if (workers > 0)
-        measure_dealers((size_t)workers);
-    if (workers > 0)
-        measure_raw((size_t)workers);
-    if (raw > 0 && raw != workers)
-        measure_raw((size_t)raw);
+    for (size_t i = 0; workers > 0 && i < COUNT_OF(ways); i++)
+        measure_dealers(&ways[i], (size_t)workers);
+    for (size_t i = 0; i < COUNT_OF(ways) && !ways[i].curve; i++) {
+        if (workers > 0)
+            measure_raw(&ways[i], (size_t)workers);
+        if (raw > 0 && raw != workers)
+            measure_raw(&ways[i], (size_t)raw);
+    }
     return 0;
 }

@@ -23,7 +23,8 @@
 
 enum {
     RATE = 200 * 1000,
-    SECONDS = 5,
+    SECONDS = 10,
+    WARM_MS = 500,
     CONNECTIONS = 16,
     SLOTS = 16,
     BATCH = 64,
@@ -184,7 +185,8 @@ static void measure(const char *fsync, double rate, int seconds)
                                       .connections = CONNECTIONS,
                                       .slots = SLOTS,
                                       .batch = BATCH,
-                                      .rate = rate };
+                                      .rate = rate,
+                                      .warm_ns = WARM_MS * NS_PER_MS };
     AUTO(free_pointer) char *name = xasprintf("floor_redis_%s", fsync);
     struct load *load = NULL;
 

@@ -5,13 +5,17 @@
  *
  * Inputs are in memory and the output is written again and again, as in a
  * slot. The input of a method with a base counts that, too. Of each method
- * float32 with one thread and two; bfloat16 against the elements that float32
- * takes in the same time, turn by turn, and float32 against itself, which is
- * what such a comparison can tell; then what many points cost against one. */
+ * float32 with one thread and two; what the second gains, against what it
+ * gains arithmetic alone in the same turn; all that two threads read, round by
+ * round, and write, as a share of what a triad of two moves ("bus"); bfloat16
+ * against the elements that float32 takes in the same time, turn by turn, and
+ * float32 against itself, which is what such a comparison can tell; then what
+ * many points cost against one. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/compute.h"
 #include "bench/triad.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -268,11 +272,14 @@ struct turns {
     double half;     /* of bfloat16 */
     double gain;     /* of bfloat16: times the elements a second */
     double again;    /* of float32 against itself */
+    double speedup;  /* of float32 by the second thread ... */
+    double computed; /* ... and what it gives to work without memory */
 };
 
 static struct turns take_turns(struct one *f32, struct one *bf16)
 {
     double one[RUNS], two[RUNS], half[RUNS], gain[RUNS], again[RUNS];
+    double speedup[RUNS], computed[RUNS];
 
     (void)seconds_of(&f32->timed, 1);
     (void)seconds_of(&bf16->timed, 1);
@@ -282,43 +289,70 @@ static struct turns take_turns(struct one *f32, struct one *bf16)
         again[run] = one[run] / seconds_of(&f32->timed, 1);
         gain[run] = one[run] / half[run];
         two[run] = seconds_of(&f32->timed, 2);
+        speedup[run] = one[run] / two[run];
+        computed[run] = 1.0 / compute_share_of_two();
     }
     return (struct turns){
-        bench_quantile(one, RUNS, 0.5),   bench_quantile(two, RUNS, 0.5),
-        bench_quantile(half, RUNS, 0.5),  bench_quantile(gain, RUNS, 0.5),
-        bench_quantile(again, RUNS, 0.5),
+        bench_quantile(one, RUNS, 0.5),      bench_quantile(two, RUNS, 0.5),
+        bench_quantile(half, RUNS, 0.5),     bench_quantile(gain, RUNS, 0.5),
+        bench_quantile(again, RUNS, 0.5),    bench_quantile(speedup, RUNS, 0.5),
+        bench_quantile(computed, RUNS, 0.5),
     };
+}
+
+/* A method by the names of its lines, and what it was measured on. */
+struct measured {
+    const struct merge_method *method;
+    const char *rule;
+    double input, moved; /* bytes of float32: once; read and written by a run */
+    const double *triads;
+};
+
+static void print_line(const struct measured *m, const char *what, double value,
+                       const char *unit, double ratio, const char *against)
+{
+    char name[96];
+
+    name_of(m->method, m->rule, what, name, sizeof name);
+    bench_print(name, value, unit, ratio, against);
+}
+
+static void print_turns(const struct measured *m, const struct turns *t)
+{
+    double one = m->input / t->one / 1e9;
+    double two = m->input / t->two / 1e9;
+    double bus = m->moved / t->two / 1e9;
+
+    print_line(m, "threads1", one, "GB/s", one / m->triads[0],
+               "triad.threads1");
+    print_line(m, "threads2", two, "GB/s", two / m->triads[1],
+               "triad.threads2");
+    print_line(m, "speedup", t->speedup, "times", t->speedup / t->computed,
+               "two threads of arithmetic alone");
+    print_line(m, "bus", bus, "GB/s", bus / m->triads[1], "triad.threads2");
+    print_line(m, "bf16", m->input / 2.0 / t->half / 1e9, "GB/s", t->gain,
+               "elements a second of threads1");
+    print_line(m, "again", one, "GB/s", t->again, "itself");
 }
 
 static void bench_method(const struct models *f32, const struct models *bf16,
                          const struct merge_method *method, const char *rule,
                          const double *triads)
 {
-    static const char *const against[] = { "triad.threads1", "triad.threads2" };
-    static const char *const more[] = { "threads1", "threads2" };
     size_t inputs = tasks_of(method) + (method->base ? 1 : 0);
-    double bytes = (double)(f32->elements * inputs * sizeof(float));
+    double each = (double)(f32->elements * sizeof(float));
+    struct measured m = { .method = method,
+                          .rule = rule,
+                          .input = (double)inputs * each,
+                          .triads = triads };
     struct one whole, half;
     struct turns turns;
-    char name[96];
 
     one_init(&whole, f32, method, rule);
     one_init(&half, bf16, method, rule);
     turns = take_turns(&whole, &half);
-    for (size_t k = 0; k < COUNT_OF(more); k++) {
-        double rate = bytes / (k == 0 ? turns.one : turns.two) / 1e9;
-
-        name_of(method, rule, more[k], name, sizeof name);
-        bench_print(name, rate, "GB/s", rate / triads[k], against[k]);
-    }
-    name_of(method, rule, "speedup", name, sizeof name);
-    bench_print(name, turns.one / turns.two, "times", turns.one / turns.two,
-                "one thread");
-    name_of(method, rule, "bf16", name, sizeof name);
-    bench_print(name, bytes / 2.0 / turns.half / 1e9, "GB/s", turns.gain,
-                "elements a second of threads1");
-    name_of(method, rule, "again", name, sizeof name);
-    bench_print(name, bytes / turns.one / 1e9, "GB/s", turns.again, "itself");
+    m.moved = (double)merge_counts_of(whole.timed.merge).bytes_read + each;
+    print_turns(&m, &turns);
     one_release(&whole);
     one_release(&half);
 }

@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include "common/clock.h"
 #include "common/curve.h"
@@ -67,6 +71,7 @@ static void wait_for(const char *path)
         clock_sleep_ms(1);
 }
 
+/* With the settings that docs/redis.md has for many jobs a second. */
 static void start_redis(struct farm *f, const char *fsync)
 {
     AUTO(free_pointer) char *socket = xasprintf("%s/redis", f->directory);
@@ -84,6 +89,12 @@ static void start_redis(struct farm *f, const char *fsync)
         fsync,
         "--save",
         "",
+        "--auto-aof-rewrite-min-size",
+        "1gb",
+        "--auto-aof-rewrite-percentage",
+        "400",
+        "--rdbcompression",
+        "no",
         NULL,
     };
 
@@ -240,17 +251,36 @@ struct farm farm_open_bare(const char *fsync)
     return f;
 }
 
-struct farm farm_open(const char *fsync, int workers, bool curve)
+/* Nobody has it now. */
+static uint16_t free_port(void)
 {
-    struct farm f = farm_open_bare(fsync);
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (curve)
+    if (bind(fd, (struct sockaddr *)&at, size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &size) != 0)
+        die(FAIL(STATUS_FAILED, "no port: %s", strerror(errno)));
+    (void)close(fd);
+    return ntohs(at.sin_port);
+}
+
+struct farm farm_open(struct farm_settings set)
+{
+    struct farm f = farm_open_bare(set.fsync);
+
+    if (set.tcp) {
+        free(f.workers_at);
+        f.workers_at = xasprintf("tcp://127.0.0.1:%d", (int)free_port());
+    }
+    if (set.curve)
         make_keys(&f);
     start_broker(&f);
     dial(&f);
-    for (int i = 0; i < workers; i++)
+    for (int i = 0; i < set.workers; i++)
         start_worker(&f, i);
-    f.worker_count = workers;
+    f.worker_count = set.workers;
     wait_for_workers(&f);
     return f;
 }

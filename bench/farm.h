@@ -24,9 +24,14 @@ struct farm {
 
 void must(struct status st);
 
-/* `fsync`: of a redis-server; NULL: the store is SQLite. With `curve` there are
- * keys at both sockets, and no workers. */
-struct farm farm_open(const char *fsync, int workers, bool curve);
+struct farm_settings {
+    const char *fsync; /* of a redis-server; NULL: the store is SQLite */
+    int workers;
+    bool curve; /* keys at both sockets; no workers then */
+    bool tcp;   /* workers come to 127.0.0.1, not to a unix socket */
+};
+
+struct farm farm_open(struct farm_settings set);
 /* The same without broker and client: those are the caller's. */
 struct farm farm_open_bare(const char *fsync);
 char *farm_store(const struct farm *f); /* its URL; the caller frees */

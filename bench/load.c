@@ -267,7 +267,7 @@ static void end_trip(struct load *l, const struct trip *t)
 {
     int64_t now = clock_now();
 
-    if (l->trip_count == TRIPS_MOST)
+    if (l->trip_count == TRIPS_MOST || t->due < l->began + l->set.warm_ns)
         return;
     l->trips[LOAD_WHOLE][l->trip_count] = (double)(now - t->due) / 1000.0;
     l->trips[LOAD_ANSWER][l->trip_count] = (double)(now - t->sent) / 1000.0;

@@ -22,6 +22,8 @@ struct load_settings {
     size_t batch;    /* outcomes of one DONE, at most 64 */
     int64_t wall_ms; /* what every job is said to have taken */
     double rate;     /* jobs a second, all together; 0: as they come */
+    int64_t warm_ns; /* at a rate: latencies count from so long after the first
+                        job on */
 };
 
 struct load_figures {

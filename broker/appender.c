@@ -18,6 +18,10 @@ enum {
     RETRY_FIRST_MS = 100,
     RETRY_MOST_MS = 5000,
     CHECK_MS = 2000, /* the store is looked at when nothing is to be done */
+    REST = 4,        /* times what a piece of a snapshot took, before the next:
+                        neither Redis nor a CPU is kept from appends for long */
+    REST_MOST_MS = 20,         /* a slow store need not be slower */
+    HURRY_RECORDS = 512 << 10, /* behind a snapshot: no rest any more */
 };
 
 struct appender {
@@ -41,6 +45,9 @@ struct appender {
     size_t record_room;
     int64_t retry_ms;
     size_t next_piece;
+    bool tidy;      /* the store may have something in the way */
+    int64_t rested; /* ns: the next piece, or the next look at what is in the
+                       way, not before */
 
     char *away;
     bool asked;        /* somebody wants to know how the store is */
@@ -112,6 +119,7 @@ static void end_snapshot(struct appender *a, const struct status *st)
     snapshot_free(a->snapshot);
     a->snapshot = NULL;
     a->snapshot_state = status_failed(st) ? SNAPSHOT_FAILED : SNAPSHOT_WRITTEN;
+    a->tidy = !status_failed(st) && a->store.tidy != NULL;
     tell(a);
 }
 
@@ -242,9 +250,50 @@ static void go_on_with_snapshot(struct appender *a)
     end_snapshot(a, &st);
 }
 
+/* With the lock, which is open while the store works. What cannot be done now
+ * is left to the next snapshot. */
+static void tidy(struct appender *a)
+{
+    bool more = false;
+    struct status st;
+
+    (void)pthread_mutex_unlock(&a->lock);
+    st = a->store.tidy(a->store.self, &more);
+    (void)pthread_mutex_lock(&a->lock);
+    a->tidy = !status_failed(&st) && more;
+    if (st.code != STATUS_STALE)
+        return;
+    a->failure = st;
+    tell(a);
+}
+
 static bool may_write_snapshot(const struct appender *a)
 {
     return a->snapshot != NULL && a->appended >= a->snapshot->sequence;
+}
+
+/* With the lock: what is done between appends, a little of it. */
+static void do_chore(struct appender *a)
+{
+    int64_t began = clock_now();
+    int64_t rest;
+
+    if (may_write_snapshot(a))
+        go_on_with_snapshot(a);
+    else
+        tidy(a);
+    rest = REST * (clock_now() - began);
+    if (rest > REST_MOST_MS * NS_PER_MS)
+        rest = REST_MOST_MS * NS_PER_MS;
+    a->rested = clock_now() + rest;
+    if (a->snapshot != NULL &&
+        a->appended - a->snapshot->sequence > HURRY_RECORDS)
+        a->rested = 0;
+}
+
+static bool has_chore(const struct appender *a)
+{
+    return a->tidy || may_write_snapshot(a);
 }
 
 static bool has_news(const struct appender *a)
@@ -255,8 +304,10 @@ static bool has_news(const struct appender *a)
 /* With the lock: sleep until there may be something to do. */
 static bool is_idle_for_long(struct appender *a)
 {
-    return !clock_condition_wait(&a->work, &a->lock,
-                                 clock_now() + CHECK_MS * NS_PER_MS);
+    int64_t until =
+        has_chore(a) ? a->rested : clock_now() + CHECK_MS * NS_PER_MS;
+
+    return !clock_condition_wait(&a->work, &a->lock, until) && !has_chore(a);
 }
 
 static void *run(void *self)
@@ -269,8 +320,8 @@ static void *run(void *self)
             break;
         if (a->rebuild)
             rebuild(a);
-        else if (!has_news(a) && may_write_snapshot(a))
-            go_on_with_snapshot(a);
+        else if (!has_news(a) && has_chore(a) && clock_now() >= a->rested)
+            do_chore(a);
         else if (has_news(a) || is_idle_for_long(a))
             append_groups(a); /* maybe of nothing: is the store well? */
     }

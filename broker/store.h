@@ -78,11 +78,16 @@ struct store {
     MUST_CHECK struct status (*put)(void *self, const char *name,
                                     struct wire_bytes data);
     /* At once: the snapshot is these pieces and stands for all records up to
-     * the id, which must be durable; those leave the log, other pieces are
-     * deleted. NOT_FOUND: the store lost a piece; put() all of them again. */
+     * the id, which must be durable; those leave the log, now or by tidy(),
+     * other pieces are deleted. NOT_FOUND: the store lost a piece; put() all
+     * of them again. */
     MUST_CHECK struct status (*publish)(void *self, const char *const *names,
                                         size_t count, uint64_t epoch,
                                         uint64_t sequence);
+    /* A little of what publish() left in the way, so little that an append
+     * need not wait for it long. ret_more: call it again. NULL: publish()
+     * leaves nothing. */
+    MUST_CHECK struct status (*tidy)(void *self, bool *ret_more);
     /* After LOST: the next publish() of all pieces, put() again, becomes the
      * whole store, and the log goes on behind its id, which may be ahead of
      * what is durable. What is left of the old log goes only then. */

@@ -55,6 +55,7 @@ struct redis_store {
     uint64_t acknowledged;   /* last sequence append() has answered for */
     struct redis_id durable; /* last one Redis has, as far as is known */
     bool rebuilding;
+    struct redis_id trim; /* what is below may go from the log; 0-0: nothing */
     struct redis_tail tail;
 
     /* The view's, which may have a thread of its own. */
@@ -148,6 +149,7 @@ MUST_CHECK struct status redis_put(void *self, const char *name,
 MUST_CHECK struct status redis_publish(void *self, const char *const *names,
                                        size_t count, uint64_t epoch,
                                        uint64_t sequence);
+MUST_CHECK struct status redis_tidy(void *self, bool *ret_more);
 MUST_CHECK struct status redis_rebuild(void *self);
 
 /* --- store_redis_leader.c */

@@ -15,6 +15,9 @@ enum {
     WAIT_MS = 1000, /* for a replica */
 };
 
+/* Entries of the log that are deleted in one go: some 0.5 ms. */
+#define TRIM_MOST "100"
+
 /* Above every epoch there was: the counter could have been lost with a
  * failover that kept the stream, or the other way round. */
 static const char begin_script[] =
@@ -165,18 +168,19 @@ MUST_CHECK static struct status visit_page(struct redis_store *s,
 MUST_CHECK static struct status visit_log(struct redis_store *s,
                                           struct store_reader *reader)
 {
-    char from[REDIS_ID_SIZE + 1] = "-";
+    char from[REDIS_ID_SIZE + 1] = "(";
+    struct redis_id id = { .epoch = reader->epoch,
+                           .sequence = reader->sequence };
     size_t asked = PAGE_FIRST;
     size_t got;
 
+    redis_format_id(from + 1, id);
     do {
         AUTO(redis_release) redisReply *page = NULL;
-        struct redis_id id = { 0 };
 
         TRY_PLAIN(redis_command(s, &page, "XRANGE %s %s + COUNT %d",
                                 s->keys[REDIS_LOG], from, (int)asked));
         TRY_PLAIN(visit_page(s, reader, page, &id));
-        from[0] = '('; /* from there on, without it */
         redis_format_id(from + 1, id);
         got = page->elements;
     } while (got == asked && (asked = PAGE_MOST) > 0);
@@ -215,26 +219,33 @@ static const char put_script[] =
           "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) "
           "return {'OK'}";
 
-/* ARGV: epoch, position, the id behind it, names, "new" while rebuilding: then
- * the stream is made, or led on to the position. */
+/* ARGV: epoch, position, names, "new" while rebuilding: then the stream is
+ * made, or led on to the position. */
 static const char publish_script[] =
     FENCE "local keep = {} "
-          "for name in string.gmatch(ARGV[4], '[^\\n]+') do "
+          "for name in string.gmatch(ARGV[3], '[^\\n]+') do "
           "  if redis.call('HEXISTS', KEYS[2], name) == 0 then "
           "    return {'MISSING', name} "
           "  end "
           "  keep[name] = true "
           "end "
-          "if ARGV[5] == 'new' then "
+          "if ARGV[4] == 'new' then "
           "  redis.pcall('XADD', KEYS[4], ARGV[2], 'start', ARGV[1]) "
           "end "
           "if redis.call('EXISTS', KEYS[4]) == 0 then return {'GONE'} end "
-          "redis.call('XTRIM', KEYS[4], 'MINID', ARGV[3]) "
-          "redis.call('HSET', KEYS[3], 'position', ARGV[2], 'names', ARGV[4]) "
+          "redis.call('HSET', KEYS[3], 'position', ARGV[2], 'names', ARGV[3]) "
           "for _, name in ipairs(redis.call('HKEYS', KEYS[2])) do "
           "  if not keep[name] then redis.call('HDEL', KEYS[2], name) end "
           "end "
           "return {'OK'}";
+
+/* ARGV: epoch, the id behind the position, how many entries at most. Whole
+ * nodes of the stream go, so that a few small entries may stay: they are below
+ * the position, and go next time. */
+static const char tidy_script[] =
+    FENCE "local gone = redis.call('XTRIM', KEYS[2], 'MINID', '~', ARGV[2], "
+          "  'LIMIT', ARGV[3]) "
+          "return {'OK', gone > 0 and 'MORE' or 'END'}";
 
 /* The answer of a script with FENCE. */
 MUST_CHECK static struct status check_answer(struct redis_store *s,
@@ -299,14 +310,10 @@ MUST_CHECK static struct status publish(struct redis_store *s,
     struct redis_words w =
         redis_script(s, publish_script, keys, COUNT_OF(keys));
     char position[REDIS_ID_SIZE];
-    char behind[REDIS_ID_SIZE];
 
     redis_format_id(position, id);
-    id.sequence++;
-    redis_format_id(behind, id);
     redis_add_text(&w, epoch);
     redis_add_text(&w, position);
-    redis_add_text(&w, behind);
     redis_add_text(&w, names);
     redis_add_text(&w, s->rebuilding ? "new" : "");
     TRY_PLAIN(redis_run(s, &w, &reply));
@@ -343,6 +350,7 @@ struct status redis_publish(void *self, const char *const *names, size_t count,
     TRY_PLAIN(ready(s));
     TRY_PLAIN(publish(
         s, text, (struct redis_id){ .epoch = epoch, .sequence = sequence }));
+    s->trim = (struct redis_id){ .epoch = epoch, .sequence = sequence + 1 };
     if (!s->rebuilding)
         return SUCCESS;
     s->rebuilding = false;
@@ -350,6 +358,31 @@ struct status redis_publish(void *self, const char *const *names, size_t count,
     s->durable = (struct redis_id){ .epoch = epoch, .sequence = sequence };
     redis_tail_clear(&s->tail);
     s->checked = true;
+    return SUCCESS;
+}
+
+struct status redis_tidy(void *self, bool *ret_more)
+{
+    static const enum redis_key keys[] = { REDIS_WRITER, REDIS_LOG };
+    struct redis_store *s = self;
+    AUTO(redis_release) redisReply *reply = NULL;
+    AUTO(free_pointer) char *epoch = xasprintf("%" PRIu64, s->epoch);
+    struct redis_words w = redis_script(s, tidy_script, keys, COUNT_OF(keys));
+    char behind[REDIS_ID_SIZE];
+
+    *ret_more = false;
+    if (s->trim.epoch == 0)
+        return SUCCESS;
+    TRY_PLAIN(ready(s));
+    redis_format_id(behind, s->trim);
+    redis_add_text(&w, epoch);
+    redis_add_text(&w, behind);
+    redis_add_text(&w, TRIM_MOST);
+    TRY_PLAIN(redis_run(s, &w, &reply));
+    TRY_PLAIN(check_answer(s, reply, ""));
+    *ret_more = strcmp(reply->element[1]->str, "MORE") == 0;
+    if (!*ret_more)
+        s->trim = (struct redis_id){ 0 };
     return SUCCESS;
 }
 

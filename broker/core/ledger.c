@@ -23,7 +23,7 @@
 #include <string.h>
 
 enum {
-    SEGMENT_BYTES = 256 << 10, /* appends wait while a store takes one */
+    SEGMENT_BYTES = 128 << 10, /* appends wait while a store takes one */
     VERSION = 1,
     VARINT_MOST = 10,
     NUMBERS = 13, /* varints of a row, sizes of texts and names with them */
