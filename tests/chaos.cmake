@@ -19,9 +19,9 @@ add_test(NAME chaos.network
           ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR})
 set_tests_properties(chaos.network PROPERTIES
   LABELS chaos TIMEOUT 300 SKIP_RETURN_CODE 77)
-# What takes mounts or networks of its own: skipped, in words, where there may
-# be none.
-foreach(script full_disk full_disk_jobs)
+# With the tool that reads a history; what takes mounts of its own is skipped, in
+# words, where there may be none.
+foreach(script full_disk full_disk_jobs replica)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
             ${PROJECT_BINARY_DIR}/bin ${CMAKE_CURRENT_BINARY_DIR})

@@ -37,7 +37,7 @@ wait_until 10 "a new broker" new_broker
 wait_until 30 "results after the broker's death" count_done 15
 
 welcomed() { # by the new broker
-    [ "$(cat .sinter/logs/worker-?.log | grep -c 'event="welcome" epoch=2 ')" -ge "$1" ]
+    [ "$(grep -l 'event="welcome" epoch=2 ' .sinter/logs/worker-?.log | wc -l)" -eq "$1" ]
 }
 wait_until 20 "both workers to be back" welcomed 2
 kill -9 "$(children "${PID[run]}" sinter-worker | head -n 1)"

@@ -423,7 +423,7 @@ static void long_messages(const struct farm *f, struct held *h, int side)
     memcpy(message, "SN", 2);
     message[2] = WIRE_MAJOR;
     assert_ok(dealer_open(at, &d));
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 2; i++) {
         message[3] = (unsigned char)(i % 2 == 0 ? WIRE_HELLO : WIRE_QUERY);
         assert_fails(peer_provoke(d, message, BIG), STATUS_TOO_BIG,
                      i % 2 == 0 ? "hello" : "query");
@@ -702,6 +702,17 @@ static void test_who_never_shakes_hands_is_dropped(void **state)
     farm_close(&f);
 }
 
+/* AddressSanitizer keeps what was freed, which is no memory of the broker's. */
+static void keep_nothing_freed(void)
+{
+    const char *before = getenv("ASAN_OPTIONS");
+    AUTO(free_pointer)
+    char *options =
+        xasprintf("%s:quarantine_size_mb=1", before == NULL ? "" : before);
+
+    (void)setenv("ASAN_OPTIONS", options, 1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -716,5 +727,6 @@ int main(int argc, char **argv)
     }
     broker_program = argv[1];
     worker_program = argv[2];
+    keep_nothing_freed();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
