@@ -344,9 +344,10 @@ static void draw(const struct drawing *d)
     write_at(d->cr, GAP, GAP + TITLE, p->title);
     cairo_set_font_size(d->cr, LETTER);
     for (size_t i = 0; i < p->panel_count; i++) {
+        size_t row = i / ABREAST;
         const struct corner first = {
             d->left + d->panel_width * (double)(i % ABREAST),
-            d->top + d->above + d->panel_height * (double)(i / ABREAST),
+            d->top + d->above + d->panel_height * (double)row,
         };
 
         draw_labels(d, &p->panels[i], first);

@@ -7,7 +7,13 @@
 #include "cli/picture.h"
 #include "common/memory.h"
 
-enum { LEAST_CELL = 5, GAP = 3, ABREAST = 2, USUAL_WIDTH = 110 };
+enum {
+    LEAST_CELL = 5,
+    GAP = 3,
+    ABREAST = 2,
+    USUAL_WIDTH = 110,
+    CELL = 2 * PICTURE_NUMBER, /* bytes of a number and its mark */
+};
 
 struct page {
     const struct picture *p;
@@ -52,15 +58,15 @@ static void put_right(const struct page *g, const char *text, size_t width)
 }
 
 static void cell_text(const struct picture_panel *panel, size_t cell,
-                      char text[2 * PICTURE_NUMBER])
+                      char text[CELL])
 {
     char number[PICTURE_NUMBER] = "-";
     const char *mark = panel->marks == NULL ? "" : panel->marks[cell];
 
     if (!isnan(panel->values[cell]))
         picture_number(panel, panel->values[cell], number);
-    (void)snprintf(text, 2 * PICTURE_NUMBER, "%s%s%s", number,
-                   *mark == '\0' ? "" : " ", mark);
+    (void)snprintf(text, CELL, "%s%s%s", number, *mark == '\0' ? "" : " ",
+                   mark);
 }
 
 static size_t cell_width(const struct picture *p)
@@ -70,7 +76,7 @@ static size_t cell_width(const struct picture *p)
     width = width > LEAST_CELL ? width : LEAST_CELL;
     for (size_t i = 0; i < p->panel_count; i++) {
         for (size_t j = 0; j < p->rows * p->columns; j++) {
-            char text[2 * PICTURE_NUMBER];
+            char text[CELL];
 
             cell_text(&p->panels[i], j, text);
             width = strlen(text) > width ? strlen(text) : width;
@@ -112,7 +118,7 @@ static void put_cell(const struct page *g, const struct picture_panel *panel,
 {
     struct picture_colour c = { 0.0, 0.0, 0.0 };
     bool coloured = g->t->colour && !isnan(panel->values[cell]);
-    char text[2 * PICTURE_NUMBER];
+    char text[CELL];
 
     cell_text(panel, cell, text);
     if (coloured) {

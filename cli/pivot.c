@@ -466,6 +466,18 @@ static void add_cell(const struct pivot *p, const struct cell *cell,
         add_number(t, cell->share, true);
 }
 
+static void add_side(const struct cell *side, bool people, struct table *t)
+{
+    char text[NUMBER_TEXT];
+
+    if (!people || side->value.count == 0) {
+        add_number(t, side->value.mean, side->value.count > 0);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%.3g", side->value.mean);
+    table_add(t, text, NULL);
+}
+
 struct table *pivot_table(const struct pivot *p, bool people, bool utf8)
 {
     struct table *t = table_new();
@@ -481,8 +493,7 @@ struct table *pivot_table(const struct pivot *p, bool people, bool utf8)
             table_add_value(t, json_is_null(value) ? NULL : value);
         }
         for (size_t j = 0; j < sides; j++)
-            add_number(t, p->sides[i * sides + j].value.mean,
-                       p->sides[i * sides + j].value.count > 0);
+            add_side(&p->sides[i * sides + j], people, t);
         for (size_t j = 0; j < p->column_count; j++)
             add_cell(p, &p->cells[i * p->column_count + j], people, utf8, t);
     }
@@ -542,7 +553,8 @@ static void put_tex_row(const struct pivot *p, size_t row, FILE *out)
     for (size_t i = 0; i < sides; i++) {
         char text[NUMBER_TEXT];
 
-        number_short(p->sides[row * sides + i].value.mean, text);
+        (void)snprintf(text, sizeof text, "%.3g",
+                       p->sides[row * sides + i].value.mean);
         fprintf(out, " & %s", text);
     }
     for (size_t i = 0; i < p->column_count; i++) {

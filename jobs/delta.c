@@ -125,12 +125,6 @@ void delta_set_config(struct delta *d, const char *key, json_t *value)
     (void)json_object_set_new(json_object_get(d->head, "config"), key, value);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
 static void note_digest(struct delta *d, const struct tensor_set *set)
 {
     struct model_digest *digest = model_digest_begin(set);
@@ -158,9 +152,9 @@ struct status delta_write(struct delta *d, const char *directory)
     AUTO(free_pointer) char *text = NULL;
 
     if (d->count > 0)
-        qsort(d->tensors, d->count, sizeof(*d->tensors), by_name);
+        qsort(d->tensors, d->count, sizeof(*d->tensors), tensor_by_name);
     note_digest(d, &set);
-    text = json_pretty(d->head);
+    text = json_canonical(d->head); /* whatever order it came in */
     TRY_PLAIN(st_writer_new(&settings, &set, &w));
     for (size_t i = 0; i < set.count; i++)
         TRY_PLAIN(st_writer_add(w, set.items[i].data,

@@ -85,12 +85,6 @@ static const struct tensor *begin_of(const struct reading *r, const char *name)
     return tensor_find(r->from, other);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
 static struct status lay_out(struct reading *r)
 {
     const json_t *copies = json_object_get(r->head, "copies");
@@ -111,7 +105,7 @@ static struct status lay_out(struct reading *r)
         r->layout[r->count] = *of;
         r->layout[r->count++].name = name;
     }
-    qsort(r->layout, r->count, sizeof(*r->layout), by_name);
+    qsort(r->layout, r->count, sizeof(*r->layout), tensor_by_name);
     return SUCCESS;
 }
 

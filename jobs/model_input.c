@@ -34,25 +34,27 @@ static struct status parse_tokenizer(const struct merge_files *files,
     return tokenizer_parse(text, size, file->name, ret_tokenizer);
 }
 
-/* Text is bytes if config.json says so, or if nothing says anything. */
-static struct status open_tokenizer(struct model_input *in, const json_t *json,
-                                    uint32_t vocab)
+struct status model_input_tokenizer(const struct recipe_model *m,
+                                    uint32_t vocab,
+                                    struct tokenizer **ret_tokenizer)
 {
     AUTO(merge_files_release) struct merge_files files = { .config = NULL };
+    const json_t *json = recipe_config(m);
     const struct merge_file *file;
 
+    *ret_tokenizer = NULL;
     if (strcmp(json_text_or(json, "tokenizer_class", ""), tokenizer_class) == 0)
         return tokenizer_check(json);
-    TRY_PLAIN(recipe_files(in->recipe, &files));
+    TRY_PLAIN(recipe_files(m, &files));
     file = merge_files_find(&files, "tokenizer.json");
     if (file == NULL)
         return tokenizer_check(json);
-    TRY_PLAIN(parse_tokenizer(&files, file, &in->tokenizer));
-    if (tokenizer_size(in->tokenizer) > vocab)
+    TRY_PLAIN(parse_tokenizer(&files, file, ret_tokenizer));
+    if (tokenizer_size(*ret_tokenizer) > vocab)
         return FAIL(STATUS_INVALID,
                     "tokenizer.json has tokens up to %zu; the model's "
                     "vocabulary is %u",
-                    tokenizer_size(in->tokenizer) - 1, vocab);
+                    tokenizer_size(*ret_tokenizer) - 1, vocab);
     return SUCCESS;
 }
 
@@ -67,7 +69,8 @@ static struct status build(struct model_input *in, enum model_memory memory)
                     "model, not one file of it");
     TRY_PLAIN(model_config_read(json, &config));
     if (config.classes == 0)
-        TRY_PLAIN(open_tokenizer(in, json, config.vocab));
+        TRY_PLAIN(
+            model_input_tokenizer(in->recipe, config.vocab, &in->tokenizer));
     return model_load(&config, recipe_tensors(in->recipe), memory, &in->model);
 }
 
@@ -116,12 +119,6 @@ static struct status name_heads(struct model_input *in,
     return SUCCESS;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
 struct status model_input_untie(struct model_input *in,
                                 enum model_memory memory)
 {
@@ -141,7 +138,7 @@ struct status model_input_untie(struct model_input *in,
     if (in->head_of != NULL) {
         items[more.count] = *tensor_find(set, in->head_of);
         items[more.count++].name = in->head;
-        qsort(items, more.count, sizeof(*items), by_name);
+        qsort(items, more.count, sizeof(*items), tensor_by_name);
     }
     TRY_PLAIN(model_load(&config, &more, memory, &model));
     model_free(in->model);

@@ -21,6 +21,11 @@ MUST_CHECK struct status model_input_open(const json_t *params,
                                           struct job_context *context,
                                           enum model_memory memory,
                                           struct model_input *ret_input);
+/* The tokenizer of a text model's files; NULL: bytes. INVALID if it has tokens
+ * beyond the vocabulary; the caller frees also then. */
+MUST_CHECK struct status model_input_tokenizer(
+    const struct recipe_model *m, uint32_t vocab,
+    struct tokenizer **ret_tokenizer);
 /* A tied head becomes a tensor of its own; one that is so stays. */
 MUST_CHECK struct status model_input_untie(struct model_input *in,
                                            enum model_memory memory);

@@ -59,13 +59,26 @@ MUST_CHECK static struct status check_memory(const struct prune_open *o)
                             "pruning one section of the model", o->context);
 }
 
+MUST_CHECK static struct status open_walk(struct prune_open *o)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct status st = SUCCESS;
+
+    if (o->model->graph->pixels == 0)
+        st = model_input_tokenizer(o->base, o->model->config.vocab, &tokenizer);
+    if (!status_failed(&st))
+        st =
+            prune_walk_open(&o->walk, json_object_get(o->params, "calibration"),
+                            tokenizer, o->model, o->sections, o->context);
+    tokenizer_free(tokenizer);
+    return st;
+}
+
 struct status prune_open(struct prune_open *o)
 {
     TRY_PLAIN(open_model(o));
     blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
-    TRY_PLAIN(prune_walk_open(&o->walk,
-                              json_object_get(o->params, "calibration"),
-                              o->model, o->sections, o->context));
+    TRY_PLAIN(open_walk(o));
     return check_memory(o);
 }
 

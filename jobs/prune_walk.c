@@ -131,9 +131,11 @@ MUST_CHECK static struct status draw_samples(struct prune_walk *w, size_t count,
 }
 
 MUST_CHECK static struct status open_data(struct prune_walk *w,
-                                          const json_t *calibration)
+                                          const json_t *calibration,
+                                          const struct tokenizer *tokenizer)
 {
     const struct data_use use = {
+        .tokenizer = tokenizer,
         .window = (size_t)json_int_or(calibration, "length", 0),
         .positions = w->model->config.positions,
     };
@@ -209,11 +211,12 @@ MUST_CHECK static struct status take_room(struct prune_walk *w)
 }
 
 struct status prune_walk_open(struct prune_walk *w, const json_t *calibration,
+                              const struct tokenizer *tokenizer,
                               const struct model *model, size_t sections,
                               struct job_context *context)
 {
     *w = (struct prune_walk){ .context = context, .model = model };
-    TRY_PLAIN(open_data(w, calibration));
+    TRY_PLAIN(open_data(w, calibration, tokenizer));
     w->total = (uint64_t)w->samples * sections;
     return take_room(w);
 }

@@ -31,10 +31,11 @@ struct prune_walk {
     uint64_t done, total; /* samples, for the progress */
 };
 
-/* `calibration`: {data, samples, length, seed}. The model needs no parameters
+/* `calibration`: {data, samples, length, seed}. `tokenizer` as of data_open(). The model needs no parameters
  * yet; `sections` will be walked. INVALID, NO_MEMORY. To be released. */
 MUST_CHECK struct status prune_walk_open(struct prune_walk *w,
                                          const json_t *calibration,
+                                         const struct tokenizer *tokenizer,
                                          const struct model *model,
                                          size_t sections,
                                          struct job_context *context);

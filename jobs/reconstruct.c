@@ -53,7 +53,7 @@ struct reconstruction {
 
     size_t block;
     double before, after; /* errors of this block */
-    double sum_before, sum_after;
+    struct reconstruct_sums sums;
 };
 
 static float **new_streams(size_t count)
@@ -330,8 +330,10 @@ static struct status reconstruct_block(struct reconstruction *c)
                    "block %zu: error %.6g before, %.6g after", c->block,
                    c->before, c->after);
     c->r->context->log(c->r->context->self, line);
-    c->sum_before += c->before;
-    c->sum_after += c->after;
+    c->sums.before += c->before;
+    c->sums.after += c->after;
+    c->sums.blocks = c->block;
+    c->sums.trainable = c->r->trainable;
     return SUCCESS;
 }
 
@@ -365,7 +367,8 @@ static struct status prepare(struct reconstruction *c)
     c->aim_dense = strcmp(json_text_or(how, "targets", "inputs"), "dense") == 0;
     c->opened = (struct training){ .params = params,
                                    .context = c->r->context,
-                                   .model = c->r->model };
+                                   .model = c->r->model,
+                                   .tokenizer = c->r->input.tokenizer };
     TRY_PLAIN(training_open_data(&c->opened));
     if (data_has_images(&c->opened.data))
         return FAIL(STATUS_INVALID, "only models of text have blocks that can "
@@ -385,13 +388,45 @@ static struct status prepare(struct reconstruction *c)
                             "what blocks are given", c->r->context);
 }
 
-static struct status all_blocks(struct reconstruction *c)
+/* What the first block that is not done reads. */
+static struct status lead_in(struct reconstruction *c)
 {
     TRY_PLAIN(run_section(c, c->r->model, 0, NULL, c->inputs));
     if (c->dense_inputs != NULL)
         TRY_PLAIN(run_section(c, c->dense.model, 0, NULL, c->dense_inputs));
-    for (c->block = 1; c->block + 1 < c->r->model->graph->sections; c->block++)
+    for (size_t i = 1; i <= c->sums.blocks; i++) {
+        if (!c->read_dense)
+            TRY_PLAIN(run_section(c, c->r->model, i, c->inputs, c->inputs));
+        if (c->dense_inputs != NULL)
+            TRY_PLAIN(run_section(c, c->dense.model, i, c->dense_inputs,
+                                  c->dense_inputs));
+    }
+    return SUCCESS;
+}
+
+/* A disk that is full stops nothing but the next attempt's head start. */
+static void save(const struct reconstruction *c)
+{
+    struct job_context *context = c->r->context;
+    struct status s;
+
+    if (context->save_due == NULL || !context->save_due(context->self))
+        return;
+    s = reconstruct_save(c->r, &c->sums);
+    if (status_failed(&s))
+        context->log(context->self, s.message);
+}
+
+static struct status all_blocks(struct reconstruction *c)
+{
+    TRY_PLAIN(reconstruct_resume(c->r, &c->sums));
+    c->r->trainable = (size_t)c->sums.trainable;
+    TRY_PLAIN(lead_in(c));
+    for (c->block = (size_t)c->sums.blocks + 1;
+         c->block + 1 < c->r->model->graph->sections; c->block++) {
         TRY_PLAIN(reconstruct_block(c));
+        save(c);
+    }
     return SUCCESS;
 }
 
@@ -406,9 +441,9 @@ struct status reconstruct_run(struct retrain *r)
     if (r->trainable == 0)
         return FAIL(STATUS_INVALID, "no block has any of what `train` names");
     (void)json_object_set_new(r->metrics, "error_before",
-                              json_real(c.sum_before));
+                              json_real(c.sums.before));
     (void)json_object_set_new(r->metrics, "error_after",
-                              json_real(c.sum_after));
+                              json_real(c.sums.after));
     (void)json_object_set_new(r->metrics, "blocks",
                               json_integer((json_int_t)(c.block - 1)));
     return SUCCESS;

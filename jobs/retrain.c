@@ -46,6 +46,7 @@ static const struct catalog_key lora_keys[] = {
       .most = 1e6,
       .otherwise = "32",
       .help = "the product counts alpha / rank times; not for scale_lora" },
+    { .name = "dropout", .type = KEY_NUMBER, .help = "0: there is none" },
     { .name = NULL },
 };
 
@@ -100,33 +101,63 @@ static bool normalise_none(json_t *body)
     return true;
 }
 
+static bool normalise_lora(json_t *body, const json_t *words,
+                           struct catalog_problem *ret_problem)
+{
+    json_t *lora = json_object_get(body, "lora");
+
+    if (json_real_or(lora, "dropout", 0.0) != 0.0)
+        return training_refuse(ret_problem, "/lora/dropout",
+                               "adapters are trained without dropout",
+                               "dropout: 0, or leave it out");
+    (void)json_object_del(lora, "dropout");
+    if (!retrain_has_adapters(words))
+        (void)json_object_del(body, "lora");
+    else if (lora == NULL)
+        (void)json_object_set_new(
+            body, "lora", json_pack("{si si}", "rank", 16, "alpha", 32));
+    return true;
+}
+
+/* Blocks are reconstructed one batch a step, as often as is said. */
+static bool normalise_blocks(json_t *body, struct catalog_problem *ret_problem)
+{
+    if (json_object_get(body, "epochs") != NULL)
+        return training_refuse(ret_problem, "/epochs",
+                               "a block is reconstructed by steps",
+                               "steps: 300");
+    if (json_int_or(body, "accumulate", 1) != 1)
+        return training_refuse(ret_problem, "/accumulate",
+                               "a block is reconstructed one batch a step",
+                               "raise `batch` instead");
+    if (json_object_get(body, "reconstruct") == NULL)
+        (void)json_object_set_new(body, "reconstruct",
+                                  json_pack("{si ss ss}", "samples", 128,
+                                            "inputs", "sparse", "targets",
+                                            "inputs"));
+    return true;
+}
+
 static bool normalise(json_t *body, struct catalog_problem *ret_problem)
 {
     static const char *const useless[] = { "dense", "reconstruct", NULL };
     const char *mode = json_text_or(body, "mode", "");
-    const json_t *train = json_object_get(body, "train");
+    const json_t *words = json_object_get(body, "train");
     bool reconstruct = strcmp(mode, "reconstruct") == 0;
 
     if (strcmp(mode, "none") == 0)
         return normalise_none(body);
-    if (!retrain_check_words(train, reconstruct, ret_problem))
+    if (!retrain_check_words(words, reconstruct, ret_problem))
         return false;
     if (json_object_get(body, "data") == NULL)
         return training_refuse(ret_problem, "", "`data` is missing",
                                "data: {builtin: tasks}");
     if (!reconstruct)
         forget(body, useless);
-    else if (json_object_get(body, "reconstruct") == NULL)
-        (void)json_object_set_new(body, "reconstruct", json_object());
-    if (reconstruct && json_object_get(body, "epochs") != NULL)
-        return training_refuse(ret_problem, "/epochs",
-                               "a block is reconstructed by steps",
-                               "steps: 300");
-    if (!retrain_has_adapters(train))
-        (void)json_object_del(body, "lora");
-    else if (json_object_get(body, "lora") == NULL)
-        (void)json_object_set_new(
-            body, "lora", json_pack("{si si}", "rank", 16, "alpha", 32));
+    else if (!normalise_blocks(body, ret_problem))
+        return false;
+    if (!normalise_lora(body, words, ret_problem))
+        return false;
     return training_normalise(body, 0.0, ret_problem);
 }
 
@@ -228,7 +259,9 @@ static void note_statistics(struct retrain *r)
 static struct status train(struct retrain *r)
 {
     AUTO(training_free)
-    struct training t = { .params = r->params, .context = r->context };
+    struct training t = { .params = r->params,
+                          .context = r->context,
+                          .tokenizer = r->input.tokenizer };
     AUTO(free_pointer) bool *trained = NULL;
     double first;
 
@@ -291,12 +324,6 @@ static void add_changed(struct retrain *r)
     }
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
 /* Of the model as whoever opens the delta will see it. */
 static struct digest digest_of_model(const struct retrain *r)
 {
@@ -311,7 +338,7 @@ static struct digest digest_of_model(const struct retrain *r)
         items[all.count] = *tensor_find(set, r->input.head_of);
         items[all.count++].name = r->input.head;
     }
-    qsort(items, all.count, sizeof(*items), by_name);
+    qsort(items, all.count, sizeof(*items), tensor_by_name);
     d = model_digest_begin(&all);
     for (size_t i = 0; i < all.count; i++) {
         AUTO(free_pointer) void *room = NULL;

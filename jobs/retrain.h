@@ -42,11 +42,23 @@ MUST_CHECK struct status retrain_choose(const struct retrain *r,
 /* Adapters go into the delta, and then into the matrices. */
 MUST_CHECK struct status retrain_merge(struct retrain *r);
 
-/* --- reconstruct.c ------------------------------------------------------------ */
+/* --- reconstruct.c, reconstruct_state.c ---------------------------------------- */
 
 extern const struct catalog_key reconstruct_keys[];
 
 /* Block by block; the model then is as its delta says. */
 MUST_CHECK struct status reconstruct_run(struct retrain *r);
+
+struct reconstruct_sums {
+    uint64_t blocks;      /* done */
+    double before, after; /* errors, summed */
+    uint64_t trainable;
+};
+/* What another attempt would go on from; nothing if nothing survives. */
+MUST_CHECK struct status reconstruct_save(const struct retrain *r,
+                                          const struct reconstruct_sums *sums);
+/* The blocks that an earlier attempt did. INVALID: they are no such. */
+MUST_CHECK struct status reconstruct_resume(struct retrain *r,
+                                            struct reconstruct_sums *ret_sums);
 
 #endif

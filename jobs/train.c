@@ -130,17 +130,12 @@ static struct status prepare(struct train *t)
     t->training = (struct training){ .params = t->params,
                                      .context = t->context,
                                      .model = t->model,
+                                     .tokenizer = t->input.tokenizer,
                                      .decay = decay };
     return training_open(&t->training);
 }
 
 /* --- the result ----------------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
 
 static struct status add_tensor(struct st_writer *w, const struct tensor *t)
 {
@@ -198,7 +193,7 @@ static struct status store(struct train *t, char ret_digest[DIGEST_TEXT])
         tensors[i] = model_tensor(t->model, i);
         tensors[i].dtype = d;
     }
-    qsort(tensors, set.count, sizeof(*tensors), by_name);
+    qsort(tensors, set.count, sizeof(*tensors), tensor_by_name);
     TRY_PLAIN(write_tensors(&settings, &set, &t->files));
     return t->context->put_artifact(t->context->self, directory, ret_digest);
 }

@@ -116,11 +116,28 @@ MUST_CHECK struct status training_measure(struct training *t, uint64_t count,
 /* The trainer's arrays are no longer needed; data is still there. */
 void training_end(struct training *t);
 
-/* --- for training.c: training_state.c --------------------------------------- */
+/* --- what another attempt goes on from: training_state.c -------------------- */
 
-/* What another attempt would go on from. Nothing if nothing survives. */
+/* Everything the trainer says, and what else changes. Nothing if nothing
+ * survives. */
 MUST_CHECK struct status training_save(struct training *t);
 /* Goes on from the latest; one that does not fit is not looked at. */
 MUST_CHECK struct status training_resume(struct training *t);
+
+/* Tensors as state `number`, in place of all others; they are sorted. Nothing
+ * if nothing survives. */
+MUST_CHECK struct status training_store(struct job_context *context,
+                                        uint64_t number, struct tensor *items,
+                                        size_t count);
+/* The state of the highest number, a model directory; NULL: none. The caller
+ * frees. */
+char *training_latest(struct job_context *context);
+/* A number of 8 bytes as a tensor, and back. INVALID if it is none. */
+struct tensor training_number(const char *name, enum dtype dtype,
+                              const void *data);
+MUST_CHECK struct status training_take_number(const struct tensor_set *set,
+                                              const char *name,
+                                              enum dtype dtype,
+                                              void *ret_value);
 
 #endif

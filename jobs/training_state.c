@@ -9,19 +9,13 @@
 #include "common/memory.h"
 #include "tensor/safetensors.h"
 
-static const char *directory_of(const struct training *t)
+static const char *directory_of(const struct job_context *context)
 {
-    return t->context->keep == NULL ? NULL : t->context->keep(t->context->self);
+    return context->keep == NULL ? NULL : context->keep(context->self);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
-static struct tensor number(const char *name, enum dtype dtype,
-                            const void *data)
+struct tensor training_number(const char *name, enum dtype dtype,
+                              const void *data)
 {
     return (struct tensor){ .name = name,
                             .dtype = dtype,
@@ -63,29 +57,38 @@ static void remove_other(void *self, const char *path)
         o->status = file_remove_tree(path);
 }
 
-struct status training_save(struct training *t)
+struct status training_store(struct job_context *context, uint64_t number,
+                             struct tensor *items, size_t count)
 {
-    const char *keep = directory_of(t);
-    AUTO(free_pointer) struct tensor *items = NULL;
+    const char *keep = directory_of(context);
     AUTO(free_pointer) char *path = NULL;
     struct others others = { .status = SUCCESS };
-    struct tensor_set set;
+    const struct tensor_set set = { count, items };
 
-    if (keep == NULL || t->done == 0)
+    if (keep == NULL || number == 0)
         return SUCCESS;
-    path = xasprintf("%s/state-%llu", keep, (unsigned long long)t->done);
+    path = xasprintf("%s/state-%llu", keep, (unsigned long long)number);
     if (file_exists(path))
         return SUCCESS;
-    trainer_state(t->trainer, &items, &set.count);
-    items = xrealloc(items, (set.count + 2) * sizeof(*items));
-    items[set.count++] = number("training.loss", DTYPE_F64, &t->recent);
-    items[set.count++] = number("training.tokens", DTYPE_U64, &t->tokens);
-    qsort(items, set.count, sizeof(*items), by_name);
-    set.items = items;
+    qsort(items, count, sizeof(*items), tensor_by_name);
     TRY(write_state(&set, path), "state of the training");
     others.but = path;
     file_each(keep, remove_other, &others);
     return others.status;
+}
+
+struct status training_save(struct training *t)
+{
+    AUTO(free_pointer) struct tensor *items = NULL;
+    size_t count;
+
+    if (directory_of(t->context) == NULL)
+        return SUCCESS;
+    trainer_state(t->trainer, &items, &count);
+    items = xrealloc(items, (count + 2) * sizeof(*items));
+    items[count++] = training_number("training.loss", DTYPE_F64, &t->recent);
+    items[count++] = training_number("training.tokens", DTYPE_U64, &t->tokens);
+    return training_store(t->context, t->done, items, count);
 }
 
 /* The state of the most steps. */
@@ -112,8 +115,9 @@ static void look_at(void *self, const char *path)
     l->steps = steps;
 }
 
-static struct status take_number(const struct tensor_set *set, const char *name,
-                                 enum dtype dtype, void *ret_value)
+struct status training_take_number(const struct tensor_set *set,
+                                   const char *name, enum dtype dtype,
+                                   void *ret_value)
 {
     const struct tensor *t = tensor_find(set, name);
 
@@ -129,8 +133,8 @@ static struct status take_state(struct training *t,
     double recent = 0.0;
     uint64_t tokens = 0;
 
-    TRY_PLAIN(take_number(set, "training.loss", DTYPE_F64, &recent));
-    TRY_PLAIN(take_number(set, "training.tokens", DTYPE_U64, &tokens));
+    TRY_PLAIN(training_take_number(set, "training.loss", DTYPE_F64, &recent));
+    TRY_PLAIN(training_take_number(set, "training.tokens", DTYPE_U64, &tokens));
     TRY_PLAIN(trainer_restore(t->trainer, set));
     t->recent = recent;
     t->tokens = tokens;
@@ -138,20 +142,26 @@ static struct status take_state(struct training *t,
     return SUCCESS;
 }
 
+char *training_latest(struct job_context *context)
+{
+    const char *keep = directory_of(context);
+    struct latest latest = { .path = NULL };
+
+    if (keep != NULL)
+        file_each(keep, look_at, &latest);
+    return latest.path;
+}
+
 struct status training_resume(struct training *t)
 {
-    const char *keep = directory_of(t);
-    struct latest latest = { .path = NULL };
+    AUTO(free_pointer) char *path = training_latest(t->context);
     struct st_model *file = NULL;
     struct status s;
     char line[256];
 
-    if (keep == NULL)
+    if (path == NULL)
         return SUCCESS;
-    file_each(keep, look_at, &latest);
-    if (latest.path == NULL)
-        return SUCCESS;
-    s = st_model_open(latest.path, &file);
+    s = st_model_open(path, &file);
     if (!status_failed(&s))
         s = take_state(t, st_model_tensors(file));
     if (status_failed(&s))
@@ -161,6 +171,5 @@ struct status training_resume(struct training *t)
                        (unsigned long long)t->done);
     t->context->log(t->context->self, line);
     st_model_close(file);
-    free(latest.path);
     return SUCCESS;
 }

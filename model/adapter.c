@@ -1,5 +1,7 @@
 #include "model/adapter.h"
 
+#include <stdlib.h>
+
 #include "common/memory.h"
 
 /* Sources: as in op_adapter.c; lora_prune masks at the merge only. */
@@ -211,7 +213,7 @@ static const struct adapter_row *row_of(const struct graph_step *s,
     for (const struct adapter_row *r = adapters; r->name != NULL; r++)
         if (s->op == r->train)
             return r;
-    return NULL;
+    abort(); /* adapter_add() takes rows of the table */
 }
 
 size_t adapter_list(const struct model *m, const struct adapter_row *row,
@@ -268,14 +270,18 @@ struct status adapter_make(const struct adapter_made *a, const float *w,
 static struct status merge_one(struct model *m, const struct adapter_made *a)
 {
     struct model_parameter *p = &m->parameters[a->matrix];
-    AUTO(free_pointer) float *made = malloc(p->count * sizeof(*made));
+    float *made = malloc(p->count * sizeof(*made));
+    struct status st;
 
-    TRY_PLAIN(model_own(m, a->matrix));
     if (made == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory to merge \"%s\"", p->name);
-    TRY(adapter_make(a, p->data, p->keep, made), "tensor \"%s\"", p->name);
-    memcpy(p->own, made, p->count * sizeof(*made));
-    return SUCCESS;
+    st = adapter_make(a, p->data, p->keep, made);
+    if (!status_failed(&st))
+        st = model_own(m, a->matrix);
+    if (!status_failed(&st))
+        memcpy(p->own, made, p->count * sizeof(*made));
+    free(made);
+    return st;
 }
 
 static void drop_adapters(struct model *m)

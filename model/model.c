@@ -373,6 +373,8 @@ struct status model_own(struct model *m, size_t parameter)
     p->alone = true;
     if (p->data != NULL)
         memcpy(p->own, p->data, p->count * sizeof(*p->own));
+    else
+        memset(p->own, 0, p->count * sizeof(*p->own));
     p->data = p->own;
     return SUCCESS;
 }

@@ -57,7 +57,7 @@ const float *pass_losses(const struct pass *p);
 const float *pass_stream(const struct pass *p, size_t layers);
 /* What an operand of the graph held in the last forward through the one
  * section of the pass: values stay as they were left. */
-const float *pass_operand(const struct pass *p, int operand);
+const float *pass_operand(const struct pass *p, int in);
 /* Where the first NaN or infinity arises, "gate projection of layer 3", when
  * the last batch goes forward once more. False: nowhere. */
 bool pass_not_finite(struct pass *p, char *text, size_t size);

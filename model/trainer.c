@@ -269,12 +269,6 @@ struct status trainer_step(struct trainer *t, double factor,
 
 /* --- the state ------------------------------------------------------------- */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor *)a)->name,
-                  ((const struct tensor *)b)->name);
-}
-
 /* "optim.0.NAME"; lives as long as the trainer. */
 static const char *moment_name(struct trainer *t, size_t moment,
                                const char *name)
@@ -316,7 +310,7 @@ void trainer_state(struct trainer *t, struct tensor **ret_items,
             items[count++].data = t->moments[i] + k.at;
         }
     items[count++] = steps_tensor(t);
-    qsort(items, count, sizeof(*items), by_name);
+    qsort(items, count, sizeof(*items), tensor_by_name);
     *ret_items = items;
     *ret_count = count;
 }

@@ -6,13 +6,14 @@
 #include <cblas.h>
 
 /* LAPACK lies in the same library; it has no header of its own there. A lower
- * triangle by columns is an upper one by rows. */
+ * triangle by columns is an upper one by rows. NOLINTBEGIN: its names end so */
 extern void spotrf_(const char *triangle, const blasint *n, float *a,
                     const blasint *stride, blasint *ret_info,
                     size_t triangle_size);
 extern void spotri_(const char *triangle, const blasint *n, float *a,
                     const blasint *stride, blasint *ret_info,
                     size_t triangle_size);
+/* NOLINTEND */
 
 static blasint size_of(size_t size)
 {

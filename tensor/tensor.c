@@ -10,6 +10,12 @@ static int by_name(const void *name, const void *tensor)
     return strcmp(name, ((const struct tensor *)tensor)->name);
 }
 
+int tensor_by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor *)a)->name,
+                  ((const struct tensor *)b)->name);
+}
+
 const struct tensor *tensor_find(const struct tensor_set *set, const char *name)
 {
     if (set->count == 0)

@@ -26,6 +26,8 @@ struct tensor_set {
     const struct tensor *items;
 };
 
+/* The order of a set, for qsort() of struct tensor. */
+int tensor_by_name(const void *a, const void *b);
 /* NULL if absent. */
 const struct tensor *tensor_find(const struct tensor_set *set,
                                  const char *name);

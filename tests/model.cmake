@@ -5,7 +5,8 @@ endforeach()
 # The runner stands at a path people may type: build/PRESET/tests/.
 add_executable(golden_pruning golden/golden_pruning.c golden/golden.c
   golden/golden_models.c golden/golden_images.c golden/golden_optim.c
-  golden/golden_perp.c golden/golden_prune.c golden/golden_compare.c golden/golden_regime.c)
+  golden/golden_perp.c golden/golden_prune.c golden/golden_compare.c golden/golden_regime.c
+  golden/golden_teacher.c)
 target_link_libraries(golden_pruning PRIVATE sinter_flags sinter_jobs)
 set_target_properties(golden_pruning PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
@@ -13,10 +14,13 @@ add_test(NAME golden.pruning
   COMMAND golden_pruning ${CMAKE_CURRENT_SOURCE_DIR}/golden/pruning)
 set_tests_properties(golden.pruning PROPERTIES LABELS golden TIMEOUT 60)
 
-foreach(name train training retrain evaluate command)
+foreach(name train retrain evaluate command)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c
     support/tiny_llama.c LABEL unit LINK sinter_jobs)
 endforeach()
+sinter_test(unit/jobs/test_training.c support/fake_context.c
+  support/tiny_llama.c support/tiny_files.c support/tiny_models.c
+  support/reference.c support/tiny_tokenizer.c LABEL unit LINK sinter_jobs)
 # A tenth of a minute of training; minutes with sanitizers, which see the same
 # code in test_retrain.c.
 if(NOT SINTER_SANITIZE)

@@ -22,7 +22,8 @@
 
 enum {
     PROGRESS_MS = 200,    /* between two PROGRESS messages */
-    SAVE_MS = 30000,      /* of a job, between what it leaves in keep() */
+    SAVE_MS = 5000,       /* between what a job leaves in keep(), at least */
+    SAVE_SHARE = 20,      /* and so many times as long as that took */
     DEPOT_MS = 60 * 1000, /* a broker that restarts may be away so long */
     DEPOT_PAUSE_MS = 200,
     TOKEN_TEXT = 48,
@@ -50,6 +51,8 @@ struct child {
     struct kept *place; /* NULL: the job asked for none, or has none */
     int64_t told;       /* ns, last PROGRESS */
     int64_t saved;      /* ns, last time a job was told to save */
+    int64_t pause;      /* ns until the next time */
+    bool saving;        /* told so when it asked last */
 };
 
 /* SIGTERM: the job in hand shall end. */
@@ -305,15 +308,19 @@ static const char *keep(void *self)
     return status_failed(&st) ? NULL : kept_path(c->place);
 }
 
+/* As often as leaves a twentieth of the time to saving, the step beside it
+ * counted too. */
 static bool save_due(void *self)
 {
     struct child *c = self;
     int64_t now = clock_now();
 
-    if (now - c->saved < SAVE_MS * NS_PER_MS)
-        return false;
-    c->saved = now;
-    return true;
+    if (c->saving && SAVE_SHARE * (now - c->saved) > c->pause)
+        c->pause = SAVE_SHARE * (now - c->saved);
+    c->saving = now - c->saved >= c->pause;
+    if (c->saving)
+        c->saved = now;
+    return c->saving;
 }
 
 /* Does somebody come back for it? On a full disk it would be in the way. */
@@ -397,6 +404,8 @@ MUST_CHECK static struct status begin_job(struct child *c,
     c->inputs = json_object();
     c->told = 0;
     c->saved = clock_now();
+    c->pause = SAVE_MS * NS_PER_MS;
+    c->saving = false;
     stop_asked = 0;
     return frame_hold(&c->reader, &c->held);
 }

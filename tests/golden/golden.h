@@ -46,6 +46,7 @@ golden_run golden_preresnet;             /* golden_images.c */
 golden_run golden_optim, golden_lora;    /* golden_optim.c */
 golden_run golden_perp;                  /* golden_perp.c */
 golden_run golden_cka, golden_lmc;       /* golden_compare.c */
+golden_run golden_teacher;               /* golden_teacher.c */
 golden_run golden_regime;                /* golden_regime.c */
 golden_run golden_magnitude, golden_wanda, golden_antidote, golden_hessian,
     golden_sparsegpt; /* golden_prune.c */

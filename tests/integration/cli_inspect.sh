@@ -72,8 +72,7 @@ assert_contains out.txt "are pulled both up and down"
 
 # The picture: the same bytes each time, and XML. Fontconfig never gives back
 # what it read of its own files.
-echo 'leak:libfontconfig' >fonts.supp
-export LSAN_OPTIONS="suppressions=$WORK/fonts.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions=$here/../support/fonts.supp:print_suppressions=0"
 assert_exit 0 sinter inspect math code --base base --svg two.svg
 assert_exit 0 sinter inspect math code --base base --svg again.svg
 assert_same two.svg again.svg

@@ -55,6 +55,19 @@ json_t *tiny_model(struct fake_context *f, int steps)
     return model;
 }
 
+void tiny_refuses(const char *kind, const char *body, const char *path,
+                  const char *message)
+{
+    json_t *json = tiny_json("%s", body);
+    struct catalog_problem problem = { .path = "" };
+
+    assert_false(job_kind_find(kind)->catalog.normalise(json, &problem));
+    assert_string_equal(problem.path, path);
+    if (strstr(problem.message, message) == NULL)
+        fail_msg("%s: \"%s\" is not in \"%s\"", body, message, problem.message);
+    json_decref(json);
+}
+
 double tiny_metric(const json_t *result, const char *name)
 {
     double value = -1.0;

@@ -18,6 +18,11 @@ MUST_CHECK struct status tiny_run(struct fake_context *f, const char *kind,
 /* Trains and gives {"$job": ..} of the result; the caller decrefs. */
 json_t *tiny_model(struct fake_context *f, int steps);
 
+/* The kind's normalise() refuses a body: the problem's path and a part of its
+ * message. */
+void tiny_refuses(const char *kind, const char *body, const char *path,
+                  const char *message);
+
 double tiny_metric(const json_t *result, const char *name);
 
 #endif

@@ -141,6 +141,7 @@ static void test_drawing_is_a_function_of_seed_and_index(void **state)
     assert_memory_equal(one.pixels, two.pixels, 8 * 64 * sizeof(float));
     fill(&d, 2, 800, &two);
     assert_memory_not_equal(one.pixels, two.pixels, 8 * 64 * sizeof(float));
+    batch_release(&two);
     assert_ok(data_batch(&plain, 8, &two));
     fill(&plain, 1, 800, &two);
     assert_memory_equal(one.labels, two.labels, 8 * sizeof(int32_t));

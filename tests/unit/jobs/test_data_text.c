@@ -263,7 +263,7 @@ static void test_only_answers_are_predicted(void **state)
     (void)state;
     assert_ok(open_lines(lines, &any, &d));
     assert_int_equal(d.items, 2);
-    assert_int_equal(d.window, 6);
+    assert_int_equal(d.window, 7);
     check_item(&d, 0, "256 97 ^98 99 257");
     check_item(&d, 1, "256 33 ^32 116 104 101 257");
     data_release(&d);

@@ -503,7 +503,7 @@ static void test_a_dead_input_loses_its_weights(void **state)
 
     tiny_files_of(&t, MLP, DTYPE_F32, 5);
     for (uint64_t i = 0; i < 64; i++) /* output 7 of the first layer */
-        tiny_files_put(&t, "fc0.weight", 7 * 64 + i, 0.0F);
+        tiny_files_put(&t, "fc0.weight", (uint64_t)7 * 64 + i, 0.0F);
     tiny_files_write(&t, f, "mlp");
     m = open_fitted(f, "mlp",
                     "{'method':'sparsegpt','sparsity':0.25," IMAGES "}");

@@ -369,21 +369,18 @@ static bool every_fourth(void *self)
     return ++due % 4 == 0;
 }
 
-static void test_a_killed_retraining_goes_on_to_the_same_bytes(void **state)
+/* Killed at its ninth step, it says so and ends as if it had not been. */
+static void check_killed(json_t *params, const char *words)
 {
-    json_t *params, *result;
+    json_t *result;
     char *whole;
     pid_t child;
     int status;
 
-    (void)state;
-    opt_base("false");
-    params = retraining(pruned("base"), "['bias','mask_lora']", "{}");
     assert_ok(tiny_run(fake, "retrain", params, &result));
     whole = xstrdup(json_text_or(result, "artifact", ""));
     json_decref(result);
     fake_context_keeps(fake);
-    fake->context.save_due = every_fourth;
     child = fork();
     if (child == 0) {
         struct status s;
@@ -395,11 +392,47 @@ static void test_a_killed_retraining_goes_on_to_the_same_bytes(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_ok(tiny_run(fake, "retrain", params, &result));
-    assert_non_null(strstr(fake->log, "goes on behind step 8"));
+    assert_non_null(strstr(fake->log, words));
     assert_string_equal(whole, json_text_or(result, "artifact", ""));
     json_decref(params);
     json_decref(result);
     free(whole);
+}
+
+static void test_a_killed_retraining_goes_on_to_the_same_bytes(void **state)
+{
+    (void)state;
+    opt_base("false");
+    fake->context.save_due = every_fourth;
+    check_killed(retraining(pruned("base"), "['bias','mask_lora']", "{}"),
+                 "goes on behind step 8");
+}
+
+static bool always(void *self)
+{
+    (void)self;
+    return true;
+}
+
+static void test_a_killed_reconstruction_goes_on_to_the_same_bytes(void **state)
+{
+    static const char *const trained[] = { "['bias','mask_lora']", "['full']" };
+    static const char *const inputs[] = { "sparse", "dense" };
+
+    (void)state;
+    opt_base("false");
+    for (size_t i = 0; i < 4; i++) {
+        json_t *params = retraining(pruned("base"), trained[i / 2],
+                                    "{'mode':'reconstruct','steps':6}");
+        json_t *how = tiny_json("{'samples':16,'inputs':'%s'}", inputs[i % 2]);
+
+        (void)json_object_set_new(params, "reconstruct", how);
+        fake->context.save_due = always;
+        fake->log[0] = '\0';
+        fake->context.keep = NULL;
+        check_killed(params, "goes on behind block 1");
+        assert_ok(file_remove_tree(fake->keep));
+    }
 }
 
 /* --- reconstruction ----------------------------------------------------------- */
@@ -489,6 +522,12 @@ static const struct {
     { "{'mode':'reconstruct','train':['bias'],'data':{'builtin':'tasks'},"
       "'epochs':2}",
       "/epochs", "by steps" },
+    { "{'mode':'reconstruct','train':['bias'],'data':{'builtin':'tasks'},"
+      "'accumulate':2}",
+      "/accumulate", "one batch a step" },
+    { "{'mode':'retrain','train':['lora'],'data':{'builtin':'tasks'},"
+      "'lora':{'rank':4,'dropout':0.05}}",
+      "/lora/dropout", "without dropout" },
 };
 
 static bool normalise(json_t *body, struct catalog_problem *problem)
@@ -500,15 +539,9 @@ static bool normalise(json_t *body, struct catalog_problem *problem)
 static void test_contradictions_are_seen_by_the_compiler(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(refused); i++) {
-        json_t *body = tiny_json("%s", refused[i].body);
-        struct catalog_problem problem;
-
-        assert_false(normalise(body, &problem));
-        assert_string_equal(problem.path, refused[i].path);
-        assert_non_null(strstr(problem.message, refused[i].message));
-        json_decref(body);
-    }
+    for (size_t i = 0; i < COUNT_OF(refused); i++)
+        tiny_refuses("retrain", refused[i].body, refused[i].path,
+                     refused[i].message);
 }
 
 static void test_what_means_nothing_is_no_part_of_the_key(void **state)
@@ -573,6 +606,7 @@ int main(void)
         CASE(test_a_delta_is_exported_and_measured),
         CASE(test_a_delta_is_kept_like_a_merge),
         CASE(test_a_killed_retraining_goes_on_to_the_same_bytes),
+        CASE(test_a_killed_reconstruction_goes_on_to_the_same_bytes),
         CASE(test_blocks_are_reconstructed),
         CASE(test_the_dense_model_is_found_or_given),
         CASE(test_what_an_architecture_has_not_is_refused),

@@ -12,7 +12,9 @@
 #include "jobs/job_kind.h"
 #include "jobs/train_init.h"
 #include "jobs/training.h"
+#include "support/tiny_files.h"
 #include "support/tiny_llama.h"
+#include "support/tiny_tokenizer.h"
 
 #include <math.h>
 
@@ -305,6 +307,72 @@ static void test_accumulated_passes_are_a_larger_batch(void **state)
     json_decref(b);
 }
 
+/* A model with a tokenizer of its own, as ROOT/told. */
+static void write_told_model(void)
+{
+    struct tiny_files t;
+    json_t *json = tiny_tokenizer();
+    char *text = json_pretty(json), *path;
+
+    tiny_files_of(&t,
+                  "{'model_type':'opt','hidden_size':16,'ffn_dim':24,"
+                  "'num_hidden_layers':1,'num_attention_heads':2,"
+                  "'vocab_size':263,'max_position_embeddings':32}",
+                  DTYPE_F32, 3);
+    tiny_files_write(&t, fake, "told");
+    tiny_files_release(&t);
+    path = xasprintf("%s/tokenizer.json", fake_context_path(fake, "told"));
+    assert_ok(file_write(path, text, strlen(text)));
+    free(path);
+    free(text);
+    json_decref(json);
+}
+
+static char *tokenizer_in(const char *artifact)
+{
+    char *text, *path;
+    const char *directory;
+    size_t size;
+
+    assert_ok(fake->context.open_artifact(fake, artifact, &directory));
+    path = xasprintf("%s/tokenizer.json", directory);
+    assert_ok(file_read(path, 1 << 20, &text, &size));
+    free(path);
+    return text;
+}
+
+static void test_a_tokenizer_is_used_and_goes_along(void **state)
+{
+    static const char text[] = "the hello of the other and the rest of them";
+    json_t *params = tiny_json("{'steps':2,'batch':2,'length':8}"), *result;
+    char *tokenizer;
+
+    (void)state;
+    write_told_model();
+    assert_ok(file_write(fake_context_path(fake, "text"), text, strlen(text)));
+    (void)json_object_set_new(params, "model",
+                              fake_context_source(fake, "told"));
+    (void)json_object_set_new(params, "data",
+                              fake_context_source(fake, "text"));
+    assert_ok(tiny_run(fake, "train", params, &result));
+    tokenizer = tokenizer_in(json_text_or(result, "artifact", ""));
+    assert_non_null(strstr(tokenizer, "merges"));
+    free(tokenizer);
+    json_decref(result);
+    (void)json_object_set_new(params, "train", tiny_json("['bias']"));
+    assert_ok(tiny_run(fake, "retrain", params, &result));
+    fake_context_set_job(fake, "healed", json_text_or(result, "artifact", ""));
+    json_decref(result);
+    json_decref(params);
+    params = tiny_json("{'model':{'$job':'healed'}}");
+    assert_ok(tiny_run(fake, "export", params, &result));
+    tokenizer = tokenizer_in(json_text_or(result, "artifact", ""));
+    assert_non_null(strstr(tokenizer, "merges"));
+    free(tokenizer);
+    json_decref(result);
+    json_decref(params);
+}
+
 /* --- what the sweep compiler is told ----------------------------------------- */
 
 static bool normalise(json_t *body, struct catalog_problem *problem)
@@ -333,15 +401,9 @@ static const struct {
 static void test_contradictions_are_seen_by_the_compiler(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(refused); i++) {
-        json_t *body = tiny_json("%s", refused[i].body);
-        struct catalog_problem problem;
-
-        assert_false(normalise(body, &problem));
-        assert_string_equal(problem.path, refused[i].path);
-        assert_non_null(strstr(problem.message, refused[i].message));
-        json_decref(body);
-    }
+    for (size_t i = 0; i < COUNT_OF(refused); i++)
+        tiny_refuses("train", refused[i].body, refused[i].path,
+                     refused[i].message);
 }
 
 static void test_defaults_are_written_out(void **state)
@@ -379,6 +441,7 @@ int main(void)
         CASE(test_data_without_end_has_no_epochs),
         CASE(test_shares_of_the_steps_are_steps),
         CASE(test_accumulated_passes_are_a_larger_batch),
+        CASE(test_a_tokenizer_is_used_and_goes_along),
         CASE(test_contradictions_are_seen_by_the_compiler),
         CASE(test_defaults_are_written_out),
     };

@@ -1,0 +1,56 @@
+#!/bin/bash
+# The slot of a training is killed in the middle: the next attempt goes on with
+# what was stored, and the model is that of a training nobody disturbed.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh" "$1"
+
+# sweep NAME LENGTH: equal bytes, another job: items are shorter than both
+sweep() {
+    cat >"$1.yaml" <<YAML
+sinter: 1
+name: $1
+stages:
+  dense:
+    train:
+      init: {architecture: opt, hidden: 128, layers: 3, heads: 4}
+      data: {builtin: tasks}
+      length: $2
+      steps: ${STEPS:-260}
+evaluate:
+  size: {builtin: footprint}
+objective: {metric: size.parameters, goal: maximize}
+retries: {backoff: 10ms}
+YAML
+}
+
+# held: what the depot has; names are digests, so equal lists are equal bytes
+held() { (cd farm/depot && find . -type f | LC_ALL=C sort); }
+states() { find one.cache/kept -maxdepth 2 -name 'state-*' 2>/dev/null || true; }
+ended() { # SWEEP
+    [ "$(sinter --json status "$1" | jq .done)" = 1 ]
+}
+stored_or_ended() { [ -n "$(states)" ] || ended "$1"; }
+
+broker farm
+export SINTER_BROKER=$CLIENTS
+worker one
+sweep cut 100
+assert_exit 0 sinter submit cut.yaml
+wait_until 120 "a state of the training" stored_or_ended cut
+if ended cut; then
+    echo "this machine trained faster than it stores: nothing was cut"
+    exit 77
+fi
+kill -9 "$(children "${PID[one]}" sinter-slot)"
+wait_until 240 "the end of the training" ended cut
+assert_exit 0 sinter logs cut/1
+assert_contains out.txt "goes on behind step"
+held >got.txt
+[ -s got.txt ] || fail "nothing was trained"
+assert_equal "what is kept after success" "$(states)" ""
+
+sweep calm 101
+assert_exit 0 sinter submit calm.yaml --wait
+held >wanted.txt
+assert_same wanted.txt got.txt
