@@ -16,11 +16,12 @@ enum {
     DRAWS = 2,  /* what drops is 0 */
     SCALES = 4, /* then multiplied, rounded to float32 */
     TRIMS = 8,  /* what the survey cuts is 0 */
+    BF16 = 16,  /* inputs are chunk->narrow ones */
 };
 
 /* Model i's share of the elements at + WIDTH v. */
 INLINE void load(const struct merge_terms *t, const struct merge_chunk *chunk,
-                 int steps, size_t i, size_t at, const floats *base,
+                 int steps, size_t i, size_t at, bool first, const floats *base,
                  doubles *ret_value)
 {
     floats delta;
@@ -28,7 +29,8 @@ INLINE void load(const struct merge_terms *t, const struct merge_chunk *chunk,
     if (steps & ROWS) {
         LOAD(delta, chunk->delta + i * chunk->stride + at);
     } else {
-        LOAD(delta, chunk->task[i] + at);
+        load_input(steps & BF16 ? chunk->narrow_task[i] : chunk->task[i], at,
+                   first ? chunk->count : 0, steps & BF16, &delta);
         delta -= *base;
     }
     if ((steps & DRAWS) && chunk->draws[i] != NULL) {
@@ -48,11 +50,13 @@ INLINE void load(const struct merge_terms *t, const struct merge_chunk *chunk,
     *ret_value = t->weight[i] * WIDEN(delta);
 }
 
-INLINE void load_base(const struct merge_chunk *chunk, size_t at,
+INLINE void load_base(const struct merge_chunk *chunk, size_t at, int steps,
                       floats base[VECTORS])
 {
     for (size_t v = 0; v < VECTORS; v++)
-        LOAD(base[v], chunk->base + at + v * WIDTH);
+        load_input(steps & BF16 ? chunk->narrow_base : chunk->base,
+                   at + v * WIDTH, v == 0 ? chunk->count : 0, steps & BF16,
+                   &base[v]);
 }
 
 INLINE void store(const struct merge_terms *t, size_t at,
@@ -74,12 +78,13 @@ INLINE void sum(struct merge_terms *t, const struct merge_chunk *chunk,
         doubles merged[VECTORS] = { { 0.0 } };
         floats base[VECTORS];
 
-        load_base(chunk, at, base);
+        load_base(chunk, at, steps, base);
         for (size_t i = 0; i < t->models; i++) {
             for (size_t v = 0; v < VECTORS; v++) {
                 doubles value;
 
-                load(t, chunk, steps, i, at + v * WIDTH, &base[v], &value);
+                load(t, chunk, steps, i, at + v * WIDTH, v == 0, &base[v],
+                     &value);
                 merged[v] += value;
             }
         }
@@ -132,10 +137,10 @@ INLINE void elect(struct merge_terms *t, const struct merge_chunk *chunk,
         doubles merged[VECTORS] = { { 0.0 } };
         floats base[VECTORS];
 
-        load_base(chunk, at, base);
+        load_base(chunk, at, steps, base);
         for (size_t i = 0; i < t->models; i++) {
             for (size_t v = 0; v < VECTORS; v++) {
-                load(t, chunk, steps, i, at + v * WIDTH, &base[v],
+                load(t, chunk, steps, i, at + v * WIDTH, v == 0, &base[v],
                      &values[i][v]);
                 towards[v] += values[i][v];
             }
@@ -158,14 +163,15 @@ INLINE void count_signs(struct merge_terms *t, const struct merge_chunk *chunk,
     for (size_t at = 0; at < count; at += MERGE_GROUP) {
         floats base[VECTORS];
 
-        load_base(chunk, at, base);
+        load_base(chunk, at, steps, base);
         for (size_t v = 0; v < VECTORS; v++) {
             doubles towards = { 0.0 };
 
             for (size_t i = 0; i < t->models; i++) {
                 doubles value;
 
-                load(t, chunk, steps, i, at + v * WIDTH, &base[v], &value);
+                load(t, chunk, steps, i, at + v * WIDTH, v == 0, &base[v],
+                     &value);
                 towards += value;
             }
             /* A comparison that holds is -1. */
@@ -176,13 +182,22 @@ INLINE void count_signs(struct merge_terms *t, const struct merge_chunk *chunk,
         t->signs += signs[k];
 }
 
-#define KERNEL(name, body, steps)                                            \
-    ISA_CLONES                                                               \
-    static void name(struct merge_terms *t, const struct merge_chunk *chunk, \
-                     size_t count)                                           \
-    {                                                                        \
-        body(t, chunk, count, steps);                                        \
-    }
+#define KERNEL(name, body, steps)                                              \
+    ISA_CLONES                                                                 \
+    static void name##_f32(struct merge_terms *t, const struct merge_chunk *c, \
+                           size_t count)                                       \
+    {                                                                          \
+        body(t, c, count, steps);                                              \
+    }                                                                          \
+                                                                               \
+    ISA_CLONES                                                                 \
+    static void name##_bf16(struct merge_terms *t,                             \
+                            const struct merge_chunk *c, size_t count)         \
+    {                                                                          \
+        body(t, c, count, (steps) | BF16);                                     \
+    }                                                                          \
+                                                                               \
+    static const struct merge_kernels name = { name##_f32, name##_bf16 };
 KERNEL(sum_rows, sum, ROWS)
 KERNEL(sum_all, sum, 0)
 KERNEL(sum_drawn, sum, DRAWS)
@@ -198,19 +213,19 @@ KERNEL(signs_both, count_signs, DRAWS | SCALES | TRIMS)
 
 /* Kernels of one combination: without and with a drop, and of rows. */
 struct kernels {
-    merge_kernel *all, *drawn, *rows;
+    const struct merge_kernels *all, *drawn, *rows;
     bool wide; /* merge_wide_sums() comes to the same */
 };
 
-static const struct kernels sums = { sum_all, sum_drawn, sum_rows, true };
-static const struct kernels sums_trimmed = { sum_trimmed, NULL, sum_rows,
+static const struct kernels sums = { &sum_all, &sum_drawn, &sum_rows, true };
+static const struct kernels sums_trimmed = { &sum_trimmed, NULL, &sum_rows,
                                              false };
-static const struct kernels elections = { NULL, elect_drawn, elect_rows,
+static const struct kernels elections = { NULL, &elect_drawn, &elect_rows,
                                           false };
-static const struct kernels elections_trimmed = { elect_trimmed, elect_both,
-                                                  elect_rows, false };
-static const struct kernels sign_counts = { signs_trimmed, signs_both,
-                                            signs_rows, false };
+static const struct kernels elections_trimmed = { &elect_trimmed, &elect_both,
+                                                  &elect_rows, false };
+static const struct kernels sign_counts = { &signs_trimmed, &signs_both,
+                                            &signs_rows, false };
 
 static bool drops(const struct merge_chunk *chunk, size_t models)
 {
@@ -310,7 +325,7 @@ static void run(const struct kernels *k, struct merge_terms *terms,
                 const struct merge_step *steps, size_t points,
                 const struct merge_chunk *chunk)
 {
-    merge_kernel *kernel =
+    const struct merge_kernels *kernel =
         drops(chunk, steps->models) || k->all == NULL ? k->drawn : k->all;
 
     merge_terms_share(terms, points);

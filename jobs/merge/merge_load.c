@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jobs/merge/merge_pages.h"
+#include "jobs/merge/merge_wide.h"
 
 /* ---- what is not finite ------------------------------------------------ */
 
@@ -146,6 +147,31 @@ static const float *widen(const struct load *l, const struct merge_view *view,
     return row;
 }
 
+static bool is_plain_bf16(const struct merge_view *view)
+{
+    return view->rows == NULL && view->tensor->dtype == DTYPE_BF16;
+}
+
+/* Many points are worth a row of float32. */
+static bool is_narrow(const struct load *l, const struct merge_entry *entry)
+{
+    const struct merge_work *work = l->worker->work;
+    bool narrow = work->plan->configs->method->narrow && work->base &&
+                  work->points < MERGE_WIDE_POINTS && l->count == 1 &&
+                  is_plain_bf16(&entry->base);
+
+    for (size_t i = 0; narrow && i < entry->models; i++)
+        narrow = is_plain_bf16(&entry->tasks[i]);
+    return narrow;
+}
+
+static const void *take_narrow(const struct load *l,
+                               const struct merge_view *view)
+{
+    l->worker->bytes_read += l->ranges->count * dtype_size(view->tensor->dtype);
+    return element_of(view->tensor, l->ranges->first);
+}
+
 /* Of a float64 input also what float32 cannot hold. Chunks that are seen for
  * the first time are one range. Elements of two bytes are looked at where they
  * lie: that is half as much. */
@@ -224,12 +250,20 @@ void merge_load(struct merge_worker *w, size_t tensor,
     for (size_t i = 0; i < count; i++)
         chunk->count += ranges[i].count;
     chunk->rule = w->work->plan->inputs->draw_rule;
-    chunk->base = w->work->base ? widen(&l, &entry->base, w->base) : NULL;
-    if (chunk->base != NULL && fresh)
+    chunk->narrow = is_narrow(&l, entry);
+    chunk->base = NULL;
+    if (chunk->narrow)
+        chunk->narrow_base = take_narrow(&l, &entry->base);
+    else if (w->work->base)
+        chunk->base = widen(&l, &entry->base, w->base);
+    if (w->work->base && fresh)
         inspect(&l, &entry->base, 0, chunk->base);
     for (size_t i = 0; i < entry->models; i++) {
         draw(&l, entry, i);
-        chunk->task[i] = widen(&l, &entry->tasks[i], w->task[i]);
+        if (chunk->narrow)
+            chunk->narrow_task[i] = take_narrow(&l, &entry->tasks[i]);
+        else
+            chunk->task[i] = widen(&l, &entry->tasks[i], w->task[i]);
         if (fresh)
             inspect(&l, &entry->tasks[i], i + 1, chunk->task[i]);
     }

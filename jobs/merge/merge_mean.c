@@ -29,10 +29,12 @@ static void mean(struct merge_terms *t, const struct merge_chunk *chunk,
 static void run(struct merge_terms *t, const struct merge_step *step,
                 const struct merge_chunk *chunk, double divisor)
 {
+    static const struct merge_kernels kernels = { .f32 = mean };
+
     t->models = step->models;
     t->ends = 1;
     t->end[0] = (struct merge_end){ divisor, chunk->out, 0 };
-    merge_kernel_run(mean, t, chunk);
+    merge_kernel_run(&kernels, t, chunk);
 }
 
 void merge_combine_linear(const struct merge_step *step,

@@ -105,14 +105,15 @@ struct merge_method {
                             its default. NULL: the only one */
     const char *summary; /* one line */
     const char *formula; /* and where it stands */
-    bool base;           /* merges task vectors: base_model is needed, and the
+    bool narrow; /* reads bfloat16 inputs where they lie: chunk->narrow */
+    bool base;   /* merges task vectors: base_model is needed, and the
                             base is not one of the models */
-    bool base_is_model;  /* base_model is one of the two that are merged and
+    bool base_is_model; /* base_model is one of the two that are merged and
                             the first of the tasks (slerp, nearswap) */
-    bool base_optional;  /* task vectors if there is a base, else weights */
-    bool draws;          /* drops at random: takes seed */
-    bool rescales;       /* takes rescale and rescale_rule ... */
-    bool l1;             /* ... which may be MERGE_RESCALE_L1 */
+    bool base_optional; /* task vectors if there is a base, else weights */
+    bool draws;         /* drops at random: takes seed */
+    bool rescales;      /* takes rescale and rescale_rule ... */
+    bool l1;            /* ... which may be MERGE_RESCALE_L1 */
     enum merge_rescale rescale; /* its default */
     size_t least_models;
     size_t most_models; /* 0: LIMIT_MODELS */
@@ -182,6 +183,9 @@ struct merge_chunk {
     size_t count;
     const float *base; /* NULL unless task vectors are merged */
     const float *task[LIMIT_MODELS];
+    /* Instead of those, of methods that can: bfloat16 at any address. */
+    bool narrow;
+    const void *narrow_base, *narrow_task[LIMIT_MODELS];
     /* One uniform draw for each element, the same for all points; NULL: this
      * model's elements are all kept at all points. Draws are such that an
      * element with keep probability q is kept where

@@ -5,7 +5,7 @@
 #include "common/memory.h"
 #include "jobs/merge/merge_sums.h"
 #include "jobs/merge/merge_trim.h"
-#include "tensor/elementwise.h"
+#include "tensor/dtype.h"
 #include "tensor/reduce.h"
 
 /* Sums of a piece: of each model before, then of each point and model after
@@ -67,8 +67,10 @@ static void count_piece(struct norms *n, const struct merge_step *steps,
     double *sums = merge_sums_piece(n->sums, piece->first / REDUCE_CHUNK);
 
     for (size_t i = 0; i < steps->models; i++) {
-        elementwise_subtract(piece->task[i], piece->base, piece->row,
-                             piece->count);
+        struct merge_chunk whole = *piece;
+
+        whole.draws[i] = NULL;
+        merge_delta(steps, &whole, i, piece->row);
         sums[i] = reduce_l1(piece->row, piece->count);
         for (size_t p = 0; p < points; p++) {
             if (first_like(steps, p, i) != p)
@@ -79,6 +81,26 @@ static void count_piece(struct norms *n, const struct merge_step *steps,
     }
 }
 
+/* From an element of the chunk on. */
+static void move_on(struct merge_chunk *piece, size_t models, size_t at)
+{
+    size_t bytes = at * dtype_size(DTYPE_BF16);
+
+    piece->first += at;
+    if (piece->narrow)
+        piece->narrow_base = (const char *)piece->narrow_base + bytes;
+    else
+        piece->base += at;
+    for (size_t i = 0; i < models; i++) {
+        if (piece->narrow)
+            piece->narrow_task[i] = (const char *)piece->narrow_task[i] + bytes;
+        else
+            piece->task[i] += at;
+        if (piece->draws[i] != NULL)
+            piece->draws[i] += at;
+    }
+}
+
 static void norms_count(void *tally, const struct merge_step *steps,
                         size_t points, const struct merge_chunk *chunk)
 {
@@ -86,14 +108,8 @@ static void norms_count(void *tally, const struct merge_step *steps,
         size_t left = chunk->count - at;
         struct merge_chunk piece = *chunk;
 
-        piece.first += at;
         piece.count = left < REDUCE_CHUNK ? left : REDUCE_CHUNK;
-        piece.base += at;
-        for (size_t i = 0; i < steps->models; i++) {
-            piece.task[i] += at;
-            if (piece.draws[i] != NULL)
-                piece.draws[i] += at;
-        }
+        move_on(&piece, steps->models, at);
         count_piece(tally, steps, points, &piece);
     }
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tensor/dtype.h"
+
 /* Fewer elements than a group, in rows of their own. */
 struct rest {
     float base[MERGE_GROUP];
@@ -10,19 +12,32 @@ struct rest {
     float out[MERGE_POINTS][MERGE_GROUP];
 };
 
+static void copy_input(const float *row, const void *narrow, size_t first,
+                       size_t count, float *ret_row)
+{
+    if (narrow != NULL)
+        dtype_to_f32(DTYPE_BF16,
+                     (const char *)narrow + first * dtype_size(DTYPE_BF16),
+                     ret_row, count);
+    else if (row != NULL)
+        memcpy(ret_row, row + first, count * sizeof *row);
+}
+
 static void copy_rest(struct rest *r, size_t models,
                       const struct merge_chunk *chunk, size_t first,
                       struct merge_chunk *ret_part)
 {
-    size_t size = (chunk->count - first) * sizeof(float);
+    size_t count = chunk->count - first;
+    size_t size = count * sizeof(float);
 
     *ret_part = (struct merge_chunk){ .base = r->base,
                                       .delta = r->delta[0],
                                       .stride = MERGE_GROUP };
-    if (chunk->base != NULL)
-        memcpy(r->base, chunk->base + first, size);
+    copy_input(chunk->base, chunk->narrow ? chunk->narrow_base : NULL, first,
+               count, r->base);
     for (size_t i = 0; i < models; i++) {
-        memcpy(r->task[i], chunk->task[i] + first, size);
+        copy_input(chunk->task[i], chunk->narrow ? chunk->narrow_task[i] : NULL,
+                   first, count, r->task[i]);
         memcpy(r->delta[i], chunk->delta + i * chunk->stride + first, size);
         ret_part->task[i] = r->task[i];
         if (chunk->draws[i] == NULL)
@@ -56,14 +71,14 @@ static void run_rest(merge_kernel *kernel, struct merge_terms *t,
     }
 }
 
-void merge_kernel_run(merge_kernel *kernel, struct merge_terms *t,
-                      const struct merge_chunk *chunk)
+void merge_kernel_run(const struct merge_kernels *kernels,
+                      struct merge_terms *t, const struct merge_chunk *chunk)
 {
     size_t whole = chunk->count - chunk->count % MERGE_GROUP;
 
-    kernel(t, chunk, whole);
+    (chunk->narrow ? kernels->bf16 : kernels->f32)(t, chunk, whole);
     if (whole < chunk->count)
-        run_rest(kernel, t, chunk, whole);
+        run_rest(kernels->f32, t, chunk, whole);
 }
 
 /* As numbers, of which none is NaN and either zero will do. */

@@ -35,9 +35,14 @@ enum { MERGE_GROUP = 16 };
 typedef void merge_kernel(struct merge_terms *t,
                           const struct merge_chunk *chunk, size_t count);
 
+/* Of chunks that are widened, and of narrow ones. */
+struct merge_kernels {
+    merge_kernel *f32, *bf16;
+};
+
 /* A kernel over all of a chunk, to whose first element the ends belong. */
-void merge_kernel_run(merge_kernel *kernel, struct merge_terms *t,
-                      const struct merge_chunk *chunk);
+void merge_kernel_run(const struct merge_kernels *kernels,
+                      struct merge_terms *t, const struct merge_chunk *chunk);
 
 /* Lets points with equal terms share one run: of terms[0 ... points - 1], each
  * with one end, the first of equal ones takes the ends of the others, which

@@ -54,30 +54,49 @@ struct trims {
     int64_t *signs;        /* ... [points] */
 };
 
-/* WIDTH elements of what a drop left, not scaled. */
-INLINE void load_kept(const float *task, const float *base, const float *draws,
-                      float threshold, floats *ret_delta)
+/* What a drop left of `count` elements, a multiple of MERGE_GROUP, not scaled;
+ * draws NULL: all is left. */
+INLINE void subtract(const void *task, const void *base, const float *draws,
+                     float threshold, bool bf16, float *delta, size_t count)
 {
-    floats from, drawn;
+    for (size_t group = 0; group < count; group += MERGE_GROUP) {
+        for (size_t v = 0; v < VECTORS; v++) {
+            size_t at = group + v * WIDTH;
+            size_t next = v == 0 ? count : 0;
+            floats left, from, drawn;
 
-    LOAD(*ret_delta, task);
-    LOAD(from, base);
-    LOAD(drawn, draws);
-    *ret_delta -= from;
-    *ret_delta = (floats)((masks)*ret_delta & (masks)(drawn >= threshold));
+            load_input(task, at, next, bf16, &left);
+            load_input(base, at, next, bf16, &from);
+            left -= from;
+            if (draws != NULL) {
+                LOAD(drawn, draws + at);
+                left = (floats)((masks)left & (masks)(drawn >= threshold));
+            }
+            STORE(left, delta + at);
+        }
+    }
 }
 
-/* `count` is a multiple of WIDTH. */
 ISA_CLONES
 static void kept_delta(const float *task, const float *base, const float *draws,
                        float threshold, float *delta, size_t count)
 {
-    for (size_t at = 0; at < count; at += WIDTH) {
-        floats kept;
+    subtract(task, base, draws, threshold, false, delta, count);
+}
 
-        load_kept(task + at, base + at, draws + at, threshold, &kept);
-        STORE(kept, delta + at);
-    }
+ISA_CLONES
+static void narrow_delta(const void *task, const void *base, float *delta,
+                         size_t count)
+{
+    subtract(task, base, NULL, 0.0F, true, delta, count);
+}
+
+ISA_CLONES
+static void narrow_kept_delta(const void *task, const void *base,
+                              const float *draws, float threshold, float *delta,
+                              size_t count)
+{
+    subtract(task, base, draws, threshold, true, delta, count);
 }
 
 ISA_CLONES
@@ -97,31 +116,52 @@ static void kept_rest(const struct merge_step *step,
                       const struct merge_chunk *chunk, size_t i, size_t first,
                       float *delta)
 {
-    float task[WIDTH] = { 0 };
-    float base[WIDTH] = { 0 };
-    float draws[WIDTH] = { 0 };
-    size_t size = (chunk->count - first) * sizeof *task;
+    float task[MERGE_GROUP] = { 0 };
+    float base[MERGE_GROUP] = { 0 };
+    float draws[MERGE_GROUP] = { 0 };
+    size_t count = chunk->count - first;
+    size_t size = count * sizeof *task;
 
-    memcpy(task, chunk->task[i] + first, size);
-    memcpy(base, chunk->base + first, size);
-    memcpy(draws, chunk->draws[i] + first, size);
-    kept_delta(task, base, draws, step->threshold[i], task, WIDTH);
-    scale_delta(step->scale[i], task, WIDTH);
+    if (chunk->narrow) {
+        size_t at = first * dtype_size(DTYPE_BF16);
+
+        dtype_to_f32(DTYPE_BF16, (const char *)chunk->narrow_task[i] + at, task,
+                     count);
+        dtype_to_f32(DTYPE_BF16, (const char *)chunk->narrow_base + at, base,
+                     count);
+    } else {
+        memcpy(task, chunk->task[i] + first, size);
+        memcpy(base, chunk->base + first, size);
+    }
+    if (chunk->draws[i] == NULL) {
+        kept_delta(task, base, draws, 0.0F, task, MERGE_GROUP);
+    } else {
+        memcpy(draws, chunk->draws[i] + first, size);
+        kept_delta(task, base, draws, step->threshold[i], task, MERGE_GROUP);
+        scale_delta(step->scale[i], task, MERGE_GROUP);
+    }
     memcpy(delta + first, task, size);
 }
 
 void merge_delta(const struct merge_step *step, const struct merge_chunk *chunk,
                  size_t i, float *delta)
 {
-    size_t whole = chunk->count - chunk->count % WIDTH;
+    size_t whole = chunk->count - chunk->count % MERGE_GROUP;
 
-    if (chunk->draws[i] == NULL) {
+    if (chunk->draws[i] == NULL && !chunk->narrow) {
         elementwise_subtract(chunk->task[i], chunk->base, delta, chunk->count);
         return;
     }
-    kept_delta(chunk->task[i], chunk->base, chunk->draws[i], step->threshold[i],
-               delta, whole);
-    if (step->scale[i] < 1.0 || step->scale[i] > 1.0)
+    if (chunk->draws[i] == NULL)
+        narrow_delta(chunk->narrow_task[i], chunk->narrow_base, delta, whole);
+    else if (chunk->narrow)
+        narrow_kept_delta(chunk->narrow_task[i], chunk->narrow_base,
+                          chunk->draws[i], step->threshold[i], delta, whole);
+    else
+        kept_delta(chunk->task[i], chunk->base, chunk->draws[i],
+                   step->threshold[i], delta, whole);
+    if (chunk->draws[i] != NULL &&
+        (step->scale[i] < 1.0 || step->scale[i] > 1.0))
         scale_delta(step->scale[i], delta, whole);
     if (whole < chunk->count)
         kept_rest(step, chunk, i, whole, delta);

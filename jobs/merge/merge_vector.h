@@ -33,4 +33,31 @@ _Static_assert(WIDTH == 4, "WIDEN names every element");
 /* Inlined into each clone of a kernel (tensor/isa.h). */
 #define INLINE static inline __attribute__((always_inline))
 
+typedef uint16_t halves __attribute__((vector_size(sizeof(floats))));
+typedef uint64_t pair __attribute__((vector_size(sizeof(floats))));
+
+/* WIDTH elements of an input from `at` on, which is bfloat16 or float32. Of
+ * bfloat16 what is `next` elements behind is fetched as well: turns of the
+ * inputs are too short for the machine to see that by itself. */
+INLINE void load_input(const void *input, size_t at, size_t next, bool bf16,
+                       floats *ret_input)
+{
+    if (bf16) {
+        const char *from = (const char *)input + at * sizeof(uint16_t);
+        halves zero = { 0 };
+        pair four = { 0, 0 };
+
+        if (next > 0)
+            __builtin_prefetch(from + next * sizeof(uint16_t));
+        uint64_t raw;
+
+        memcpy(&raw, from, sizeof raw);
+        four[0] = raw;
+        *ret_input = (floats)__builtin_shufflevector(zero, (halves)four, 0, 8,
+                                                     1, 9, 2, 10, 3, 11);
+    } else {
+        LOAD(*ret_input, (const char *)input + at * sizeof(float));
+    }
+}
+
 #endif

@@ -265,6 +265,70 @@ static void test_the_bytes_of_a_merge_never_change(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static void copy_elements(const struct small_model *from,
+                          struct small_model *to)
+{
+    for (size_t i = 0; i < from->set.count; i++) {
+        const struct tensor *t = &from->set.items[i];
+
+        for (uint64_t k = 0; k < t->count; k++)
+            small_model_set(to, t->name, k, small_model_get(from, t->name, k));
+    }
+}
+
+/* The first is the other one, rounded. */
+static bool is_rounded(const struct merge_output *narrow,
+                       const struct merge_output *wide)
+{
+    bool same = true;
+
+    for (size_t i = 0; i < narrow->layout->count; i++) {
+        const struct tensor *t = &narrow->layout->items[i];
+        size_t size = (size_t)tensor_bytes(t);
+        void *row = xcalloc(1, size);
+
+        dtype_from_f32(t->dtype, wide->targets[0][i], row, (size_t)t->count);
+        same = same && memcmp(narrow->targets[0][i], row, size) == 0;
+        free(row);
+    }
+    return same;
+}
+
+/* Some methods read it where it lies; by groups, with a rest. */
+static void test_bfloat16_is_what_it_widens_to(void **state)
+{
+    static const struct small_row narrow_rows[] = {
+        { "v", DTYPE_BF16, 1, { 21 } },
+        { "w", DTYPE_BF16, 2, { 83, 101 } },
+        { NULL, DTYPE_F32, 0, { 0 } },
+    };
+    static const struct small_row wide_rows[] = {
+        { "v", DTYPE_F32, 1, { 21 } },
+        { "w", DTYPE_F32, 2, { 83, 101 } },
+        { NULL, DTYPE_F32, 0, { 0 } },
+    };
+    struct merge_models narrow = merge_models_new(narrow_rows);
+    struct merge_models wide = merge_models_new(wide_rows);
+
+    (void)state;
+    copy_elements(&narrow.base, &wide.base);
+    for (size_t i = 0; i < MERGE_TASKS; i++)
+        copy_elements(&narrow.tasks[i], &wide.tasks[i]);
+    for (struct merge_case c = { .method = NULL }; merge_case_next(&c);) {
+        struct merge_output a, b;
+        char name[128];
+
+        assert_ok(merge_output_of(&narrow, &c, 0, 1, &plain, &a));
+        assert_ok(merge_output_of(&wide, &c, 0, 1, &plain, &b));
+        if (!is_rounded(&a, &b))
+            fail_msg("%s", merge_case_name(&c, name, sizeof name));
+        merge_output_release(&a);
+        merge_output_release(&b);
+    }
+    merge_models_release(&narrow);
+    merge_models_release(&wide);
+}
+
 /* ---- bad input, and none ----------------------------------------------- */
 
 static void test_the_first_nan_is_told_whoever_meets_it(void **state)
@@ -375,6 +439,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_hints_change_nothing),
         TEST(test_a_point_does_not_see_its_neighbours),
         TEST(test_the_bytes_of_a_merge_never_change),
+        cmocka_unit_test(test_bfloat16_is_what_it_widens_to),
         TEST(test_the_first_nan_is_told_whoever_meets_it),
         TEST(test_a_cancel_ends_it),
         TEST(test_a_model_without_floats_is_copied),
