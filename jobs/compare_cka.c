@@ -165,19 +165,28 @@ static struct status send_through(struct outputs *o, size_t i)
     return send(o, &e, i);
 }
 
+static struct status compute(struct outputs *o, double *ret_similarity)
+{
+    struct cka_pair pair;
+
+    TRY_PLAIN(compare_open(o->params, o->context, &o->pair));
+    for (size_t i = 0; i < 2; i++)
+        TRY(send_through(o, i), "%s model", i == 0 ? "first" : "second");
+    pair = (struct cka_pair){ o->count, o->rows[0], o->rows[1], o->width,
+                              o->width };
+    return cka(&pair, form_of(o->params), ret_similarity);
+}
+
 static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
-    AUTO(release)
     struct outputs o = { .params = params, .context = context };
-    struct cka_pair pair;
-    double similarity;
+    double similarity = 0.0;
+    struct status st = compute(&o, &similarity);
 
-    TRY(compare_open(params, context, &o.pair), "cka");
-    for (size_t i = 0; i < 2; i++)
-        TRY(send_through(&o, i), "cka, %s model", i == 0 ? "first" : "second");
-    pair = (struct cka_pair){ o.count, o.rows[0], o.rows[1], o.width, o.width };
-    TRY(cka(&pair, form_of(params), &similarity), "cka");
+    release(&o);
+    if (status_failed(&st))
+        return status_wrap(st, "cka");
     *ret_result = json_pack("{s{sf sI}}", "metrics", "similarity", similarity,
                             "rows", (json_int_t)o.count);
     return SUCCESS;

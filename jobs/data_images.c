@@ -120,7 +120,8 @@ static struct status read_channels(const json_t *value, const char *key,
 
 static struct status scale(const json_t *value, struct images *im)
 {
-    double mean[IMAGES_CHANNELS], deviation[IMAGES_CHANNELS];
+    double mean[IMAGES_CHANNELS] = { 0.0 };
+    double deviation[IMAGES_CHANNELS] = { 0.0 };
 
     TRY_PLAIN(read_channels(value, "mean", im->channels, 0.5, mean));
     TRY_PLAIN(read_channels(value, "std", im->channels, 0.5, deviation));
