@@ -275,10 +275,9 @@ static void test_texts_have_no_accuracy(void **state)
 static void test_defaults_are_written_out(void **state)
 {
     json_t *body = tiny_json("{'data':{'builtin':'tasks','task':'add'}}");
-    json_t *wanted =
-        tiny_json("{'data':{'builtin':'tasks','mix':{'add':1},"
-                  "'split':'test','items':256,'predict':'answers',"
-                  "'shortest':3,'longest':6,'seed':0}}");
+    json_t *wanted = tiny_json("{'data':{'builtin':'tasks','mix':{'add':1},"
+                               "'split':'test','items':256,'predict':'answers',"
+                               "'shortest':3,'longest':6,'seed':0}}");
     struct catalog_problem problem;
 
     (void)state;
