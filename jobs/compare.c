@@ -1,5 +1,7 @@
 #include "jobs/compare.h"
 
+#include "jobs/data.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -8,22 +10,17 @@ const struct catalog_key compare_row[] = {
     { .name = NULL },
 };
 
-bool compare_normalise(const json_t *body, struct catalog_problem *ret_problem)
+bool compare_normalise(json_t *body, struct catalog_problem *ret_problem)
 {
     const json_t *models = json_object_get(body, "models");
 
     if (json_array_size(models) == 2)
-        return true;
-    (void)snprintf(ret_problem->path, sizeof(ret_problem->path), "%s",
-                   models == NULL ? "" : "/models");
-    (void)snprintf(ret_problem->message, sizeof(ret_problem->message),
-                   "two models are compared, here %s %zu",
-                   json_array_size(models) == 1 ? "is" : "are",
-                   json_array_size(models));
-    (void)snprintf(ret_problem->suggestion, sizeof(ret_problem->suggestion),
-                   "models: [$stages.a.model, $stages.b.model], or across: "
-                   "replicates");
-    return false;
+        return data_normalise(body, "train", ret_problem);
+    return catalog_refuse(
+        ret_problem, models == NULL ? "" : "/models",
+        "models: [$stages.a.model, $stages.b.model], or across: replicates",
+        "two models are compared, here %s %zu",
+        json_array_size(models) == 1 ? "is" : "are", json_array_size(models));
 }
 
 static struct status open_one(const json_t *models, size_t i,

@@ -8,8 +8,9 @@
 /* The row behind a key `models`. */
 extern const struct catalog_key compare_row[];
 
-/* For normalise(): `models` are two. */
-bool compare_normalise(const json_t *body, struct catalog_problem *ret_problem);
+/* normalise() of kinds that compare: `models` are two, `data` what they were
+ * trained on. */
+bool compare_normalise(json_t *body, struct catalog_problem *ret_problem);
 
 struct compare {
     struct model_input first, second;

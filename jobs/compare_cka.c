@@ -42,12 +42,6 @@ static const struct catalog_key keys[] = {
     { .name = NULL },
 };
 
-static bool normalise(json_t *body, struct catalog_problem *ret_problem)
-{
-    return compare_normalise(body, ret_problem) &&
-           data_normalise(body, "train", ret_problem);
-}
-
 static json_t *metrics(const json_t *body)
 {
     (void)body;
@@ -200,7 +194,7 @@ const struct job_kind job_evaluate_cka = {
                             "data: {builtin: teacher10k, split: train}\n",
                  .sort = STAGE_VALUE,
                  .keys = keys,
-                 .normalise = normalise,
+                 .normalise = compare_normalise,
                  .metrics = metrics },
     .run = run,
 };

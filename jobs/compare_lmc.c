@@ -39,12 +39,6 @@ static const struct catalog_key keys[] = {
     { .name = NULL },
 };
 
-static bool normalise(json_t *body, struct catalog_problem *ret_problem)
-{
-    return compare_normalise(body, ret_problem) &&
-           data_normalise(body, "train", ret_problem);
-}
-
 static json_t *metrics(const json_t *body)
 {
     (void)body;
@@ -166,7 +160,7 @@ const struct job_kind job_evaluate_lmc = {
                             "points: 11\n",
                  .sort = STAGE_VALUE,
                  .keys = keys,
-                 .normalise = normalise,
+                 .normalise = compare_normalise,
                  .metrics = metrics },
     .run = run,
 };

@@ -125,15 +125,14 @@ static void list_tasks(char *text, size_t size)
                                  t == tasks ? "" : ", ", t->name);
 }
 
-static bool refuse(const char *path, const char *message,
+static bool refuse(const char *key, const char *message,
                    struct catalog_problem *ret_problem)
 {
-    (void)snprintf(ret_problem->path, sizeof(ret_problem->path), "/data%s%.60s",
-                   *path == '\0' ? "" : "/", path);
-    (void)snprintf(ret_problem->message, sizeof(ret_problem->message), "%s",
-                   message);
-    ret_problem->suggestion[0] = '\0';
-    return false;
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/data%s%.50s", *key == '\0' ? "" : "/",
+                   key);
+    return catalog_refuse(ret_problem, path, "", "%s", message);
 }
 
 static bool refuse_task(const char *path, const char *name,

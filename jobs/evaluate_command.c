@@ -84,15 +84,6 @@ static const struct catalog_key keys[] = {
     { .name = NULL },
 };
 
-static bool refuse(struct catalog_problem *p, const char *path,
-                   const char *message, const char *suggestion)
-{
-    (void)snprintf(p->path, sizeof(p->path), "%s", path);
-    (void)snprintf(p->message, sizeof(p->message), "%s", message);
-    (void)snprintf(p->suggestion, sizeof(p->suggestion), "%s", suggestion);
-    return false;
-}
-
 static bool names_model_dir(const json_t *command)
 {
     AUTO(free_pointer) char *text = json_canonical(command);
@@ -117,15 +108,13 @@ static bool check_expressions(json_t *map, struct catalog_problem *ret_problem)
     const char *name;
     json_t *text;
 
-    json_object_foreach(
-        map, name,
-        text) if (!json_is_string(text) ||
-                  !is_expression(json_string_value(
-                      text))) return refuse(ret_problem, "/read/stdout",
-                                            "not a regular expression with a "
-                                            "group for the "
-                                            "number",
-                                            "'^ppl=([0-9.]+)'");
+    json_object_foreach(map, name, text)
+    {
+        if (!json_is_string(text) || !is_expression(json_string_value(text)))
+            return catalog_refuse(
+                ret_problem, "/read/stdout", "'^ppl=([0-9.]+)'",
+                "not a regular expression with a group for the number");
+    }
     return true;
 }
 
@@ -137,20 +126,23 @@ static bool normalise(json_t *body, struct catalog_problem *ret_problem)
     size_t metrics = json_object_size(json_object_get(read, "metrics"));
 
     if (json_array_size(command) == 0)
-        return refuse(ret_problem, "/command", "there is no program",
-                      "command: [PROGRAM, ARGUMENT]");
+        return catalog_refuse(ret_problem, "/command",
+                              "command: [PROGRAM, ARGUMENT]",
+                              "there is no program");
     if (json_array_size(command) >= ARGUMENTS)
-        return refuse(ret_problem, "/command", "too many arguments", "");
+        return catalog_refuse(ret_problem, "/command", "",
+                              "too many arguments");
     if ((lines != NULL) == (metrics != 0))
-        return refuse(ret_problem, "/read",
-                      "it takes either `metrics` (JSON) or `stdout` (regular "
-                      "expression)",
-                      "read: {metrics: {exact: results.exact}}, or "
-                      "{stdout: {acc: 'acc=([0-9.]+)'}}");
+        return catalog_refuse(
+            ret_problem, "/read",
+            "read: {metrics: {exact: results.exact}}, or "
+            "{stdout: {acc: 'acc=([0-9.]+)'}}",
+            "it takes either `metrics` (JSON) or `stdout` (regular "
+            "expression)");
     if (lines != NULL && json_object_get(read, "file") != NULL)
-        return refuse(ret_problem, "/read/file",
-                      "`file` is for JSON; `stdout` reads standard output",
-                      "keep one");
+        return catalog_refuse(
+            ret_problem, "/read/file", "keep one",
+            "`file` is for JSON; `stdout` reads standard output");
     if (json_is_string(lines))
         (void)json_object_set_new(read, "stdout",
                                   json_pack("{sO}", "value", lines));

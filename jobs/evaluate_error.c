@@ -1,8 +1,7 @@
 /* evaluate_error.c -- how often a model takes an image for another class. */
 #include "common/memory.h"
-#include "jobs/evaluation.h"
 #include "jobs/job_kind.h"
-#include "jobs/model_input.h"
+#include "jobs/measured.h"
 
 static const struct catalog_key keys[] = {
     { .name = "model",
@@ -32,29 +31,15 @@ static json_t *metrics(const json_t *body)
     return json_pack("[ssss]", "error", "accuracy", "loss", "items");
 }
 
-struct measured {
-    struct model_input input;
-    struct evaluation e;
-};
-
-static void release(struct measured *m)
-{
-    evaluation_release(&m->e);
-    model_input_release(&m->input);
-}
-
 static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
-    AUTO(release) struct measured m = { .input = { .recipe = NULL } };
+    AUTO(measured_release) struct measured m = { .input = { .recipe = NULL } };
     AUTO(free_pointer) char *digits = NULL;
     uint64_t right = 0;
     double items;
 
-    TRY(model_input_open(params, context, MODEL_BORROW, &m.input), "error");
-    TRY(evaluation_open(m.input.model, NULL, json_object_get(params, "data"), 0,
-                        context, &m.e),
-        "error");
+    TRY(measured_open(&m, params, 0, context), "error");
     if (!data_has_images(&m.e.data))
         return FAIL(STATUS_INVALID,
                     "error: a text has no classes; measure its perplexity");

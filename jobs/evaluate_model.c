@@ -8,7 +8,7 @@
 #include "jobs/data_parts.h"
 #include "jobs/evaluation.h"
 #include "jobs/job_kind.h"
-#include "jobs/model_input.h"
+#include "jobs/measured.h"
 
 #define MODEL_KEY                                                  \
     {                                                              \
@@ -61,27 +61,6 @@ static const struct catalog_key accuracy_keys[] = {
       .help = "only the first items" },
     { .name = NULL },
 };
-
-/* A model of the trial on its way over data. */
-struct measured {
-    struct model_input input;
-    struct evaluation e;
-};
-
-static void release(struct measured *m)
-{
-    evaluation_release(&m->e);
-    model_input_release(&m->input);
-}
-
-static struct status prepare(struct measured *m, const json_t *params,
-                             size_t window, struct job_context *context)
-{
-    TRY_PLAIN(model_input_open(params, context, MODEL_BORROW, &m->input));
-    return evaluation_open(m->input.model, m->input.tokenizer,
-                           json_object_get(params, "data"), window, context,
-                           &m->e);
-}
 
 /* --- perplexity ----------------------------------------------------------- */
 
@@ -148,11 +127,12 @@ static struct status run_perplexity(const json_t *params,
                                     struct job_context *context,
                                     json_t **ret_result)
 {
-    AUTO(release) struct measured m = { .input = { .recipe = NULL } };
+    AUTO(measured_release) struct measured m = { .input = { .recipe = NULL } };
     bool whole = strcmp(json_text_or(params, "tail", "keep"), "drop") == 0;
     double loss;
 
-    TRY(prepare(&m, params, (size_t)json_int_or(params, "context", 0), context),
+    TRY(measured_open(&m, params, (size_t)json_int_or(params, "context", 0),
+                      context),
         "perplexity");
     TRY(cut(&m.e, params, whole), "perplexity");
     limit_tokens(&m.e, json_int_or(params, "tokens", 0));
@@ -199,15 +179,11 @@ static bool normalise_accuracy(json_t *body,
 {
     json_t *data = json_object_get(body, "data");
 
-    if (data != NULL && !may_have_answers(data)) {
-        (void)snprintf(ret_problem->path, sizeof(ret_problem->path), "/data");
-        (void)snprintf(ret_problem->message, sizeof(ret_problem->message),
-                       "a text has no answers that could be right");
-        (void)snprintf(ret_problem->suggestion, sizeof(ret_problem->suggestion),
-                       "data: {builtin: tasks, split: test}, or a .jsonl of "
-                       "questions");
-        return false;
-    }
+    if (data != NULL && !may_have_answers(data))
+        return catalog_refuse(
+            ret_problem, "/data",
+            "data: {builtin: tasks, split: test}, or a .jsonl of questions",
+            "a text has no answers that could be right");
     if (!data_normalise(body, "test", ret_problem))
         return false;
     /* Answers are what is looked at, whatever the file says. */
@@ -273,10 +249,10 @@ static struct status run_accuracy(const json_t *params,
                                   struct job_context *context,
                                   json_t **ret_result)
 {
-    AUTO(release) struct measured m = { .input = { .recipe = NULL } };
+    AUTO(measured_release) struct measured m = { .input = { .recipe = NULL } };
     uint64_t limit = (uint64_t)json_int_or(params, "limit", 0);
 
-    TRY(prepare(&m, params, 0, context), "accuracy");
+    TRY(measured_open(&m, params, 0, context), "accuracy");
     if (m.e.data.tokens.questions > 0)
         TRY(choose(&m, limit, ret_result), "accuracy");
     else

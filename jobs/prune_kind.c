@@ -84,21 +84,6 @@ const struct catalog_key prune_keys[] = {
 
 static const char *const structural[] = { "method", "pattern", "flow", NULL };
 
-PRINTF_LIKE(4, 5)
-static bool refuse(struct catalog_problem *problem, const char *path,
-                   const char *suggestion, const char *format, ...)
-{
-    va_list args;
-
-    (void)snprintf(problem->path, sizeof problem->path, "%s", path);
-    (void)snprintf(problem->suggestion, sizeof problem->suggestion, "%s",
-                   suggestion);
-    va_start(args, format);
-    (void)vsnprintf(problem->message, sizeof problem->message, format, args);
-    va_end(args);
-    return false;
-}
-
 /* Shares that leave nothing, where they are plain numbers. */
 static bool check_shares(const json_t *body, struct catalog_problem *problem)
 {
@@ -106,11 +91,11 @@ static bool check_shares(const json_t *body, struct catalog_problem *problem)
     const json_t *density = json_object_get(body, "density");
 
     if (json_is_number(sparsity) && json_number_value(sparsity) >= 1.0)
-        return refuse(problem, "/sparsity", "below 1",
-                      "a sparsity of 1 leaves no weight");
+        return catalog_refuse(problem, "/sparsity", "below 1",
+                              "a sparsity of 1 leaves no weight");
     if (json_is_number(density) && json_number_value(density) <= 0.0)
-        return refuse(problem, "/density", "above 0",
-                      "a density of 0 leaves no weight");
+        return catalog_refuse(problem, "/density", "above 0",
+                              "a density of 0 leaves no weight");
     return true;
 }
 
@@ -166,12 +151,13 @@ static bool check_words(const json_t *body, const struct method_keys *m,
     bool alpha = is_word(body, "rule", "alpha");
 
     if (m->fed && is_word(body, "scope", "global"))
-        return refuse(problem, "/scope", "row or layer",
-                      "scores of different layers are not compared by this "
-                      "method");
+        return catalog_refuse(
+            problem, "/scope", "row or layer",
+            "scores of different layers are not compared by this "
+            "method");
     if (alpha && (!m->fed || m->solves))
-        return refuse(problem, "/rule", "exact",
-                      "`alpha` is a rule of wanda alone");
+        return catalog_refuse(problem, "/rule", "exact",
+                              "`alpha` is a rule of wanda alone");
     return true;
 }
 
@@ -196,16 +182,10 @@ static bool put_method(json_t *body, struct catalog_problem *problem)
     }
     put_otherwise(body, "flow", "pruned");
     if (json_object_get(body, "calibration") == NULL)
-        return refuse(problem, "", "as in calibration: {data: FILE}",
-                      "the method has to see what the model is fed");
-    if (!data_normalise(json_object_get(body, "calibration"), "train",
-                        problem)) {
-        char path[sizeof problem->path];
-
-        (void)snprintf(path, sizeof path, "/calibration%.200s", problem->path);
-        (void)snprintf(problem->path, sizeof problem->path, "%s", path);
-        return false;
-    }
+        return catalog_refuse(problem, "", "as in calibration: {data: FILE}",
+                              "the method has to see what the model is fed");
+    if (!data_normalise(json_object_get(body, "calibration"), "train", problem))
+        return catalog_refuse_below(problem, "/calibration");
     return check_words(body, m, problem);
 }
 
@@ -219,19 +199,20 @@ static bool put_share(json_t *body, struct catalog_problem *problem)
     size_t go, of;
 
     if (!prune_read_pattern(json_text_or(body, "pattern", ""), &go, &of))
-        return refuse(problem, "/pattern", "unstructured, 2:4, 4:8 ...",
-                      "a pattern is N:M with 0 < N < M: of M inputs N go");
+        return catalog_refuse(
+            problem, "/pattern", "unstructured, 2:4, 4:8 ...",
+            "a pattern is N:M with 0 < N < M: of M inputs N go");
     if (of > 0) {
         drop(body, unstructured);
         return true;
     }
     if (both)
-        return refuse(problem, "/density", "keep one of them",
-                      "`sparsity` and `density` exclude each other");
+        return catalog_refuse(problem, "/density", "keep one of them",
+                              "`sparsity` and `density` exclude each other");
     if (json_object_get(body, "sparsity") == NULL &&
         json_object_get(body, "density") == NULL)
-        return refuse(problem, "", "as in sparsity: 0.5",
-                      "how many weights go is not said");
+        return catalog_refuse(problem, "", "as in sparsity: 0.5",
+                              "how many weights go is not said");
     if (keys_of(body)->scope != NULL)
         put_otherwise(body, "scope", keys_of(body)->scope);
     put_otherwise(body, "rule", keys_of(body)->rule);
@@ -255,7 +236,8 @@ static bool check(const json_t *params, struct catalog_problem *problem)
     if (!check_shares(params, problem))
         return false;
     st = prune_config_read(params, &config);
-    return !status_failed(&st) || refuse(problem, "", "", "%s", st.message);
+    return !status_failed(&st) ||
+           catalog_refuse(problem, "", "", "%s", st.message);
 }
 
 /* Norms of what a dense model is fed are there once for all. */

@@ -72,16 +72,6 @@ static const struct catalog_key keys[] = {
 /* What the data mean depends on it. */
 static const char *const structural[] = { "metric", NULL };
 
-static bool refuse(struct catalog_problem *problem, const char *path,
-                   const char *message, const char *suggestion)
-{
-    (void)snprintf(problem->path, sizeof problem->path, "%s", path);
-    (void)snprintf(problem->message, sizeof problem->message, "%s", message);
-    (void)snprintf(problem->suggestion, sizeof problem->suggestion, "%s",
-                   suggestion);
-    return false;
-}
-
 static bool normalise(json_t *body, struct catalog_problem *ret_problem)
 {
     json_t *data = json_object_get(body, "data");
@@ -90,17 +80,16 @@ static bool normalise(json_t *body, struct catalog_problem *ret_problem)
     size_t models = json_array_size(json_object_get(body, "models"));
 
     if (models < 2)
-        return refuse(ret_problem, "/models", "a soup needs two models or more",
-                      "");
+        return catalog_refuse(ret_problem, "/models", "",
+                              "a soup needs two models or more");
     if (models > LIMIT_MODELS)
-        return refuse(ret_problem, "/models", "so many models are not taken",
-                      "at most 64");
+        return catalog_refuse(ret_problem, "/models", "at most 64",
+                              "so many models are not taken");
     if (strcmp(json_text_or(body, "metric", ""), "accuracy") != 0)
         return data_normalise(body, "test", ret_problem);
     if (text)
-        return refuse(ret_problem, "/data",
-                      "a text has no answers that could be right",
-                      "metric: loss");
+        return catalog_refuse(ret_problem, "/data", "metric: loss",
+                              "a text has no answers that could be right");
     if (!data_normalise(body, "test", ret_problem))
         return false;
     if (json_object_get(data, "builtin") != NULL)

@@ -100,6 +100,13 @@ struct catalog_kind {
     int64_t (*memory)(const json_t *params);
 };
 
+/* For normalise() and check(). Fills the problem and returns false. */
+bool catalog_refuse(struct catalog_problem *problem, const char *path,
+                    const char *suggestion, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* The problem was found in a part of the body: `path` goes in front. False. */
+bool catalog_refuse_below(struct catalog_problem *problem, const char *path);
+
 struct catalog {
     const struct catalog_kind *const *kinds; /* NULL-terminated */
 };

@@ -33,7 +33,7 @@ struct worker_config {
 
     enum log_level level;
     enum log_format format;
-    int64_t cpus; /* as used: at least 1 */
+    int64_t cpus;      /* as used: at least 1 */
     char own_name[80]; /* what `name` points to if none is given */
 };
 

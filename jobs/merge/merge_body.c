@@ -42,15 +42,15 @@ static bool take_modules(json_t *body, char *prefix, size_t size,
     if (modules == NULL)
         return true;
     if (json_object_size(modules) != 1)
-        return merge_refuse(problem, "/modules", "merge them one by one",
-                            "%zu modules; models of several modules (image "
-                            "and text) are not merged as one",
-                            json_object_size(modules));
+        return catalog_refuse(problem, "/modules", "merge them one by one",
+                              "%zu modules; models of several modules (image "
+                              "and text) are not merged as one",
+                              json_object_size(modules));
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         json_t *value = json_object_get(module, keys[i]);
 
         if (json_object_get(body, keys[i]) != NULL)
-            return merge_refuse(
+            return catalog_refuse(
                 problem, "/modules", "keep the one that is meant",
                 "`modules` and `%s` exclude each other", keys[i]);
         if (value != NULL)
@@ -71,18 +71,18 @@ static bool take_tokenizer(json_t *body, struct catalog_problem *problem)
     if (map == NULL)
         return true;
     if (json_object_get(body, "tokenizer_source") != NULL)
-        return merge_refuse(problem, "/tokenizer", "keep one of them",
-                            "`tokenizer` and `tokenizer_source` exclude each "
-                            "other");
+        return catalog_refuse(problem, "/tokenizer", "keep one of them",
+                              "`tokenizer` and `tokenizer_source` exclude each "
+                              "other");
     if (json_object_size(json_object_get(map, "tokens")) > 0)
-        return merge_refuse(problem, "/tokenizer/tokens", "leave them out",
-                            "embeddings are not chosen token by token: each "
-                            "model brings those it knows");
+        return catalog_refuse(problem, "/tokenizer/tokens", "leave them out",
+                              "embeddings are not chosen token by token: each "
+                              "model brings those it knows");
     if (json_object_get(map, "pad_to_multiple_of") != NULL)
-        return merge_refuse(problem, "/tokenizer/pad_to_multiple_of",
-                            "leave it out",
-                            "embeddings have a row for each token, and no "
-                            "more");
+        return catalog_refuse(problem, "/tokenizer/pad_to_multiple_of",
+                              "leave it out",
+                              "embeddings have a row for each token, and no "
+                              "more");
     if (source != NULL)
         (void)json_object_set(body, "tokenizer_source", source);
     (void)json_object_del(body, "tokenizer");
@@ -98,9 +98,10 @@ static bool check_statistics(const json_t *body,
 
     if (parts == NULL || json_is_integer(parts))
         return true;
-    return merge_refuse(problem, "/statistics/parts", "write a number",
-                        "into how many parts statistics are counted cannot be "
-                        "a parameter");
+    return catalog_refuse(
+        problem, "/statistics/parts", "write a number",
+        "into how many parts statistics are counted cannot be "
+        "a parameter");
 }
 
 /* ---- numbers ----------------------------------------------------------- */
@@ -394,7 +395,6 @@ static void hoist_base(json_t *body)
 bool merge_body_normalise(json_t *body, struct catalog_problem *ret_problem)
 {
     char prefix[128] = "";
-    char path[sizeof ret_problem->path];
     AUTO(json_release) json_t *given = NULL;
     struct merge_config c;
 
@@ -410,11 +410,8 @@ bool merge_body_normalise(json_t *body, struct catalog_problem *ret_problem)
         return true;
     }
     if (strncmp(ret_problem->path, "/models", 7) == 0 ||
-        strncmp(ret_problem->path, "/slices", 7) == 0) {
-        (void)snprintf(path, sizeof path, "%s%.100s", prefix,
-                       ret_problem->path);
-        (void)snprintf(ret_problem->path, sizeof ret_problem->path, "%s", path);
-    }
+        strncmp(ret_problem->path, "/slices", 7) == 0)
+        return catalog_refuse_below(ret_problem, prefix);
     return false;
 }
 
@@ -456,7 +453,7 @@ bool merge_body_check(const json_t *params, struct catalog_problem *ret_problem)
         if (!over_depth(c.top) && !slice_over_depth(&slice))
             s = merge_config_step(&c, &slice, depth_place("", 0), &step);
         if (status_failed(&s))
-            return merge_refuse(ret_problem, "", "", "%s", s.message);
+            return catalog_refuse(ret_problem, "", "", "%s", s.message);
     }
     return true;
 }

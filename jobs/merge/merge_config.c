@@ -8,20 +8,6 @@
 
 enum { PATH = 128, LABEL = 128 };
 
-bool merge_refuse(struct catalog_problem *problem, const char *path,
-                  const char *suggestion, const char *format, ...)
-{
-    va_list args;
-
-    (void)snprintf(problem->path, sizeof problem->path, "%s", path);
-    (void)snprintf(problem->suggestion, sizeof problem->suggestion, "%s",
-                   suggestion);
-    va_start(args, format);
-    (void)vsnprintf(problem->message, sizeof problem->message, format, args);
-    va_end(args);
-    return false;
-}
-
 void merge_path(char *path, size_t size, const char *format, ...)
 {
     va_list args;
@@ -78,21 +64,21 @@ static bool read_method(struct merge_reader *r)
     const struct merge_method *first;
 
     if (name == NULL)
-        return merge_refuse(r->problem, "", "add `merge_method:`",
-                            "there is no merge_method");
+        return catalog_refuse(r->problem, "", "add `merge_method:`",
+                              "there is no merge_method");
     first = merge_method_find(name, NULL);
     if (first == NULL)
-        return merge_refuse(r->problem, "/merge_method", "",
-                            "unknown merge_method \"%s\"", name);
+        return catalog_refuse(r->problem, "/merge_method", "",
+                              "unknown merge_method \"%s\"", name);
     r->c->method = variant == NULL ? first : merge_method_find(name, variant);
     if (r->c->method != NULL)
         return true;
     if (first->variant == NULL)
-        return merge_refuse(r->problem, "/variant", "leave it out",
-                            "%s has no variants", name);
-    return merge_refuse(r->problem, "/variant",
-                        variants_of(name, known, sizeof known),
-                        "%s has no variant \"%s\"", name, variant);
+        return catalog_refuse(r->problem, "/variant", "leave it out",
+                              "%s has no variants", name);
+    return catalog_refuse(r->problem, "/variant",
+                          variants_of(name, known, sizeof known),
+                          "%s has no variant \"%s\"", name, variant);
 }
 
 /* ---- models ------------------------------------------------------------ */
@@ -113,13 +99,14 @@ bool merge_is_base(const struct merge_config *c, const json_t *slice,
 bool merge_need_base(const struct merge_reader *r, const char *path)
 {
     if (r->c->method->base_is_model)
-        return merge_refuse(r->problem, path, "add `base_model:`",
-                            "%s needs a base_model: the one of its models "
-                            "that it starts from",
-                            r->c->method->name);
-    return merge_refuse(r->problem, path, "add `base_model:`",
-                        "%s needs a base_model: it merges differences from it",
-                        r->c->method->name);
+        return catalog_refuse(r->problem, path, "add `base_model:`",
+                              "%s needs a base_model: the one of its models "
+                              "that it starts from",
+                              r->c->method->name);
+    return catalog_refuse(
+        r->problem, path, "add `base_model:`",
+        "%s needs a base_model: it merges differences from it",
+        r->c->method->name);
 }
 
 bool merge_check_count(const struct merge_reader *r, size_t count,
@@ -132,17 +119,17 @@ bool merge_check_count(const struct merge_reader *r, size_t count,
     if (count >= m->least_models && count <= most)
         return true;
     if (m->least_models == most)
-        return merge_refuse(r->problem, path, "",
-                            "%s takes exactly %zu model%s%s, not %zu", m->name,
-                            most, most == 1 ? "" : "s", beside, count);
+        return catalog_refuse(
+            r->problem, path, "", "%s takes exactly %zu model%s%s, not %zu",
+            m->name, most, most == 1 ? "" : "s", beside, count);
     if (count < m->least_models)
-        return merge_refuse(
+        return catalog_refuse(
             r->problem, path, "", "%s needs at least %zu model%s%s", m->name,
             m->least_models, m->least_models == 1 ? "" : "s", beside);
-    return merge_refuse(r->problem, path, "",
-                        "%zu models, at most %zu are "
-                        "merged",
-                        count, most);
+    return catalog_refuse(r->problem, path, "",
+                          "%zu models, at most %zu are "
+                          "merged",
+                          count, most);
 }
 
 static void put_first(struct merge_config *c, size_t at, const json_t *model,
@@ -181,13 +168,13 @@ static bool read_models(struct merge_reader *r, const json_t *models)
 
         merge_path(path, sizeof path, "/models/%zu", i);
         if (model == NULL)
-            return merge_refuse(r->problem, path, "",
-                                "models[%zu] names no model", i);
+            return catalog_refuse(r->problem, path, "",
+                                  "models[%zu] names no model", i);
         if (merge_is_base(c, NULL, model))
             continue;
         if (c->count == LIMIT_MODELS)
-            return merge_refuse(r->problem, path, "", "more than %d models",
-                                LIMIT_MODELS);
+            return catalog_refuse(r->problem, path, "", "more than %d models",
+                                  LIMIT_MODELS);
         c->own[c->count] = json_object_get(item, "parameters");
         c->models[c->count++] = model;
     }
@@ -217,16 +204,17 @@ static bool read_parts(struct merge_reader *r)
     c->deltas =
         c->method->base || (c->method->base_optional && any_base(r->body));
     if (models != NULL && slices != NULL)
-        return merge_refuse(r->problem, "/slices", "keep the one that is meant",
-                            "`models` and `slices` exclude each other");
+        return catalog_refuse(r->problem, "/slices",
+                              "keep the one that is meant",
+                              "`models` and `slices` exclude each other");
     if (slices != NULL)
         return merge_read_slices(r, slices);
     if (c->base == NULL && (c->deltas || c->method->base_is_model))
         return merge_need_base(r, "");
     if (models == NULL)
-        return merge_refuse(r->problem, "", "add `models:`",
-                            "%s merges nothing: there are no models",
-                            c->method->name);
+        return catalog_refuse(r->problem, "", "add `models:`",
+                              "%s merges nothing: there are no models",
+                              c->method->name);
     return read_models(r, models);
 }
 
@@ -252,9 +240,10 @@ static bool read_dtype(struct merge_reader *r)
         dtype_is_float(r->c->dtype))
         return true;
     merge_path(path, sizeof path, "/%s", key);
-    return merge_refuse(r->problem, path, "",
-                        "dtype \"%s\" is not one of float32, float16, bfloat16",
-                        name == NULL ? "?" : name);
+    return catalog_refuse(
+        r->problem, path, "",
+        "dtype \"%s\" is not one of float32, float16, bfloat16",
+        name == NULL ? "?" : name);
 }
 
 static bool read_mismatch(struct merge_reader *r)
@@ -274,14 +263,14 @@ static bool read_mismatch(struct merge_reader *r)
             continue;
         r->c->mismatch = (enum merge_mismatch)i;
         if (i == MERGE_MISMATCH_SKIP && merge_config_is_global(r->c))
-            return merge_refuse(r->problem, "/on_shape_mismatch",
-                                "use submatrix",
-                                "%s looks at the model as a whole; no model "
-                                "can be left out of one tensor",
-                                r->c->method->name);
+            return catalog_refuse(r->problem, "/on_shape_mismatch",
+                                  "use submatrix",
+                                  "%s looks at the model as a whole; no model "
+                                  "can be left out of one tensor",
+                                  r->c->method->name);
         return true;
     }
-    return merge_refuse(
+    return catalog_refuse(
         r->problem, "/on_shape_mismatch", "error, submatrix or skip",
         "on_shape_mismatch \"%s\" is not known", word == NULL ? "?" : word);
 }
@@ -301,10 +290,10 @@ static bool read_tokenizer(struct merge_reader *r)
     if (merge_index_of(r->c, value) != SIZE_MAX ||
         json_equal(value, r->c->base))
         return true;
-    return merge_refuse(r->problem, "/tokenizer_source",
-                        "base, union or one of the models",
-                        "the tokenizer_source %s is no model of this merge",
-                        merge_model_label(value, label, sizeof label));
+    return catalog_refuse(r->problem, "/tokenizer_source",
+                          "base, union or one of the models",
+                          "the tokenizer_source %s is no model of this merge",
+                          merge_model_label(value, label, sizeof label));
 }
 
 /* The names of ready-made templates that mergekit knows are not texts. */
@@ -320,7 +309,7 @@ static bool read_template(struct merge_reader *r)
         (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0 ||
          strchr(text, '{') != NULL))
         return true;
-    return merge_refuse(
+    return catalog_refuse(
         r->problem, "/chat_template", "auto, none or the template itself",
         "chat_template \"%.60s\" is no template", text == NULL ? "?" : text);
 }
@@ -337,10 +326,10 @@ static bool read_exclude(struct merge_reader *r)
 
         good = good && (is_open(r, item) || json_string_length(item) > 0);
     }
-    return good || merge_refuse(r->problem, "/exclude", "as in [classifier]",
-                                "exclude is a list of at most %d parts of "
-                                "names of tensors",
-                                MERGE_EXCLUDES);
+    return good || catalog_refuse(r->problem, "/exclude", "as in [classifier]",
+                                  "exclude is a list of at most %d parts of "
+                                  "names of tensors",
+                                  MERGE_EXCLUDES);
 }
 
 /* What a model is, without the digests and versions by which its files are
@@ -377,9 +366,9 @@ static bool read_draws(struct merge_reader *r)
         return true;
     if (seed != NULL && !is_open(r, seed) &&
         (!json_is_integer(seed) || number < 0 || number > UINT32_MAX))
-        return merge_refuse(r->problem, "/seed", "",
-                            "seed is %lld, it must be in 0 ... %u",
-                            (long long)number, UINT32_MAX);
+        return catalog_refuse(r->problem, "/seed", "",
+                              "seed is %lld, it must be in 0 ... %u",
+                              (long long)number, UINT32_MAX);
     r->c->seed = (uint32_t)number;
     for (size_t i = 0; i < r->c->count; i++) {
         json_t *bare = json_deep_copy(r->c->models[i]);
@@ -399,9 +388,9 @@ static bool check_global(const struct merge_reader *r)
 {
     if (r->c->slices == NULL || !merge_config_is_global(r->c))
         return true;
-    return merge_refuse(r->problem, "/slices", "list whole models",
-                        "%s looks at the model as a whole, not at slices",
-                        r->c->method->name);
+    return catalog_refuse(r->problem, "/slices", "list whole models",
+                          "%s looks at the model as a whole, not at slices",
+                          r->c->method->name);
 }
 
 bool merge_config_check(const json_t *body, bool open,

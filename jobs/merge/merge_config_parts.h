@@ -12,10 +12,6 @@ struct merge_reader {
     struct catalog_problem *problem;
 };
 
-/* Fills the problem; false. */
-bool merge_refuse(struct catalog_problem *problem, const char *path,
-                  const char *suggestion, const char *format, ...)
-    PRINTF_LIKE(4, 5);
 /* A place of a body as text, cut where it ends. */
 void merge_path(char *path, size_t size, const char *format, ...)
     PRINTF_LIKE(3, 4);

@@ -21,8 +21,8 @@ static bool add_model(struct merge_reader *r, const json_t *model,
     if (merge_index_of(r->c, model) != SIZE_MAX)
         return true;
     if (r->c->count == LIMIT_MODELS)
-        return merge_refuse(r->problem, path, "", "more than %d models",
-                            LIMIT_MODELS);
+        return catalog_refuse(r->problem, path, "", "more than %d models",
+                              LIMIT_MODELS);
     r->c->models[r->c->count++] = model;
     return true;
 }
@@ -38,8 +38,8 @@ static bool read_range(const struct merge_reader *r, const json_t *source,
     char place[PATH];
 
     if (range == NULL)
-        return merge_refuse(r->problem, path, "add `layer_range: [0, 32]`",
-                            "a source of a slice needs a layer_range");
+        return catalog_refuse(r->problem, path, "add `layer_range: [0, 32]`",
+                              "a source of a slice needs a layer_range");
     merge_path(place, sizeof place, "%s/layer_range", path);
     *ret_length = 0;
     if (r->open && json_array_size(range) == 2 &&
@@ -47,13 +47,13 @@ static bool read_range(const struct merge_reader *r, const json_t *source,
         return true;
     if (json_array_size(range) != 2 || !json_is_integer(from) ||
         !json_is_integer(end) || a < 0 || b > INT32_MAX)
-        return merge_refuse(r->problem, place, "as in [0, 16]",
-                            "a layer_range is two whole numbers [from, to)");
+        return catalog_refuse(r->problem, place, "as in [0, 16]",
+                              "a layer_range is two whole numbers [from, to)");
     if (a >= b)
-        return merge_refuse(r->problem, place, "",
-                            "layer_range [%d, %d] is empty: it goes from the "
-                            "first number up to, but without, the second",
-                            (int)a, (int)b);
+        return catalog_refuse(r->problem, place, "",
+                              "layer_range [%d, %d] is empty: it goes from the "
+                              "first number up to, but without, the second",
+                              (int)a, (int)b);
     *ret_length = (uint64_t)(b - a);
     return true;
 }
@@ -68,22 +68,22 @@ static bool read_source(struct merge_reader *r, const json_t *slice, size_t at,
     char place[PATH], label[LABEL];
 
     if (model == NULL)
-        return merge_refuse(r->problem, path, "", "a source names no model");
+        return catalog_refuse(r->problem, path, "", "a source names no model");
     for (size_t i = 0; i < at; i++) {
         if (json_equal(json_object_get(json_array_get(sources, i), "model"),
                        model))
-            return merge_refuse(r->problem, path, "",
-                                "%s stands twice in one slice",
-                                merge_model_label(model, label, sizeof label));
+            return catalog_refuse(
+                r->problem, path, "", "%s stands twice in one slice",
+                merge_model_label(model, label, sizeof label));
     }
     if (!read_range(r, source, path, &own))
         return false;
     if (own > 0 && *length > 0 && own != *length) {
         merge_path(place, sizeof place, "%s/layer_range", path);
-        return merge_refuse(r->problem, place, "",
-                            "this source has %d layers, the first one of the "
-                            "slice has %d; they must be as many",
-                            (int)own, (int)*length);
+        return catalog_refuse(r->problem, place, "",
+                              "this source has %d layers, the first one of the "
+                              "slice has %d; they must be as many",
+                              (int)own, (int)*length);
     }
     *length = own > 0 ? own : *length;
     if (merge_is_base(r->c, slice, model) && json_equal(model, r->c->base))
@@ -114,8 +114,8 @@ static bool read_slice(struct merge_reader *r, const json_t *slice,
     char place[PATH], label[LABEL];
 
     if (count == 0)
-        return merge_refuse(r->problem, path, "add `sources:`",
-                            "a slice needs sources");
+        return catalog_refuse(r->problem, path, "add `sources:`",
+                              "a slice needs sources");
     for (size_t i = 0; i < count; i++) {
         merge_path(place, sizeof place, "%s/sources/%zu", path, i);
         if (!read_source(r, slice, i, place, &length))
@@ -127,11 +127,12 @@ static bool read_slice(struct merge_reader *r, const json_t *slice,
     if (base == NULL)
         return merge_need_base(r, path);
     if (!has_source(slice, base))
-        return merge_refuse(r->problem, place,
-                            "add the base with its layer_range to the sources",
-                            "the base_model %s is not among the sources of "
-                            "the slice, so its layers are not known",
-                            merge_model_label(base, label, sizeof label));
+        return catalog_refuse(
+            r->problem, place,
+            "add the base with its layer_range to the sources",
+            "the base_model %s is not among the sources of "
+            "the slice, so its layers are not known",
+            merge_model_label(base, label, sizeof label));
     return merge_check_count(r, count - (c->deltas ? 1 : 0), place);
 }
 
@@ -141,9 +142,9 @@ bool merge_read_slices(struct merge_reader *r, const json_t *slices)
 
     r->c->slices = slices;
     if (json_array_size(slices) == 0 || json_array_size(slices) > MERGE_SLICES)
-        return merge_refuse(r->problem, "/slices", "",
-                            "%zu slices; there can be 1 to %d",
-                            json_array_size(slices), MERGE_SLICES);
+        return catalog_refuse(r->problem, "/slices", "",
+                              "%zu slices; there can be 1 to %d",
+                              json_array_size(slices), MERGE_SLICES);
     for (size_t i = 0; i < json_array_size(slices); i++) {
         merge_path(path, sizeof path, "/slices/%zu", i);
         if (!read_slice(r, json_array_get(slices, i), path))

@@ -36,7 +36,7 @@ static bool refuse_at(const struct value *v, const char *path, const char *why)
     char place[256];
 
     merge_path(place, sizeof place, "%s/%s%s", v->level->path, v->name, path);
-    return merge_refuse(v->level->problem, place, "", "%s", why);
+    return catalog_refuse(v->level->problem, place, "", "%s", why);
 }
 
 static bool in_range(const struct merge_use *use, double number)
@@ -101,7 +101,7 @@ static bool misplaced(const struct level *l, const char *name)
     if (json_object_get(l->parameters, name) == NULL)
         return false;
     merge_path(place, sizeof place, "%s/%s", l->path, name);
-    (void)merge_refuse(
+    (void)catalog_refuse(
         l->problem, place, "put it under the parameters of the merge",
         "%s of %s is not said of one %s", name, l->c->method->name, l->what);
     return true;
@@ -152,8 +152,8 @@ static bool check_required(const struct level *own, const json_t *slice)
             json_object_get(own->c->top, name) != NULL)
             continue;
         (void)snprintf(suggestion, sizeof suggestion, "add `%s: 1.0`", name);
-        return merge_refuse(own->problem, own->path, suggestion,
-                            "%s needs a %s for each model", m->name, name);
+        return catalog_refuse(own->problem, own->path, suggestion,
+                              "%s needs a %s for each model", m->name, name);
     }
     return true;
 }
@@ -205,8 +205,8 @@ static bool check_shared(const struct level *l, const char *path)
             json_object_get(l->c->top, name) != NULL)
             continue;
         (void)snprintf(suggestion, sizeof suggestion, "add `%s: 0.5`", name);
-        return merge_refuse(l->problem, path, suggestion,
-                            "%s needs a %s under parameters", m->name, name);
+        return catalog_refuse(l->problem, path, suggestion,
+                              "%s needs a %s under parameters", m->name, name);
     }
     return true;
 }
@@ -284,9 +284,9 @@ static bool read_option(struct merge_config *c, const struct level *l,
         return true;
     }
     merge_path(path, sizeof path, "%s/%s", l->path, row->name);
-    return merge_refuse(l->problem, path,
-                        list_words(row->words, known, sizeof known),
-                        "unknown %s of %s", row->name, c->method->name);
+    return catalog_refuse(l->problem, path,
+                          list_words(row->words, known, sizeof known),
+                          "unknown %s of %s", row->name, c->method->name);
 }
 
 static bool read_options(struct merge_config *c, const struct level *l)
@@ -313,14 +313,14 @@ static bool read_rule(struct merge_config *c, const struct level *l)
             continue;
         c->rescale = (enum merge_rescale)i;
         return i != MERGE_RESCALE_L1 || c->method->l1 ||
-               merge_refuse(l->problem, "/parameters/rescale_rule",
-                            "use paper or none",
-                            "%s/%s divides by the density, it has no rule l1",
-                            c->method->name, c->method->variant);
+               catalog_refuse(l->problem, "/parameters/rescale_rule",
+                              "use paper or none",
+                              "%s/%s divides by the density, it has no rule l1",
+                              c->method->name, c->method->variant);
     }
-    return merge_refuse(l->problem, "/parameters/rescale_rule",
-                        "paper, l1 or none", "rescale_rule \"%s\" is not known",
-                        word == NULL ? "?" : word);
+    return catalog_refuse(
+        l->problem, "/parameters/rescale_rule", "paper, l1 or none",
+        "rescale_rule \"%s\" is not known", word == NULL ? "?" : word);
 }
 
 static bool read_rescale(struct merge_config *c, const struct level *l)
@@ -332,8 +332,8 @@ static bool read_rescale(struct merge_config *c, const struct level *l)
         return true;
     if (flag != NULL && !json_is_boolean(flag) &&
         !(l->open && depth_is_reference(flag)))
-        return merge_refuse(l->problem, "/parameters/rescale", "",
-                            "true or false is needed here");
+        return catalog_refuse(l->problem, "/parameters/rescale", "",
+                              "true or false is needed here");
     c->rescale = c->method->rescale;
     if (json_is_true(flag) && c->rescale == MERGE_RESCALE_NONE)
         c->rescale = MERGE_RESCALE_PAPER;

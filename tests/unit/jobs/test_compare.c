@@ -2,27 +2,12 @@
 
 #include "common/memory.h"
 #include "jobs/job_kind.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 #include "support/tiny_mlp.h"
 
 #include <math.h>
 #include <string.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 static json_t *pair(json_t *a, json_t *b, const char *data)
 {

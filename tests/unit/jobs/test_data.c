@@ -3,26 +3,11 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/data.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 
 #include <math.h>
 #include <string.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 static struct status open_data(json_t *value, struct data *d)
 {

@@ -4,28 +4,13 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/job_kind.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 #include "support/tiny_mlp.h"
 #include "support/tiny_tokenizer.h"
 
 #include <math.h>
 #include <string.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 static json_t *file_of(const char *name, const char *text)
 {

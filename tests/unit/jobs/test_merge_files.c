@@ -9,7 +9,7 @@
 #include "common/memory.h"
 #include "jobs/merge/merge_files.h"
 #include "jobs/merge/merge_run.h"
-#include "support/fake_context.h"
+#include "support/fake_fixture.h"
 #include "support/small_model.h"
 
 enum { MODELS = 3, FILES = 5, WIDTH = 2 };
@@ -449,19 +449,7 @@ static void test_a_model_without_directory_has_no_files(void **state)
     assert_int_equal(files.count, 0);
 }
 
-static int setup(void **state)
-{
-    *state = fake_context_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fake_context_free(*state);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

@@ -1,21 +1,9 @@
 #include "support/test.h"
 
 #include "jobs/job_kind.h"
-#include "support/fake_context.h"
+#include "support/fake_fixture.h"
 
 extern const struct job_kind job_evaluate_noop;
-
-static int setup(void **state)
-{
-    *state = fake_context_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fake_context_free(*state);
-    return 0;
-}
 
 static struct status run(struct fake_context *f, json_t *params,
                          json_t **ret_result)
@@ -58,7 +46,7 @@ static void test_a_sleep_can_be_cancelled(void **state)
                  STATUS_CANCELLED, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

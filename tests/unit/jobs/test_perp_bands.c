@@ -5,25 +5,15 @@
 
 #include "common/memory.h"
 #include "jobs/recipe.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 
 #include <math.h>
 
-static struct fake_context *fake;
-
-static int set_up(void **state)
+static int set_up_cache(void **state)
 {
-    (void)state;
-    fake = fake_context_new();
+    (void)set_up(state);
     fake->context.cache = recipe_cache_new(64 << 20);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    recipe_cache_free(fake->context.cache);
-    fake_context_free(fake);
     return 0;
 }
 
@@ -134,7 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shares_of_the_gap_are_as_published,
-                                        set_up, tear_down),
+                                        set_up_cache, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,23 +9,9 @@
 #include "jobs/prune.h"
 #include "jobs/recipe_mask.h"
 #include "jobs/stream_model.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_files.h"
 #include "support/tiny_llama.h"
-
-static int setup(void **state)
-{
-    *state = fake_context_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fake_context *f = *state;
-
-    recipe_cache_free(f->context.cache);
-    fake_context_free(f);
-    return 0;
-}
 
 /* A prune of ROOT/name; `params` as JSON with ' for ". */
 static json_t *pruned(struct fake_context *f, const char *name,
@@ -611,31 +597,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_matrices_lose_what_the_slow_twin_says, setup, teardown),
+            test_matrices_lose_what_the_slow_twin_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            test_threads_and_streams_give_the_same_bytes, setup, teardown),
+            test_threads_and_streams_give_the_same_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_siblings_are_made_in_one_pass,
-                                        setup, teardown),
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_global_threshold_is_one_for_all,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nothing_goes_at_zero, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_equal_scores_go_by_index, setup,
-                                        teardown),
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_goes_at_zero, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_equal_scores_go_by_index, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_share_below_one_weight_takes_none, setup, teardown),
+            test_a_share_below_one_weight_takes_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_weight_that_is_no_number_is_named, setup, teardown),
+            test_a_weight_that_is_no_number_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_output_without_weights_is_told,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_filters_choose_matrices, setup,
-                                        teardown),
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_filters_choose_matrices, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_what_went_does_not_come_back,
-                                        setup, teardown),
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_mask_goes_into_the_model_that_trains, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said, setup,
-                                        teardown),
+            test_a_mask_goes_into_the_model_that_trains, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

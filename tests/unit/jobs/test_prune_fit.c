@@ -11,20 +11,9 @@
 #include "jobs/prune.h"
 #include "jobs/recipe_mask.h"
 #include "jobs/stream_model.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_files.h"
 #include "support/tiny_llama.h"
-
-static int setup(void **state)
-{
-    *state = fake_context_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fake_context_free(*state);
-    return 0;
-}
 
 #define TASKS                                                         \
     "'calibration':{'samples':40,'seed':3,'data':{'builtin':'tasks'," \
@@ -525,19 +514,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_wanda_prunes_what_the_slow_twin_says, setup, teardown),
+            test_wanda_prunes_what_the_slow_twin_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_architecture_is_pruned,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_files_hold_what_memory_does, setup,
-                                        teardown),
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files_hold_what_memory_does,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_norms_of_a_dense_model_serve_all,
-                                        setup, teardown),
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_went_does_not_come_back,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said, setup,
-                                        teardown),
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_dead_input_loses_its_weights,
-                                        setup, teardown),
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,26 +11,10 @@
 #include "jobs/job_kind.h"
 #include "jobs/recipe.h"
 #include "jobs/recipe_mask.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 
 #include <math.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    recipe_cache_free(fake->context.cache);
-    fake_context_free(fake);
-    return 0;
-}
 
 /* A model that was trained for `steps`, as the result of job `key`. */
 static void train_base(const char *key, const char *init, const char *dtype,

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 #include "jobs/soup_pot.h"
+#include "support/fake_fixture.h"
 #include "support/small_model.h"
 #include "support/tiny_llama.h"
 #include "tensor/safetensors.h"
@@ -13,22 +14,6 @@
 #include <math.h>
 
 enum { MODELS = 4 };
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 static const char tasks[] = "{'builtin':'tasks','mix':{'close':1},"
                             "'split':'test','shortest':2,'longest':3,"

@@ -3,26 +3,11 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/job_kind.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 #include "tensor/safetensors.h"
 
 #include <math.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 /* Parameters changed at a JSON pointer of one or two names. */
 static json_t *changed(const char *map, const char *key, const char *value)

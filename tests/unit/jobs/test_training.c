@@ -12,27 +12,12 @@
 #include "jobs/job_kind.h"
 #include "jobs/train_init.h"
 #include "jobs/training.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_files.h"
 #include "support/tiny_llama.h"
 #include "support/tiny_tokenizer.h"
 
 #include <math.h>
-
-static struct fake_context *fake;
-
-static int set_up(void **state)
-{
-    (void)state;
-    fake = fake_context_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    return 0;
-}
 
 /* `more` replaces members of the tiny training. */
 static json_t *training_with(int steps, const char *more)

@@ -4,23 +4,13 @@
 #include "common/memory.h"
 #include "jobs/job_kind.h"
 #include "jobs/recipe.h"
+#include "support/fake_fixture.h"
 #include "support/tiny_llama.h"
 
-static struct fake_context *fake;
-
-static int set_up(void **state)
+static int set_up_cache(void **state)
 {
-    (void)state;
-    fake = fake_context_new();
+    (void)set_up(state);
     fake->context.cache = recipe_cache_new(1 << 30);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    recipe_cache_free(fake->context.cache);
-    fake_context_free(fake);
     return 0;
 }
 
@@ -124,7 +114,8 @@ static void test_what_cannot_be_run_is_told(void **state)
     json_decref(bare);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_cache, tear_down)
 
 int main(void)
 {
