@@ -320,9 +320,11 @@ static void random_players(struct play *p)
     for (int i = 0; i < count; i++) {
         int64_t least_ms =
             draw(p, 0, 3) == 0 ? draw(p, 5, 300) : draw(p, 300, 20000);
+        double weight = weights[draw(p, 0, COUNT_OF(weights) - 1)];
+        int64_t most_ms = least_ms * draw(p, 1, 3);
+        int64_t late = draw(p, 0, 1);
 
-        add_player(p, weights[draw(p, 0, COUNT_OF(weights) - 1)], least_ms,
-                   least_ms * draw(p, 1, 3), draw(p, 0, 1) * draw(p, 0, 90000));
+        add_player(p, weight, least_ms, most_ms, late * draw(p, 0, 90000));
     }
 }
 

@@ -193,14 +193,15 @@ static void question(struct sinter *s)
     const char *verb = verbs[time_draw(COUNT_OF(verbs))];
     const char *id = any_sweep();
     AUTO(json_release) json_t *answer = NULL;
+    int trial;
 
     if (id == NULL || time_draw(8) == 0) {
         (void)ask(s, time_draw(2) == 0 ? "sweeps" : "workers", NULL, &answer);
         return;
     }
+    trial = (int)time_between(1, 6);
     if (ask(s, verb,
-            json_pack("{s:s, s:i, s:i}", "sweep", id, "trial",
-                      (int)time_between(1, 6), "wait_ms",
+            json_pack("{s:s, s:i, s:i}", "sweep", id, "trial", trial, "wait_ms",
                       (int)time_draw(2) * 3000),
             &answer) &&
         strcmp(verb, "status") == 0)
@@ -211,13 +212,14 @@ static void question(struct sinter *s)
 static void order_sweep(struct sinter *s, const char *verb, bool always)
 {
     const char *id = any_sweep();
+    int trials = (int)time_between(1, 40), value = (int)time_draw(3);
+    double weight = (double)time_between(1, 2);
     AUTO(json_release) json_t *answer = NULL;
 
     if (id != NULL &&
         ask(s, verb,
-            json_pack("{s:s, s:i, s:i, s:f}", "sweep", id, "trials",
-                      (int)time_between(1, 40), "value", (int)time_draw(3),
-                      "weight", (double)time_between(1, 2)),
+            json_pack("{s:s, s:i, s:i, s:f}", "sweep", id, "trials", trials,
+                      "value", value, "weight", weight),
             &answer) &&
         always)
         oracle_told_command(verb, id);

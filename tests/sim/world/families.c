@@ -259,8 +259,10 @@ static void usurp(void)
 
 static void kill_worker(void)
 {
+    size_t victim = any_worker();
+
     coverage_fault(FAULT_WORKER_KILL);
-    workers_kill(any_worker(), time_draw(2) == 0);
+    workers_kill(victim, time_draw(2) == 0);
 }
 
 static void pause_worker(void)
@@ -326,25 +328,28 @@ static void hold(void)
 {
     enum { MOST_MS = 12000 };
     struct connection *c = any_connection();
+    enum direction direction;
 
     if (c == NULL)
         return;
     coverage_fault(FAULT_HOLD);
-    network_hold(c, (enum direction)time_draw(2),
-                 time_between(1, MOST_MS) * NS_PER_MS);
+    direction = (enum direction)time_draw(2);
+    network_hold(c, direction, time_between(1, MOST_MS) * NS_PER_MS);
 }
 
 static void partition(void)
 {
     enum { MOST_MS = 20000 };
     struct connection *c = any_connection();
+    bool there;
 
     if (c == NULL)
         return;
     coverage_fault(FAULT_PARTITION);
     network_part(c->speaker, c->router->seat,
                  time_between(1, MOST_MS) * NS_PER_MS);
-    network_break(c, time_draw(2) == 0, time_draw(2) == 0);
+    there = time_draw(2) == 0;
+    network_break(c, there, time_draw(2) == 0);
 }
 
 static void store_down(void)

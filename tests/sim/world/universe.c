@@ -26,12 +26,14 @@ static void pick_settings(const struct family *f)
     static const int64_t heartbeats[] = { 500, 1000, 2000 };
     static const int64_t snapshots[] = { 0, 1000, 5000, 20000 };
     int64_t heartbeat_ms = heartbeats[time_draw(COUNT_OF(heartbeats))];
+    int64_t lease_ms = heartbeat_ms * time_between(5, 12);
+    int64_t ttl_ms = time_between(1000, 6000);
 
     brokers_settings = (struct brokers_settings){
         .seats = f->seats,
         .heartbeat_ms = heartbeat_ms,
-        .lease_ms = heartbeat_ms * time_between(5, 12),
-        .ttl_ms = time_between(1000, 6000),
+        .lease_ms = lease_ms,
+        .ttl_ms = ttl_ms,
         .snapshot_ms = snapshots[time_draw(COUNT_OF(snapshots))],
         .rebuild = f->rebuild,
         .check = true,

@@ -100,13 +100,14 @@ void workers_begin(size_t some, const char *brokers)
     slots_poisoned = poisoned;
     for (size_t i = 0; i < count; i++) {
         struct worker *w = &workers[i];
+        int64_t slots = time_between(1, 3);
 
         *w = (struct worker){ .process = NULL };
         (void)snprintf(w->name, sizeof w->name, "worker-%zu", i);
         w->config = (struct worker_config){
             .broker = brokers,
             .name = w->name,
-            .slots = time_between(1, 3),
+            .slots = slots,
             .cpus = 4,
             .memory = WORKERS_MEMORY,
             .labels = i < 2 ? "disk=ssd zone=a" : "zone=b",
