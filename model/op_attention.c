@@ -7,6 +7,7 @@
  * their heads, so BLAS reads them in place. */
 #include "model/op.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -177,6 +178,7 @@ ISA_CLONES static void slope_row(const float *restrict p, float *restrict dp,
 /* The probabilities of the strip in p and the slopes of its scores in dp. */
 static void slopes(const struct op_call *c, const struct strip *s)
 {
+    assert(s->whole != NULL); /* backward is never lean */
     scores(c, s);
     product(s->count, s->keys, s->dim, rows(c->d_out + query_at(s), s->stride),
             columns(c->in[2] + key_at(s), s->kv_stride), 0.0F, s->dp, s->keys);
