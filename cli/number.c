@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "common/memory.h"
 
 enum { MOST_DECIMALS = 9, DIGITS = 4 };
 
@@ -71,6 +71,18 @@ void number_short(double value, char text[NUMBER_TEXT])
     json_format_real(value, text, NUMBER_TEXT);
     if (strlen(text) > SHORT)
         number_fixed(value, number_decimals(&value, 1), text);
+}
+
+char *number_value_text(const json_t *value)
+{
+    char text[NUMBER_TEXT];
+
+    if (json_is_string(value))
+        return xstrdup(json_string_value(value));
+    if (!json_is_number(value))
+        return json_canonical(value);
+    number_short(json_number_value(value), text);
+    return xstrdup(text);
 }
 
 void number_with_error(double value, double error, bool utf8,

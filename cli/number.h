@@ -2,6 +2,8 @@
 #ifndef SINTER_CLI_NUMBER_H
 #define SINTER_CLI_NUMBER_H
 
+#include "common/json.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +22,9 @@ void number_with_error(double value, double error, bool utf8,
                        char text[NUMBER_TEXT]);
 /* Four digits or fewer: "12", "0.5", "0.8412". */
 void number_short(double value, char text[NUMBER_TEXT]);
+/* A parameter's value: a text, a number as above, else JSON. The caller
+ * frees. */
+char *number_value_text(const json_t *value);
 /* Two or three digits: "840ms", "1.2s", "12s", "3m05s", "3h05", "2d04h". */
 void number_duration(int64_t ms, char text[NUMBER_TEXT]);
 /* "0 B", "29.0 GB": decimal units. */

@@ -38,25 +38,13 @@ static const struct {
     { PHASE_CKA, false, "CKA", ": 1 is alike" },
 };
 
-char *phase_axis_label(const json_t *value)
-{
-    char text[NUMBER_TEXT];
-
-    if (json_is_string(value))
-        return xstrdup(json_string_value(value));
-    if (!json_is_number(value))
-        return json_canonical(value);
-    number_short(json_number_value(value), text);
-    return xstrdup(text);
-}
-
 static char **labels_of(const json_t *values)
 {
     size_t count = json_array_size(values);
     char **labels = xcalloc(count + 1, sizeof(char *));
 
     for (size_t i = 0; i < count; i++)
-        labels[i] = phase_axis_label(json_array_get(values, i));
+        labels[i] = number_value_text(json_array_get(values, i));
     return labels;
 }
 

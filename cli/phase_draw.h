@@ -11,7 +11,5 @@ struct phase_drawn; /* opaque: a picture and what it borrows */
 struct phase_drawn *phase_draw(const struct phase *p, const char *title);
 void phase_drawn_free(struct phase_drawn *d); /* NULL is fine */
 const struct picture *phase_picture(const struct phase_drawn *d);
-/* Of a value of an axis; the caller frees. */
-char *phase_axis_label(const json_t *value);
 
 #endif

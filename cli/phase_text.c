@@ -25,7 +25,7 @@ static void row_text(const struct phase *p, size_t column, size_t row,
     if (row == p->rows)
         return;
     cell = phase_cell(p, row, column);
-    label = phase_axis_label(p->row[row].value);
+    label = number_value_text(p->row[row].value);
     if (isnan(cell->above_best) || cell->above_best < 5e-5)
         (void)snprintf(text, TEXT, "%.40s", label);
     else
@@ -66,7 +66,7 @@ static void add_column(struct table *t, const struct phase *p, size_t column,
                        bool utf8)
 {
     const struct phase_column *c = &p->column[column];
-    AUTO(free_pointer) char *label = phase_axis_label(c->value);
+    AUTO(free_pointer) char *label = number_value_text(c->value);
     const struct estimate *e;
     char text[NUMBER_TEXT] = "";
 
@@ -89,7 +89,7 @@ static struct table *advice_table(const struct phase *p, bool utf8)
 {
     AUTO(free_pointer)
     char *start =
-        p->rows == 0 ? xstrdup("?") : phase_axis_label(p->row[p->start].value);
+        p->rows == 0 ? xstrdup("?") : number_value_text(p->row[p->start].value);
     AUTO(free_pointer) char *at = xasprintf("at %s %s", p->y, start);
     AUTO(free_pointer) char *best = xasprintf("best %s", p->y);
     struct table *t = table_new();

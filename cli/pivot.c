@@ -379,18 +379,10 @@ static char *cell_text(const struct pivot *p, const struct cell *cell,
     return xasprintf("%s (%.0f %%)", with_error, 100.0 * cell->share);
 }
 
+/* What is absent is empty. */
 static char *value_text(const json_t *value)
 {
-    char text[NUMBER_TEXT];
-
-    if (json_is_null(value))
-        return xstrdup("");
-    if (json_is_string(value))
-        return xstrdup(json_string_value(value));
-    if (!json_is_number(value))
-        return json_canonical(value);
-    number_short(json_number_value(value), text);
-    return xstrdup(text);
+    return json_is_null(value) ? xstrdup("") : number_value_text(value);
 }
 
 /* Of a column of cells; the caller frees. */

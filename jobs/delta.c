@@ -139,16 +139,11 @@ static void note_digest(struct delta *d, const struct tensor_set *set)
     (void)json_object_set_new(d->head, "tensors", json_string(text));
 }
 
-static void free_writer(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
-struct status delta_write(struct delta *d, const char *directory)
+static struct status write_files(struct delta *d, const char *directory)
 {
     const struct st_writer_settings settings = { .directory = directory };
     const struct tensor_set set = { d->count, d->tensors };
-    AUTO(free_writer) struct st_writer *w = NULL;
+    AUTO(st_writer_release) struct st_writer *w = NULL;
     AUTO(free_pointer) char *text = NULL;
 
     if (d->count > 0)
@@ -156,9 +151,17 @@ struct status delta_write(struct delta *d, const char *directory)
     note_digest(d, &set);
     text = json_canonical(d->head); /* whatever order it came in */
     TRY_PLAIN(st_writer_new(&settings, &set, &w));
-    for (size_t i = 0; i < set.count; i++)
-        TRY_PLAIN(st_writer_add(w, set.items[i].data,
-                                (size_t)tensor_bytes(&set.items[i])));
+    TRY_PLAIN(st_writer_add_all(w, &set));
     TRY_PLAIN(st_writer_add_file(w, "delta.json", text, strlen(text)));
     return st_writer_finish(w);
+}
+
+struct status delta_store(struct delta *d, struct job_context *context,
+                          char ret_artifact[DIGEST_TEXT])
+{
+    AUTO(free_pointer)
+    char *directory = xasprintf("%s/delta", context->scratch);
+
+    TRY_PLAIN(write_files(d, directory));
+    return context->put_artifact(context->self, directory, ret_artifact);
 }

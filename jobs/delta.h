@@ -43,8 +43,10 @@ void delta_add_adapter(struct delta *d, const char *name,
                        const struct adapter_made *adapter);
 void delta_add_copy(struct delta *d, const char *name, const char *of);
 void delta_set_config(struct delta *d, const char *key, json_t *value);
-/* As a new directory. */
-MUST_CHECK struct status delta_write(struct delta *d, const char *directory);
+/* As an artifact, by way of the scratch directory. */
+MUST_CHECK struct status delta_store(struct delta *d,
+                                     struct job_context *context,
+                                     char ret_artifact[DIGEST_TEXT]);
 
 /* --- to read one ------------------------------------------------------------ */
 

@@ -109,11 +109,6 @@ static struct status lay_out(struct reading *r)
     return SUCCESS;
 }
 
-static size_t mask_bytes(const struct tensor *t)
-{
-    return (size_t)((t->count + 511) / 512 * 64);
-}
-
 /* Bits of what is not pruned, of the delta or the base; NULL: dense. */
 static struct status mask_of(const struct reading *r, const struct tensor *t,
                              const uint8_t **ret_bits)
@@ -136,7 +131,7 @@ static struct status take_room(struct reading *r, struct job_context *context)
 
     for (size_t i = 0; i < r->count; i++) {
         TRY_PLAIN(mask_of(r, &r->layout[i], &bits));
-        extra += bits == NULL ? 0 : mask_bytes(&r->layout[i]);
+        extra += bits == NULL ? 0 : recipe_mask_bytes(&r->layout[i]);
     }
     TRY_PLAIN(recipe_fusion_check(&layout, extra, context));
     return recipe_entry_new(context->cache, &layout, extra, &r->entry);
@@ -155,7 +150,7 @@ static struct status lay_masks(struct reading *r)
             continue;
         r->entry->masks[i] = at;
         memcpy(at, bits, (size_t)(t->count + 7) / 8);
-        at += mask_bytes(t);
+        at += recipe_mask_bytes(t);
     }
     return SUCCESS;
 }

@@ -214,14 +214,9 @@ static struct status check_allowed(const struct command *c)
                 name, name);
 }
 
-static void free_writer(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
 static struct status write_model(struct command *c)
 {
-    AUTO(free_writer) struct st_writer *w = NULL;
+    AUTO(st_writer_release) struct st_writer *w = NULL;
     struct st_writer_settings settings = { .directory = c->model_dir };
 
     TRY_PLAIN(st_writer_new(&settings, recipe_tensors(c->model), &w));

@@ -51,11 +51,6 @@ static json_t *metadata_of(const json_t *params)
 
 /* ---- an attempt before this one wrote all of it ------------------------ */
 
-static void close_model(struct st_model **m)
-{
-    st_model_close(*m);
-}
-
 MUST_CHECK static struct status digest_tensors(const struct tensor_set *set,
                                                struct job_context *context,
                                                struct stream_outcome *o)
@@ -87,7 +82,7 @@ MUST_CHECK static struct status read_finished(const char *directory,
                                               struct stream_outcome *ret)
 {
     AUTO(free_pointer) char *path = xasprintf("%s/recipe.json", directory);
-    AUTO(close_model) struct st_model *m = NULL;
+    AUTO(st_model_release) struct st_model *m = NULL;
     AUTO(json_release) json_t *recipe = NULL;
 
     *ret = (struct stream_outcome){ .bytes = 0 };

@@ -6,11 +6,6 @@
 #include "jobs/recipe.h"
 #include "tensor/safetensors.h"
 
-static void close_model(struct st_model **m)
-{
-    st_model_close(*m);
-}
-
 MUST_CHECK static struct status take_norms(const struct tensor *t,
                                            const struct prune_target *target,
                                            const struct tensor_set *found,
@@ -32,7 +27,7 @@ struct status prune_fed_open(const json_t *params, struct job_context *context,
                              struct prune_fed *ret_fed)
 {
     const json_t *job = json_object_get(params, "norms");
-    AUTO(close_model) struct st_model *file = NULL;
+    AUTO(st_model_release) struct st_model *file = NULL;
     const char *path = NULL;
 
     *ret_fed = (struct prune_fed){ .count = 0 };

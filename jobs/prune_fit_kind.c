@@ -173,8 +173,6 @@ static void warn(const struct fitting *f)
 static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
-    AUTO(free_pointer)
-    char *directory = xasprintf("%s/delta", context->scratch);
     AUTO(release)
     struct fitting f = { .open = { .params = params, .context = context } };
     char artifact[DIGEST_TEXT];
@@ -185,8 +183,7 @@ static struct status run(const json_t *params, struct job_context *context,
                          context));
     TRY_PLAIN(walk(&f));
     warn(&f);
-    TRY_PLAIN(delta_write(&f.delta, directory));
-    TRY_PLAIN(context->put_artifact(context->self, directory, artifact));
+    TRY_PLAIN(delta_store(&f.delta, context, artifact));
     *ret_result = result_of(&f, artifact);
     return SUCCESS;
 }

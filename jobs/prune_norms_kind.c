@@ -41,8 +41,6 @@ MUST_CHECK static struct status see_section(struct prune_open *o,
 static struct status run(const json_t *params, struct job_context *context,
                          json_t **ret_result)
 {
-    AUTO(free_pointer)
-    char *directory = xasprintf("%s/norms", context->scratch);
     AUTO(prune_open_release)
     struct prune_open o = { .params = params, .context = context };
     AUTO(delta_release) struct delta d = { .head = NULL };
@@ -62,8 +60,7 @@ static struct status run(const json_t *params, struct job_context *context,
         TRY_PLAIN(see_section(&o, s, &d));
         prune_open_leave(&o, s);
     }
-    TRY_PLAIN(delta_write(&d, directory));
-    TRY_PLAIN(context->put_artifact(context->self, directory, artifact));
+    TRY_PLAIN(delta_store(&d, context, artifact));
     *ret_result = json_pack("{s:s}", "artifact", artifact);
     return SUCCESS;
 }

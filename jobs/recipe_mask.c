@@ -32,3 +32,8 @@ struct status recipe_mask_model(const struct recipe_model *m,
     }
     return SUCCESS;
 }
+
+size_t recipe_mask_bytes(const struct tensor *t)
+{
+    return (size_t)((t->count + 511) / 512 * 64);
+}

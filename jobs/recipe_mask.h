@@ -12,6 +12,8 @@
  * model have no masks. */
 const uint8_t *recipe_mask(const struct recipe_model *m, const char *tensor);
 
+/* Bytes a mask of the tensor takes in recipe_entry.extra: whole lines. */
+size_t recipe_mask_bytes(const struct tensor *t);
 /* Masks parameters of `model`, which was loaded from `m`, by model_mask().
  * NO_MEMORY. */
 MUST_CHECK struct status recipe_mask_model(const struct recipe_model *m,

@@ -49,11 +49,6 @@ static void realisation_free(struct realisation **realisation)
 
 /* ---- memory ------------------------------------------------------------------ */
 
-static uint64_t mask_bytes(const struct tensor *t)
-{
-    return (t->count + 511) / 512 * 64;
-}
-
 static bool has_mask(const struct realisation *r, size_t tensor)
 {
     return r->targets[tensor].chosen || r->masks[tensor] != NULL;
@@ -65,7 +60,7 @@ static uint64_t all_masks(const struct realisation *r)
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < set->count; i++)
-        bytes += has_mask(r, i) ? mask_bytes(&set->items[i]) : 0;
+        bytes += has_mask(r, i) ? recipe_mask_bytes(&set->items[i]) : 0;
     return bytes;
 }
 
@@ -74,7 +69,7 @@ static void lay_masks(const struct realisation *r, struct recipe_entry *e)
     uint8_t *at = e->extra;
 
     for (size_t i = 0; i < e->set.count; i++) {
-        size_t bytes = (size_t)mask_bytes(&e->set.items[i]);
+        size_t bytes = recipe_mask_bytes(&e->set.items[i]);
 
         if (!has_mask(r, i))
             continue;
@@ -129,7 +124,7 @@ MUST_CHECK static struct status make_tensor(struct realisation *r,
         if (bytes > 0)
             memcpy(data_of(e, tensor), t->data, bytes);
         if (r->targets[tensor].chosen)
-            memset(e->masks[tensor], 0, (size_t)mask_bytes(t));
+            memset(e->masks[tensor], 0, recipe_mask_bytes(t));
     }
     (void)atomic_fetch_add(&r->done, bytes);
     return r->targets[tensor].chosen ? prune_tensor(&r->pass, tensor) : SUCCESS;

@@ -404,28 +404,18 @@ static struct status lead_in(struct reconstruction *c)
     return SUCCESS;
 }
 
-/* A disk that is full stops nothing but the next attempt's head start. */
-static void save(const struct reconstruction *c)
-{
-    struct job_context *context = c->r->context;
-    struct status s;
-
-    if (context->save_due == NULL || !context->save_due(context->self))
-        return;
-    s = reconstruct_save(c->r, &c->sums);
-    if (status_failed(&s))
-        context->log(context->self, s.message);
-}
-
 static struct status all_blocks(struct reconstruction *c)
 {
+    struct job_context *context = c->r->context;
+
     TRY_PLAIN(reconstruct_resume(c->r, &c->sums));
     c->r->trainable = (size_t)c->sums.trainable;
     TRY_PLAIN(lead_in(c));
     for (c->block = (size_t)c->sums.blocks + 1;
          c->block + 1 < c->r->model->graph->sections; c->block++) {
         TRY_PLAIN(reconstruct_block(c));
-        save(c);
+        if (context->save_due != NULL && context->save_due(context->self))
+            reconstruct_save(c->r, &c->sums);
     }
     return SUCCESS;
 }

@@ -49,8 +49,8 @@ static void collect_all(struct collection *c, const struct retrain *r,
             training_number("", DTYPE_U64, &sums->trainable));
 }
 
-struct status reconstruct_save(const struct retrain *r,
-                               const struct reconstruct_sums *sums)
+void reconstruct_save(const struct retrain *r,
+                      const struct reconstruct_sums *sums)
 {
     AUTO(release) struct collection c = { .count = 0 };
     AUTO(free_pointer)
@@ -64,7 +64,7 @@ struct status reconstruct_save(const struct retrain *r,
 
     collect_all(&c, r, sums);
     collect(&c, xstrdup("adapters"), adapted);
-    return training_store(r->context, sums->blocks, c.items, c.count);
+    training_store(r->context, sums->blocks, c.items, c.count);
 }
 
 static struct status take_sums(const struct tensor_set *set,

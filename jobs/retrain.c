@@ -107,9 +107,9 @@ static bool normalise_lora(json_t *body, const json_t *words,
     json_t *lora = json_object_get(body, "lora");
 
     if (json_real_or(lora, "dropout", 0.0) != 0.0)
-        return training_refuse(ret_problem, "/lora/dropout",
-                               "adapters are trained without dropout",
-                               "dropout: 0, or leave it out");
+        return catalog_refuse(ret_problem, "/lora/dropout",
+                              "dropout: 0, or leave it out",
+                              "adapters are trained without dropout");
     (void)json_object_del(lora, "dropout");
     if (!retrain_has_adapters(words))
         (void)json_object_del(body, "lora");
@@ -123,13 +123,12 @@ static bool normalise_lora(json_t *body, const json_t *words,
 static bool normalise_blocks(json_t *body, struct catalog_problem *ret_problem)
 {
     if (json_object_get(body, "epochs") != NULL)
-        return training_refuse(ret_problem, "/epochs",
-                               "a block is reconstructed by steps",
-                               "steps: 300");
+        return catalog_refuse(ret_problem, "/epochs", "steps: 300",
+                              "a block is reconstructed by steps");
     if (json_int_or(body, "accumulate", 1) != 1)
-        return training_refuse(ret_problem, "/accumulate",
-                               "a block is reconstructed one batch a step",
-                               "raise `batch` instead");
+        return catalog_refuse(ret_problem, "/accumulate",
+                              "raise `batch` instead",
+                              "a block is reconstructed one batch a step");
     if (json_object_get(body, "reconstruct") == NULL)
         (void)json_object_set_new(body, "reconstruct",
                                   json_pack("{si ss ss}", "samples", 128,
@@ -150,8 +149,8 @@ static bool normalise(json_t *body, struct catalog_problem *ret_problem)
     if (!retrain_check_words(words, reconstruct, ret_problem))
         return false;
     if (json_object_get(body, "data") == NULL)
-        return training_refuse(ret_problem, "", "`data` is missing",
-                               "data: {builtin: tasks}");
+        return catalog_refuse(ret_problem, "", "data: {builtin: tasks}",
+                              "`data` is missing");
     if (!reconstruct)
         forget(body, useless);
     else if (!normalise_blocks(body, ret_problem))
@@ -360,15 +359,12 @@ static struct digest digest_of_model(const struct retrain *r)
 
 static struct status store(struct retrain *r, json_t **ret_result)
 {
-    AUTO(free_pointer)
-    char *directory = xasprintf("%s/delta", r->context->scratch);
     char artifact[DIGEST_TEXT], model[DIGEST_TEXT];
     struct digest digest = digest_of_model(r);
 
     digest_to_text(&digest, model);
     add_changed(r);
-    TRY_PLAIN(delta_write(&r->delta, directory));
-    TRY_PLAIN(r->context->put_artifact(r->context->self, directory, artifact));
+    TRY_PLAIN(delta_store(&r->delta, r->context, artifact));
     (void)json_object_set_new(r->metrics, "trainable",
                               json_integer((json_int_t)r->trainable));
     note(r, "fraction", (double)r->trainable / (double)r->size);

@@ -55,8 +55,8 @@ struct reconstruct_sums {
     uint64_t trainable;
 };
 /* What another attempt would go on from; nothing if nothing survives. */
-MUST_CHECK struct status reconstruct_save(const struct retrain *r,
-                                          const struct reconstruct_sums *sums);
+void reconstruct_save(const struct retrain *r,
+                      const struct reconstruct_sums *sums);
 /* The blocks that an earlier attempt did. INVALID: they are no such. */
 MUST_CHECK struct status reconstruct_resume(struct retrain *r,
                                             struct reconstruct_sums *ret_sums);

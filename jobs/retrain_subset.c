@@ -51,14 +51,16 @@ static bool check_word(const char *word, bool reconstruct,
     (void)snprintf(message, sizeof(message), "`train` knows no \"%.40s\"",
                    word);
     if (w == NULL && adapter_find(word) == NULL && !is_name(word))
-        return training_refuse(ret_problem, "/train", message,
-                               "bias, norm, embedding, head, lora, lora_prune, "
-                               "mask_lora, scale_lora, full, name:PATTERN");
+        return catalog_refuse(ret_problem, "/train",
+                              "bias, norm, embedding, head, lora, lora_prune, "
+                              "mask_lora, scale_lora, full, name:PATTERN",
+                              "%s", message);
     (void)snprintf(message, sizeof(message),
                    "\"%.40s\" is in no block, so it cannot be reconstructed",
                    word);
     if (reconstruct && w != NULL && !w->inside)
-        return training_refuse(ret_problem, "/train", message, "leave it out");
+        return catalog_refuse(ret_problem, "/train", "leave it out", "%s",
+                              message);
     return true;
 }
 
@@ -77,15 +79,15 @@ bool retrain_check_words(const json_t *train, bool reconstruct,
         kinds += adapter_find(json_string_value(word)) != NULL;
     }
     if (json_array_size(train) == 0)
-        return training_refuse(ret_problem, "/train", "nothing is trained",
-                               "train: [bias, norm, mask_lora], or mode: none");
+        return catalog_refuse(ret_problem, "/train",
+                              "train: [bias, norm, mask_lora], or mode: none",
+                              "nothing is trained");
     if (kinds > 1)
-        return training_refuse(ret_problem, "/train",
-                               "a matrix has one sort of adapter", "keep one");
+        return catalog_refuse(ret_problem, "/train", "keep one",
+                              "a matrix has one sort of adapter");
     if (has_word(train, "full") && json_array_size(train) > 1)
-        return training_refuse(ret_problem, "/train",
-                               "`full` means everything already",
-                               "train: [full]");
+        return catalog_refuse(ret_problem, "/train", "train: [full]",
+                              "`full` means everything already");
     return true;
 }
 

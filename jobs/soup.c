@@ -283,11 +283,6 @@ static struct status try_one(struct soup *s, struct ingredient *i)
 
 /* --- the result ----------------------------------------------------------- */
 
-static void writer_release(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
 static void digest_of_pot(const struct soup *s, char ret_text[DIGEST_TEXT])
 {
     struct model_digest *d = model_digest_begin(&s->pot.set);
@@ -327,12 +322,10 @@ static struct status write_files(const struct soup *s, const char *digest,
     AUTO(free_pointer) char *text = json_pretty(recipe);
     const struct st_writer_settings settings = { .directory = directory,
                                                  .metadata = metadata };
-    AUTO(writer_release) struct st_writer *w = NULL;
+    AUTO(st_writer_release) struct st_writer *w = NULL;
 
     TRY_PLAIN(st_writer_new(&settings, &s->pot.set, &w));
-    for (size_t i = 0; i < s->pot.set.count; i++)
-        TRY_PLAIN(st_writer_add(w, s->pot.set.items[i].data,
-                                (size_t)tensor_bytes(&s->pot.set.items[i])));
+    TRY_PLAIN(st_writer_add_all(w, &s->pot.set));
     TRY_PLAIN(model_files_beside(w, &s->files));
     TRY_PLAIN(st_writer_add_file(w, "recipe.json", text, strlen(text)));
     return st_writer_finish(w);

@@ -45,14 +45,13 @@ static bool normalise(json_t *body, struct catalog_problem *ret_problem)
     bool model = json_object_get(body, "model") != NULL;
 
     if (init == NULL && !model)
-        return training_refuse(ret_problem, "",
-                               "training needs something to start from",
-                               "write `init: {architecture: llama}` or "
-                               "`model: NAME`");
+        return catalog_refuse(ret_problem, "",
+                              "write `init: {architecture: llama}` or "
+                              "`model: NAME`",
+                              "training needs something to start from");
     if (init != NULL && model)
-        return training_refuse(ret_problem, "/init",
-                               "`init` and `model` exclude each other",
-                               "keep one");
+        return catalog_refuse(ret_problem, "/init", "keep one",
+                              "`init` and `model` exclude each other");
     if (init != NULL && !train_init_normalise(init, ret_problem))
         return false;
     return training_normalise(body, decay, ret_problem);
@@ -68,7 +67,7 @@ static bool check(const json_t *params, struct catalog_problem *ret_problem)
         return true;
     s = train_init_config(init, &config);
     if (status_failed(&s))
-        return training_refuse(ret_problem, "/init", s.message, "");
+        return catalog_refuse(ret_problem, "/init", "", "%s", s.message);
     return true;
 }
 
@@ -152,16 +151,11 @@ static struct status add_tensor(struct st_writer *w, const struct tensor *t)
     return SUCCESS;
 }
 
-static void free_writer(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
 static struct status write_tensors(const struct st_writer_settings *settings,
                                    const struct tensor_set *set,
                                    const struct merge_files *files)
 {
-    AUTO(free_writer) struct st_writer *w = NULL;
+    AUTO(st_writer_release) struct st_writer *w = NULL;
 
     TRY_PLAIN(st_writer_new(settings, set, &w));
     for (size_t i = 0; i < set->count; i++)

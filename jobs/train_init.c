@@ -170,13 +170,12 @@ bool train_init_normalise(json_t *init, struct catalog_problem *ret_problem)
         (void)snprintf(path, sizeof(path), "/init/%.40s", key);
         (void)snprintf(message, sizeof(message), "`%.40s` means nothing to %s",
                        key, name);
-        return training_refuse(ret_problem, path, message, "leave it out");
+        return catalog_refuse(ret_problem, path, "leave it out", "%s", message);
     }
     if (architecture == MLP &&
         json_array_size(json_object_get(init, "sizes")) < 2)
-        return training_refuse(ret_problem, "/init",
-                               "an mlp needs `sizes` from pixels to classes",
-                               "sizes: [64, 64, 64, 10]");
+        return catalog_refuse(ret_problem, "/init", "sizes: [64, 64, 64, 10]",
+                              "an mlp needs `sizes` from pixels to classes");
     fill_defaults(init, architecture);
     return true;
 }

@@ -166,15 +166,6 @@ static void log_step(const struct training *t)
     t->context->log(t->context->self, line);
 }
 
-/* A disk that is full stops nothing but the next attempt's head start. */
-static void save(struct training *t)
-{
-    struct status s = training_save(t);
-
-    if (status_failed(&s))
-        t->context->log(t->context->self, s.message);
-}
-
 struct status training_run(struct training *t)
 {
     struct job_context *c = t->context;
@@ -182,13 +173,13 @@ struct status training_run(struct training *t)
     TRY_PLAIN(training_resume(t));
     while (t->done < t->steps) {
         if (c->cancelled(c->self)) {
-            save(t);
+            training_save(t);
             return FAIL(STATUS_CANCELLED, "cancelled at step %llu",
                         (unsigned long long)t->done + 1);
         }
         TRY_PLAIN(one_step(t));
         if (c->save_due != NULL && c->save_due(c->self))
-            save(t);
+            training_save(t);
         c->progress(c->self, t->done, t->steps, "step");
         log_step(t);
     }

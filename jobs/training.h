@@ -65,9 +65,6 @@ extern const struct catalog_key training_optimizer_keys[];
  * is adamw's default weight decay. False: `ret_problem`. */
 bool training_normalise(json_t *body, double decay,
                         struct catalog_problem *ret_problem);
-/* For the kinds' problems. Returns false. */
-bool training_refuse(struct catalog_problem *p, const char *path,
-                     const char *message, const char *suggestion);
 
 /* --- the job -------------------------------------------------------------- */
 
@@ -120,15 +117,15 @@ void training_end(struct training *t);
 
 /* Everything the trainer says, and what else changes. Nothing if nothing
  * survives. */
-MUST_CHECK struct status training_save(struct training *t);
+void training_save(struct training *t);
 /* Goes on from the latest; one that does not fit is not looked at. */
 MUST_CHECK struct status training_resume(struct training *t);
 
 /* Tensors as state `number`, in place of all others; they are sorted. Nothing
- * if nothing survives. */
-MUST_CHECK struct status training_store(struct job_context *context,
-                                        uint64_t number, struct tensor *items,
-                                        size_t count);
+ * if nothing survives. A disk that is full is logged: it stops nothing but the
+ * next attempt's head start. */
+void training_store(struct job_context *context, uint64_t number,
+                    struct tensor *items, size_t count);
 /* The state of the highest number, a model directory; NULL: none. The caller
  * frees. */
 char *training_latest(struct job_context *context);

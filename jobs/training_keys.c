@@ -62,15 +62,6 @@ static const struct own {
     { "sgd", "momentum", 0.9 },
 };
 
-bool training_refuse(struct catalog_problem *p, const char *path,
-                     const char *message, const char *suggestion)
-{
-    (void)snprintf(p->path, sizeof(p->path), "%.200s", path);
-    (void)snprintf(p->message, sizeof(p->message), "%.250s", message);
-    (void)snprintf(p->suggestion, sizeof(p->suggestion), "%.120s", suggestion);
-    return false;
-}
-
 static void set_default(json_t *map, const char *key, double value)
 {
     if (json_object_get(map, key) == NULL)
@@ -92,7 +83,7 @@ static bool normalise_optimizer(json_t *o, const char *name, double decay,
         (void)snprintf(path, sizeof(path), "/optimizer/%s", owns[i].key);
         (void)snprintf(message, sizeof(message), "`%s` means nothing to %s",
                        owns[i].key, name);
-        return training_refuse(ret_problem, path, message, "leave it out");
+        return catalog_refuse(ret_problem, path, "leave it out", "%s", message);
     }
     set_default(o, "weight_decay", strcmp(name, "adamw") == 0 ? decay : 0.0);
     if (json_is_number(json_object_get(o, "rho")) &&
@@ -107,9 +98,9 @@ static bool normalise_schedule(json_t *o, struct catalog_problem *ret_problem)
     bool milestones = json_array_size(json_object_get(o, "milestones")) > 0;
 
     if (strcmp(schedule, "multistep") == 0 && !milestones)
-        return training_refuse(ret_problem, "/optimizer/schedule",
-                               "multistep needs `milestones`",
-                               "milestones: [0.5, 0.75]");
+        return catalog_refuse(ret_problem, "/optimizer/schedule",
+                              "milestones: [0.5, 0.75]",
+                              "multistep needs `milestones`");
     if (strcmp(schedule, "multistep") == 0)
         set_default(o, "gamma", 0.1);
     return true;
@@ -123,9 +114,8 @@ bool training_normalise(json_t *body, double decay,
 
     if (json_object_get(body, "steps") != NULL &&
         json_object_get(body, "epochs") != NULL)
-        return training_refuse(ret_problem, "/epochs",
-                               "`steps` and `epochs` say the same",
-                               "keep one of them");
+        return catalog_refuse(ret_problem, "/epochs", "keep one of them",
+                              "`steps` and `epochs` say the same");
     if (json_object_get(body, "steps") == NULL &&
         json_object_get(body, "epochs") == NULL)
         (void)json_object_set_new(body, "steps", json_integer(300));

@@ -25,21 +25,14 @@ struct tensor training_number(const char *name, enum dtype dtype,
                             .data = data };
 }
 
-static void free_writer(struct st_writer **w)
-{
-    st_writer_free(*w);
-}
-
 static struct status write_state(const struct tensor_set *set,
                                  const char *directory)
 {
     const struct st_writer_settings settings = { .directory = directory };
-    AUTO(free_writer) struct st_writer *w = NULL;
+    AUTO(st_writer_release) struct st_writer *w = NULL;
 
     TRY_PLAIN(st_writer_new(&settings, set, &w));
-    for (size_t i = 0; i < set->count; i++)
-        TRY_PLAIN(st_writer_add(w, set->items[i].data,
-                                (size_t)tensor_bytes(&set->items[i])));
+    TRY_PLAIN(st_writer_add_all(w, set));
     return st_writer_finish(w);
 }
 
@@ -57,8 +50,9 @@ static void remove_other(void *self, const char *path)
         o->status = file_remove_tree(path);
 }
 
-struct status training_store(struct job_context *context, uint64_t number,
-                             struct tensor *items, size_t count)
+MUST_CHECK static struct status store(struct job_context *context,
+                                      uint64_t number, struct tensor *items,
+                                      size_t count)
 {
     const char *keep = directory_of(context);
     AUTO(free_pointer) char *path = NULL;
@@ -77,18 +71,27 @@ struct status training_store(struct job_context *context, uint64_t number,
     return others.status;
 }
 
-struct status training_save(struct training *t)
+void training_store(struct job_context *context, uint64_t number,
+                    struct tensor *items, size_t count)
+{
+    struct status s = store(context, number, items, count);
+
+    if (status_failed(&s))
+        context->log(context->self, s.message);
+}
+
+void training_save(struct training *t)
 {
     AUTO(free_pointer) struct tensor *items = NULL;
     size_t count;
 
     if (directory_of(t->context) == NULL)
-        return SUCCESS;
+        return;
     trainer_state(t->trainer, &items, &count);
     items = xrealloc(items, (count + 2) * sizeof(*items));
     items[count++] = training_number("training.loss", DTYPE_F64, &t->recent);
     items[count++] = training_number("training.tokens", DTYPE_U64, &t->tokens);
-    return training_store(t->context, t->done, items, count);
+    training_store(t->context, t->done, items, count);
 }
 
 /* The state of the most steps. */

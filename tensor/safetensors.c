@@ -366,6 +366,11 @@ void st_model_close(struct st_model *m)
     free(m);
 }
 
+void st_model_release(struct st_model **m)
+{
+    st_model_close(*m);
+}
+
 const struct tensor_set *st_model_tensors(const struct st_model *m)
 {
     return &m->set;

@@ -39,7 +39,8 @@ struct st_model; /* opaque */
  * *.safetensors). The index must name each tensor where it is. */
 MUST_CHECK struct status st_model_open(const char *path,
                                        struct st_model **ret_model);
-void st_model_close(struct st_model *m); /* NULL is fine; unmaps */
+void st_model_close(struct st_model *m);    /* NULL is fine; unmaps */
+void st_model_release(struct st_model **m); /* the same, for AUTO() */
 /* Valid until close; data points into the mapping and is aligned to nothing:
  * read it through dtype_to_f32() or memcpy(). */
 const struct tensor_set *st_model_tensors(const struct st_model *m);
@@ -92,10 +93,14 @@ MUST_CHECK struct status st_writer_checkpoint(struct st_writer *w);
 MUST_CHECK struct status st_writer_add_file(struct st_writer *w,
                                             const char *name, const void *data,
                                             size_t size);
+/* All tensors the writer was made for, with their data. */
+MUST_CHECK struct status st_writer_add_all(struct st_writer *w,
+                                           const struct tensor_set *set);
 /* INVALID if bytes are missing. On success the directory is in place. */
 MUST_CHECK struct status st_writer_finish(struct st_writer *w);
 /* Frees; removes what was not finished, unless there was a checkpoint. NULL
  * is fine. */
 void st_writer_free(struct st_writer *w);
+void st_writer_release(struct st_writer **w); /* the same, for AUTO() */
 
 #endif

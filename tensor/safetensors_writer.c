@@ -474,6 +474,15 @@ struct status st_writer_add(struct st_writer *w, const void *data, size_t size)
     return st;
 }
 
+struct status st_writer_add_all(struct st_writer *w,
+                                const struct tensor_set *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        TRY_PLAIN(st_writer_add(w, set->items[i].data,
+                                (size_t)tensor_bytes(&set->items[i])));
+    return SUCCESS;
+}
+
 struct status st_writer_checkpoint(struct st_writer *w)
 {
     struct status st = SUCCESS;
@@ -562,4 +571,9 @@ void st_writer_free(struct st_writer *w)
         free(w->sums[i].name);
     free(w->sums);
     free(w);
+}
+
+void st_writer_release(struct st_writer **w)
+{
+    st_writer_free(*w);
 }
