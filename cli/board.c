@@ -62,7 +62,7 @@ MUST_CHECK static struct status load(struct session *s, const char *sweep,
     b->metric = xstrdup(metric);
     TRY_PLAIN(board_trials(s, json_text_or(b->status, "id", sweep), 0,
                            UINT64_MAX, &trials));
-    leaderboard_make(trials, metric, b->maximize, &b->ranks);
+    leaderboard_make(b->spec, trials, metric, b->maximize, &b->ranks);
     return SUCCESS;
 }
 
@@ -189,10 +189,10 @@ static void add_row(struct table *t, const struct columns *c,
     }
     if (!has_seeds(b))
         return;
-    if (l->objective.count == l->replicates)
+    if (l->measured == l->replicates)
         (void)snprintf(text, sizeof text, "%zu", l->replicates);
     else
-        (void)snprintf(text, sizeof text, "%zu/%zu", l->objective.count,
+        (void)snprintf(text, sizeof text, "%zu/%zu", l->measured,
                        l->replicates);
     table_add(t, text, NULL);
 }

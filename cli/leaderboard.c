@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cli/view.h"
 #include "common/map.h"
 #include "common/memory.h"
 
@@ -21,13 +22,15 @@ struct estimate leader_estimate(const struct leader *l, const char *metric)
 {
     size_t most = json_array_size(l->trials);
     AUTO(free_pointer) double *values = xcalloc(most + 1, sizeof *values);
+    size_t pairs = view_pairs(l->spec, metric);
     size_t count = 0;
 
     for (size_t i = 0; i < most; i++)
         count += value_of(json_array_get(l->trials, i), metric, &values[count])
                      ? 1
                      : 0;
-    return estimate_of(values, count);
+    return pairs > 0 ? estimate_of_pairs(values, count, pairs)
+                     : estimate_of(values, count);
 }
 
 static json_t *point_of(const json_t *trial)
@@ -71,6 +74,7 @@ static void choose_trial(struct leader *l, const char *metric, bool maximize)
 
         if (!value_of(trial, metric, &value))
             continue;
+        l->measured++;
         if (l->trial == 0 || (maximize ? value > best : value < best)) {
             best = value;
             l->trial = (uint64_t)json_int_or(trial, "trial", 0);
@@ -123,7 +127,8 @@ static bool is_tied(const struct leaderboard *b)
     return fabs(x->mean - y->mean) <= hypot(x->error, y->error);
 }
 
-void leaderboard_make(const json_t *trials, const char *metric, bool maximize,
+void leaderboard_make(const json_t *spec, const json_t *trials,
+                      const char *metric, bool maximize,
                       struct leaderboard *ret_board)
 {
     struct map *points = map_new();
@@ -139,6 +144,7 @@ void leaderboard_make(const json_t *trials, const char *metric, bool maximize,
     for (size_t i = 0; i < ret_board->count; i++) {
         struct leader *l = &ret_board->items[i];
 
+        l->spec = spec;
         l->objective = leader_estimate(l, metric);
         choose_trial(l, metric, maximize);
     }

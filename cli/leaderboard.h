@@ -12,8 +12,10 @@ struct leader {
     json_t *values; /* of the point: a trial's without "seed" */
     uint64_t trial; /* its best replicate, as people number them */
     struct estimate objective;
-    size_t replicates; /* also those without a value */
-    json_t *trials;    /* borrowed by nobody: array of its trial objects */
+    size_t replicates;  /* also those without a value */
+    size_t measured;    /* those with one */
+    json_t *trials;     /* borrowed by nobody: array of its trial objects */
+    const json_t *spec; /* borrowed */
 };
 
 struct leaderboard {
@@ -23,8 +25,10 @@ struct leaderboard {
     bool tied;         /* the first two differ by less than their error */
 };
 
-/* `trials`: objects as the verb "trials" gives them. */
-void leaderboard_make(const json_t *trials, const char *metric, bool maximize,
+/* `spec`: a compiled document, which must outlive it (NULL: of metrics nothing
+ * is known); `trials`: objects as the verb "trials" gives them. */
+void leaderboard_make(const json_t *spec, const json_t *trials,
+                      const char *metric, bool maximize,
                       struct leaderboard *ret_board);
 void leaderboard_release(struct leaderboard *b);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/rank.h"
+#include "cli/view.h"
 #include "common/map.h"
 #include "common/memory.h"
 
@@ -72,24 +73,8 @@ struct gather {
     const json_t *trials;
     const size_t *places; /* cell of each trial; rows * columns: none */
     const char *metric;
-    bool pairs;      /* of two replicates: both have the same number */
-    struct map *met; /* points that gave theirs, of such pairs */
+    size_t pairs; /* replicates whose pairs it compares; 0: of single ones */
 };
-
-static bool is_across(const json_t *spec, const char *metric)
-{
-    const json_t *list = json_object_get(spec, "evaluate");
-    size_t size = strcspn(metric, ".");
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *e = json_array_get(list, i);
-        const char *name = json_text_or(e, "name", "");
-
-        if (strlen(name) == size && strncmp(name, metric, size) == 0)
-            return json_object_get(e, "across") != NULL;
-    }
-    return false;
-}
 
 static size_t *places_of(const struct phase *p, const json_t *trials)
 {
@@ -119,39 +104,78 @@ static bool is_of(const struct gather *g, size_t trial, size_t row,
                                    : place == row * g->p->columns + column;
 }
 
-/* Two replicates are one pair, whose number both trials have. */
-static bool is_new(struct gather *g, const json_t *trial)
+/* The numbers of one point of a cell. */
+struct point {
+    double *values;
+    size_t count;
+};
+
+static void add_number(struct map *points, const json_t *trial, double number)
 {
     AUTO(json_release)
-    json_t *point = json_copy(json_object_get(trial, "values"));
+    json_t *values = json_copy(json_object_get(trial, "values"));
     AUTO(free_pointer) char *key = NULL;
+    struct point *point;
 
-    if (!g->pairs)
-        return true;
-    (void)json_object_del(point, "seed");
-    key = json_canonical(point);
-    return !map_put_text(g->met, key, g);
+    (void)json_object_del(values, "seed");
+    key = json_canonical(values);
+    point = map_get_text(points, key);
+    if (point == NULL) {
+        point = xnew(struct point);
+        (void)map_put_text(points, key, point);
+    }
+    point->values =
+        xrealloc(point->values, (point->count + 1) * sizeof *point->values);
+    point->values[point->count++] = number;
+}
+
+/* Replicates of one point are alike in all but the seed, so their spread is
+ * that of seeds. Where points are averaged it is theirs that counts. */
+static struct estimate estimate_points(const struct map *points, size_t pairs)
+{
+    AUTO(free_pointer)
+    double *means = xcalloc(map_count(points) + 1, sizeof *means);
+    struct estimate e = { .count = 0 };
+
+    for (size_t i = 0; i < map_count(points); i++) {
+        const struct point *point = map_at(points, i, NULL, NULL);
+
+        e = pairs > 0 ? estimate_of_pairs(point->values, point->count, pairs)
+                      : estimate_of(point->values, point->count);
+        means[i] = e.mean;
+    }
+    return map_count(points) > 1 ? estimate_of(means, map_count(points)) : e;
+}
+
+static void points_free(struct map *points)
+{
+    for (size_t i = 0; i < map_count(points); i++) {
+        struct point *point = map_at(points, i, NULL, NULL);
+
+        free(point->values);
+        free(point);
+    }
+    map_free(points);
 }
 
 /* Over all trials of a cell, or of a row (column == phase.columns). */
-static struct estimate gather(struct gather *g, size_t row, size_t column)
+static struct estimate gather(const struct gather *g, size_t row, size_t column)
 {
-    size_t most = json_array_size(g->trials);
-    AUTO(free_pointer) double *values = xcalloc(most + 1, sizeof *values);
-    size_t count = 0;
+    struct map *points = map_new();
+    struct estimate e;
 
-    g->met = map_new();
-    for (size_t i = 0; i < most && g->metric != NULL; i++) {
+    for (size_t i = 0; i < json_array_size(g->trials) && g->metric != NULL;
+         i++) {
         const json_t *trial = json_array_get(g->trials, i);
         const json_t *value =
             json_object_get(json_object_get(trial, "metrics"), g->metric);
 
-        if (json_is_number(value) && is_of(g, i, row, column) &&
-            is_new(g, trial))
-            values[count++] = json_number_value(value);
+        if (json_is_number(value) && is_of(g, i, row, column))
+            add_number(points, trial, json_number_value(value));
     }
-    map_free(g->met);
-    return estimate_of(values, count);
+    e = estimate_points(points, g->pairs);
+    points_free(points);
+    return e;
 }
 
 static struct phase_cell *cell_at(const struct phase *p, size_t row,
@@ -183,17 +207,40 @@ static void fill_rows(struct phase *p, const json_t *trials,
     }
 }
 
-static void label_cell(const struct phase *p, const struct phase_row *row,
-                       struct phase_cell *cell)
+/* Two replicates are one pair, which has no spread: how far three neighbours
+ * along the temperature lie off a line stands for it. */
+static struct estimate with_error(const struct phase *p, size_t row,
+                                  size_t column, enum phase_map map)
 {
-    const struct estimate *lmc = &cell->maps[PHASE_LMC];
-    const struct estimate *cka = &cell->maps[PHASE_CKA];
+    struct estimate e = cell_at(p, row, column)->maps[map];
+    size_t middle = row == 0 ? 1 : row + 1 == p->rows ? row - 1 : row;
+    const struct estimate *near[3];
+
+    if (e.count != 1 || p->rows < 3)
+        return e;
+    for (size_t i = 0; i < COUNT_OF(near); i++) {
+        near[i] = &cell_at(p, middle + i - 1, column)->maps[map];
+        if (near[i]->count == 0)
+            return e;
+    }
+    e.count = 2;
+    /* Of three equal errors the difference has the variance 1 + 4 + 1. */
+    e.error =
+        fabs(near[0]->mean - 2.0 * near[1]->mean + near[2]->mean) / sqrt(6.0);
+    return e;
+}
+
+static void label_cell(const struct phase *p, size_t row, size_t column)
+{
+    struct phase_cell *cell = cell_at(p, row, column);
+    struct estimate lmc = with_error(p, row, column, PHASE_LMC);
+    struct estimate cka = with_error(p, row, column, PHASE_CKA);
 
     cell->regime = REGIME_NONE;
-    if (row->too_hot || lmc->count == 0 || cka->count == 0)
+    if (p->row[row].too_hot || lmc.count == 0 || cka.count == 0)
         return;
-    cell->regime = regime_of(lmc->mean, cka->mean, &p->limits);
-    cell->certainty = regime_certainty(lmc, cka, &p->limits);
+    cell->regime = regime_of(lmc.mean, cka.mean, &p->limits);
+    cell->certainty = regime_certainty(&lmc, &cka, &p->limits);
 }
 
 static void count_failed(struct phase *p, const json_t *trials,
@@ -210,21 +257,17 @@ static void count_failed(struct phase *p, const json_t *trials,
 static void fill_cells(struct phase *p, const json_t *spec,
                        const json_t *trials, const size_t *places)
 {
-    int64_t replicates =
-        json_int_or(json_object_get(spec, "replicates"), "count", 1);
-
     for (size_t m = 0; m < PHASE_MAPS; m++) {
         struct gather g = {
             .p = p, .trials = trials, .places = places, .metric = p->maps[m]
         };
 
-        g.pairs =
-            g.metric != NULL && replicates == 2 && is_across(spec, g.metric);
+        g.pairs = g.metric == NULL ? 0 : view_pairs(spec, g.metric);
         for (size_t i = 0; i < p->rows * p->columns; i++)
             p->cells[i].maps[m] = gather(&g, i / p->columns, i % p->columns);
     }
     for (size_t i = 0; i < p->rows * p->columns; i++)
-        label_cell(p, &p->row[i / p->columns], &p->cells[i]);
+        label_cell(p, i / p->columns, i % p->columns);
     count_failed(p, trials, places);
 }
 

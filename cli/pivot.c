@@ -193,8 +193,9 @@ static void fill_from(struct pivot *p, const json_t *trials, size_t row,
     size_t sides = json_array_size(p->beside);
     struct leaderboard b;
 
-    leaderboard_make(trials, p->objective != NULL ? p->objective : cell,
-                     p->maximize, &b);
+    leaderboard_make(p->spec, trials,
+                     p->objective != NULL ? p->objective : cell, p->maximize,
+                     &b);
     for (size_t i = 0; b.count > 0 && i < json_array_size(p->metrics); i++)
         fill_cell(&b.items[0], json_string_value(json_array_get(p->metrics, i)),
                   &cells[i]);

@@ -1,7 +1,10 @@
 #include "cli/view.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/memory.h"
 
 static bool has_choice(const json_t *parameter)
 {
@@ -48,6 +51,16 @@ static bool is_name_part(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
+/* Does a metric of `owner`, with its point, stand in the expression? */
+static bool names_owner(const char *expr, const char *owner)
+{
+    const char *at = strstr(expr, owner);
+
+    while (at != NULL && at > expr && is_name_part(at[-1]))
+        at = strstr(at + 1, owner);
+    return at != NULL;
+}
+
 /* Does `name` stand in the expression as a word? */
 static bool mentions(const char *expr, const char *name)
 {
@@ -63,31 +76,65 @@ static bool mentions(const char *expr, const char *name)
     return false;
 }
 
-static const char *expr_of(const json_t *evaluators, const char *metric)
-{
-    size_t size = strcspn(metric, ".");
-
-    for (size_t i = 0; i < json_array_size(evaluators); i++) {
-        const json_t *e = json_array_get(evaluators, i);
-        const char *name = json_text_or(e, "name", "");
-
-        if (strlen(name) == size && strncmp(name, metric, size) == 0)
-            return json_text_or(e, "expr", "");
-    }
-    return "";
-}
-
 static void add_metric(json_t *all, const char *evaluator, const char *metric)
 {
     (void)json_array_append_new(all, json_sprintf("%s.%s", evaluator, metric));
 }
 
-static json_t *all_metrics(const json_t *evaluators)
+static const json_t *evaluator_of(const json_t *spec, const char *metric)
 {
-    json_t *all = json_array();
+    const json_t *list = json_object_get(spec, "evaluate");
+    size_t size = strcspn(metric, ".");
 
-    for (size_t i = 0; i < json_array_size(evaluators); i++) {
-        const json_t *e = json_array_get(evaluators, i);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_text_or(json_array_get(list, i), "name", "");
+
+        if (strlen(name) == size && strncmp(name, metric, size) == 0)
+            return json_array_get(list, i);
+    }
+    return NULL;
+}
+
+/* Formulas stand behind what they name. */
+static bool is_of_pairs(const json_t *list, size_t i, const bool *before)
+{
+    const json_t *e = json_array_get(list, i);
+    const char *expr = json_text_or(e, "expr", "");
+
+    for (size_t k = 0; k < i; k++) {
+        AUTO(free_pointer)
+        char *owner =
+            xasprintf("%s.", json_text_or(json_array_get(list, k), "name", ""));
+
+        if (before[k] && names_owner(expr, owner))
+            return true;
+    }
+    return json_object_get(e, "across") != NULL;
+}
+
+size_t view_pairs(const json_t *spec, const char *metric)
+{
+    const json_t *list = json_object_get(spec, "evaluate");
+    const json_t *wanted = evaluator_of(spec, metric);
+    AUTO(free_pointer)
+    bool *pairs = xcalloc(json_array_size(list) + 1, sizeof *pairs);
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        pairs[i] = is_of_pairs(list, i, pairs);
+        if (json_array_get(list, i) == wanted)
+            return pairs[i]
+                       ? (size_t)json_int_or(
+                             json_object_get(spec, "replicates"), "count", 1)
+                       : 0;
+    }
+    return 0;
+}
+
+/* Of evaluators, or of stages: those of them that the file names. */
+static void add_metrics(json_t *all, const json_t *owners)
+{
+    for (size_t i = 0; i < json_array_size(owners); i++) {
+        const json_t *e = json_array_get(owners, i);
         const json_t *metrics = json_object_get(e, "metrics");
         const char *name = json_text_or(e, "name", "?");
 
@@ -99,7 +146,6 @@ static json_t *all_metrics(const json_t *evaluators)
             add_metric(all, name, metric == NULL ? "?" : metric);
         }
     }
-    return all;
 }
 
 json_t *view_metrics(const json_t *spec, size_t *ret_main)
@@ -107,10 +153,15 @@ json_t *view_metrics(const json_t *spec, size_t *ret_main)
     const json_t *evaluators = json_object_get(spec, "evaluate");
     bool maximize = false;
     const char *objective = view_objective(spec, &maximize);
-    const char *expr = objective == NULL ? "" : expr_of(evaluators, objective);
-    json_t *all = all_metrics(evaluators);
+    const char *expr =
+        objective == NULL
+            ? ""
+            : json_text_or(evaluator_of(spec, objective), "expr", "");
+    json_t *all = json_array();
     json_t *ranked = json_array();
 
+    add_metrics(all, evaluators);
+    add_metrics(all, json_object_get(spec, "stages"));
     /* rank 0: the objective, 1: in its expression, 2: the rest */
     for (int rank = 0; rank < 3; rank++) {
         for (size_t i = 0; i < json_array_size(all); i++) {

@@ -19,3 +19,17 @@ struct estimate estimate_of(const double *values, size_t count)
         e.error = sqrt(squares / (n - 1.0) / n);
     return e;
 }
+
+struct estimate estimate_of_pairs(const double *values, size_t count,
+                                  size_t replicates)
+{
+    struct estimate e =
+        estimate_of(values, replicates == 2 && count > 1 ? 1 : count);
+    double n = (double)e.count;
+
+    if (e.count > 2)
+        e.error *= sqrt(2.0 * (n - 1.0) / (n - 2.0));
+    else if (e.count == 2)
+        e.error *= sqrt(3.0);
+    return e;
+}

@@ -160,6 +160,35 @@ static bool normalise(json_t *body, struct catalog_problem *ret_problem)
     return training_normalise(body, 0.0, ret_problem);
 }
 
+static void add_texts(json_t *list, const char *const *texts)
+{
+    for (; *texts != NULL; texts++)
+        (void)json_array_append_new(list, json_string(*texts));
+}
+
+static json_t *metrics(const json_t *body)
+{
+    static const char *const all[] = { "trainable", "fraction", NULL };
+    static const char *const trained[] = { "loss",  "loss_before", "loss_after",
+                                           "steps", "tokens",      NULL };
+    static const char *const merged[] = { "loss_before_merge",
+                                          "loss_after_merge", NULL };
+    static const char *const blocks[] = { "error_before", "error_after",
+                                          "blocks", NULL };
+    const char *mode = json_text_or(body, "mode", "retrain");
+    bool losses = strcmp(mode, "retrain") == 0;
+    json_t *names = json_array();
+
+    add_texts(names, all);
+    if (losses)
+        add_texts(names, trained);
+    if (losses && retrain_has_adapters(json_object_get(body, "train")))
+        add_texts(names, merged);
+    if (strcmp(mode, "reconstruct") == 0)
+        add_texts(names, blocks);
+    return names;
+}
+
 /* --- the job -------------------------------------------------------------- */
 
 static void release(struct retrain *r)
@@ -413,6 +442,7 @@ const struct job_kind job_retrain = {
                  .sort = STAGE_ARTIFACT,
                  .keys = keys,
                  .structural = structural,
-                 .normalise = normalise },
+                 .normalise = normalise,
+                 .metrics = metrics },
     .run = run,
 };

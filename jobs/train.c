@@ -208,6 +208,12 @@ static struct status run(const json_t *params, struct job_context *context,
     return SUCCESS;
 }
 
+static json_t *metrics(const json_t *body)
+{
+    (void)body;
+    return json_pack("[ssss]", "loss", "steps", "tokens", "parameters");
+}
+
 /* Most tokens of a sequence, as far as parameters tell. */
 static size_t longest(const json_t *params, const struct model_config *c)
 {
@@ -265,6 +271,7 @@ const struct job_kind job_train = {
                  .keys = keys,
                  .normalise = normalise,
                  .check = check,
+                 .metrics = metrics,
                  .memory = memory },
     .run = run,
 };

@@ -64,6 +64,7 @@ struct catalog_kind {
     const char *example; /* a body as YAML that must check clean: tests do.
                             NULL: no file names the kind, programs make it */
     enum stage_sort sort;
+    bool gives_data; /* $stages.NAME.data, and not .model */
     const struct catalog_key *keys;
     /* Keys (top level of the body) that decide which other keys mean
      * something, e.g. merge_method. A $reference there is expanded into one
@@ -82,18 +83,19 @@ struct catalog_kind {
      * other. Called by the CLI for each distinct job of small sweeps. May be
      * NULL. */
     bool (*check)(const json_t *params, struct catalog_problem *ret_problem);
-    /* Of a lazy kind: JSON pointers into a normalised body, as a new array:
+    /* JSON pointers into a normalised body, as a new array. Of a lazy kind:
      * recipes that differ in nothing else can be realised in one pass over
-     * their inputs. NULL: there are none. May be NULL. */
+     * their inputs; of an artifact: its jobs are best done by one slot, one
+     * behind the other. NULL: there are none. May be NULL. */
     json_t *(*fusable)(const json_t *body);
-    /* Of a lazy kind: stages that have to run before a normalised body can be
-     * realised, as a new array of {"name", "kind", "params"} in order. Each may
+    /* Stages that have to run before a normalised body can be realised or
+     * run, as a new array of {"name", "kind", "params"} in order. Each may
      * name those before it, and the body, which is changed, any of them by
      * {"$stage"}; names begin with that of the stage. NULL: none. May be
      * NULL. */
     json_t *(*before)(json_t *body, const char *stage);
-    /* Names of the numbers an evaluator gives, as a new array; NULL for other
-     * sorts. */
+    /* Names of the numbers an evaluator gives, as a new array; of an artifact
+     * those a file may name (`again.loss_after`). NULL: none. */
     json_t *(*metrics)(const json_t *body);
     /* Memory the job takes in bytes for resolved parameters, and a name for
      * its size; 0: unknown. May be NULL. */

@@ -153,9 +153,21 @@ struct digest compiled_key(const char *kind, const char *canonical_params)
 
 /* ---- metrics ---------------------------------------------------------- */
 
-static void copy_numbers(const char *evaluator, const json_t *result,
-                         json_t *metrics)
+static bool is_listed(const struct compiled *c, const char *metric)
 {
+    for (size_t i = 0; i < c->metric_count; i++) {
+        if (strcmp(c->metrics[i], metric) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of an evaluator all it measured, of a stage what the document lists. */
+static void copy_numbers(const struct compiled *c, size_t stage,
+                         const json_t *results, json_t *metrics)
+{
+    const char *owner = c->stages[stage].name;
+    const json_t *result = json_object_get(results, owner);
     json_t *numbers = json_object_get(result, "metrics");
     const char *name;
     json_t *value;
@@ -163,9 +175,10 @@ static void copy_numbers(const char *evaluator, const json_t *result,
     json_object_foreach(numbers, name, value)
     {
         AUTO(free_pointer)
-        char *full = xasprintf("%s.%s", evaluator, name);
+        char *full = xasprintf("%s.%s", owner, name);
 
-        if (json_is_number(value))
+        if (json_is_number(value) &&
+            (stage >= c->stage_count || is_listed(c, full)))
             (void)json_object_set(metrics, full, value);
     }
 }
@@ -189,11 +202,8 @@ struct status compiled_metrics(const struct compiled *c, const json_t *results,
     json_t *metrics = json_object();
     const struct metric_scope scope = { c, metrics };
 
-    for (size_t i = c->stage_count; i < c->all_count; i++) {
-        const char *name = c->stages[i].name;
-
-        copy_numbers(name, json_object_get(results, name), metrics);
-    }
+    for (size_t i = 0; i < c->all_count; i++)
+        copy_numbers(c, i, results, metrics);
     for (size_t i = 0; i < c->formula_count; i++) {
         struct expr_value v = expr_eval(
             c->formulas[i].expr,

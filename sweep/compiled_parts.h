@@ -26,6 +26,7 @@ struct variant {
     struct condition *conditions;
     size_t condition_count;
     struct template *params; /* with the places of "fuse" blank */
+    bool fused;              /* there are some */
 };
 
 struct stage {

@@ -112,8 +112,7 @@ MUST_CHECK static struct status read_conditions(struct compiled *c,
     return SUCCESS;
 }
 
-MUST_CHECK static struct status read_fuse(const json_t *json,
-                                          struct template *params)
+MUST_CHECK static struct status read_fuse(const json_t *json, struct variant *v)
 {
     const json_t *list = json_object_get(json, "fuse");
 
@@ -127,7 +126,8 @@ MUST_CHECK static struct status read_fuse(const json_t *json,
 
         if (place == NULL)
             return FAIL(STATUS_INVALID, "fuse[%zu] is not a text", i);
-        TRY(template_blank(params, place), "fuse[%zu]", i);
+        TRY(template_blank(v->params, place), "fuse[%zu]", i);
+        v->fused = true;
     }
     return SUCCESS;
 }
@@ -144,7 +144,7 @@ MUST_CHECK static struct status read_variant(struct compiled *c,
     TRY_PLAIN(read_conditions(c, json, v));
     TRY_PLAIN(json_member_object(json, "params", &params));
     TRY(template_new(params, &names, &v->params), "params");
-    return read_fuse(json, v->params);
+    return read_fuse(json, v);
 }
 
 /* Called when all stages have their names. */
@@ -272,6 +272,30 @@ MUST_CHECK static struct status read_list(const json_t *document,
     return SUCCESS;
 }
 
+static void add_metric(struct compiled *c, const char *evaluator,
+                       const char *metric)
+{
+    c->metrics = xrealloc(c->metrics, (c->metric_count + 1) * sizeof(char *));
+    c->metrics[c->metric_count++] = xasprintf("%s.%s", evaluator, metric);
+}
+
+MUST_CHECK static struct status read_metrics(struct compiled *c,
+                                             const json_t *json,
+                                             const char *evaluator)
+{
+    const json_t *list = NULL;
+
+    TRY_PLAIN(read_list(json, "metrics", MOST_METRICS, &list));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *metric = json_string_value(json_array_get(list, i));
+
+        if (metric == NULL || *metric == '\0' || strlen(metric) >= LIMIT_NAME)
+            return FAIL(STATUS_INVALID, "metrics[%zu] is not a name", i);
+        add_metric(c, evaluator, metric);
+    }
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status read_stages(struct compiled *c)
 {
     const json_t *list = NULL;
@@ -281,6 +305,9 @@ MUST_CHECK static struct status read_stages(struct compiled *c)
         TRY(add_stage(c, json_array_get(list, i), false), "stages[%zu]", i);
     for (size_t i = 0; i < json_array_size(list); i++)
         TRY(read_variants(c, json_array_get(list, i), &c->stages[i]),
+            "stage %s", c->stages[i].name);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        TRY(read_metrics(c, json_array_get(list, i), c->stages[i].name),
             "stage %s", c->stages[i].name);
     return SUCCESS;
 }
@@ -325,30 +352,6 @@ static int find_metric(const void *self, const char *name)
             return (int)i;
     }
     return EXPR_UNBOUND;
-}
-
-static void add_metric(struct compiled *c, const char *evaluator,
-                       const char *metric)
-{
-    c->metrics = xrealloc(c->metrics, (c->metric_count + 1) * sizeof(char *));
-    c->metrics[c->metric_count++] = xasprintf("%s.%s", evaluator, metric);
-}
-
-MUST_CHECK static struct status read_metrics(struct compiled *c,
-                                             const json_t *json,
-                                             const char *evaluator)
-{
-    const json_t *list = NULL;
-
-    TRY_PLAIN(read_list(json, "metrics", MOST_METRICS, &list));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *metric = json_string_value(json_array_get(list, i));
-
-        if (metric == NULL || *metric == '\0' || strlen(metric) >= LIMIT_NAME)
-            return FAIL(STATUS_INVALID, "metrics[%zu] is not a name", i);
-        add_metric(c, evaluator, metric);
-    }
-    return SUCCESS;
 }
 
 /* A formula may name what stands before it. */

@@ -265,9 +265,13 @@ static uint64_t hash_of(const char *kind, const char *text)
     return compiled_family(kind, text, strlen(text));
 }
 
-/* Of a job: the same for all kinds that read the same lazy models. */
-static uint64_t family_of(struct resolver *r, const struct variant *v)
+static char *blanked_text(struct resolver *r, size_t stage, enum depth depth);
+
+/* Of a job: the same for all kinds that read the same lazy models; or for
+ * those of its own kind that differ where its stage says. */
+static uint64_t family_of(struct resolver *r, size_t stage, const char *params)
 {
+    const struct variant *v = r->at->stages[stage].variant;
     uint64_t family = 0;
 
     for (size_t i = 0; i < template_stage_count(v->params); i++) {
@@ -277,6 +281,12 @@ static uint64_t family_of(struct resolver *r, const struct variant *v)
         if (blanked != NULL)
             family =
                 family * 31 + hash_of(r->c->stages[ref.stage].kind, blanked);
+    }
+    if (v->fused) {
+        AUTO(free_pointer) char *text = blanked_text(r, stage, ALL_BLANK);
+
+        family = family * 31 + hash_of(r->c->stages[stage].kind,
+                                       text != NULL ? text : params);
     }
     return family;
 }
@@ -351,7 +361,7 @@ static bool is_listed(const struct resolver *r, size_t stage,
 static void add_job(struct resolver *r, size_t stage, const struct digest *key,
                     char *params, struct keys needs)
 {
-    uint64_t family = family_of(r, r->at->stages[stage].variant);
+    uint64_t family = family_of(r, stage, params);
     struct stage_jobs *jobs = r->jobs;
     struct stage_job *job;
 

@@ -24,7 +24,7 @@ struct desk {
     size_t shared;
     bool is_used, is_shared; /* one text was seen, two */
 
-    struct text blanked, last_blanked; /* of a lazy stage */
+    struct text blanked, last_blanked; /* of a lazy stage, or a fused job */
     uint64_t family;                   /* of `blanked` */
 };
 
@@ -120,7 +120,7 @@ static void prepare(const struct compiled *c, size_t i,
 
         v->variant = &s->variants[j];
         script_make(&v->exact, v->variant->params, false);
-        if (s->sort == STAGE_LAZY)
+        if (s->sort == STAGE_LAZY || v->variant->fused)
             script_make(&v->blanked, v->variant->params, true);
     }
 }
@@ -341,8 +341,8 @@ static void find_key(struct expansion *e, const struct rendered_stage *r)
 
 /* ---- families --------------------------------------------------------- */
 
-/* What find_model() gives for a lazy stage while `blanked` is set, and its
- * family. The exact text if it grows too big: a family of its own, then. */
+/* What find_model() gives for a lazy stage while `blanked` is set, or the
+ * blanked text of a fused job, and its family. The exact text if it grows too big: a family of its own, then. */
 static const struct text *blanked_of(struct work *w, struct template_ref ref)
 {
     struct rendered_stage *r = rendered_of(w, ref);
@@ -368,12 +368,15 @@ static const struct text *blanked_of(struct work *w, struct template_ref ref)
     return &d->blanked;
 }
 
-static uint64_t family_of(struct work *w, const struct template *params)
+static uint64_t family_of(struct work *w, const struct rendered_stage *job)
 {
+    const struct variant *v = job->taken->variant;
+    const struct template_ref own = { .stage =
+                                          (int)(job - w->e->sides[w->at]) };
     uint64_t family = 0;
 
-    for (size_t i = 0; i < template_stage_count(params); i++) {
-        struct template_ref ref = template_stage(params, i);
+    for (size_t i = 0; i < template_stage_count(v->params); i++) {
+        struct template_ref ref = template_stage(v->params, i);
         const struct rendered_stage *r = rendered_of(w, ref);
 
         if (!is_lazy(r))
@@ -381,7 +384,10 @@ static uint64_t family_of(struct work *w, const struct template *params)
         (void)blanked_of(w, ref);
         family = family * 31 + r->desk->family;
     }
-    return family;
+    if (!v->fused)
+        return family;
+    (void)blanked_of(w, own);
+    return family * 31 + job->desk->family;
 }
 
 /* ---- the jobs of a trial ---------------------------------------------- */
@@ -441,7 +447,7 @@ static void add_job(struct work *w, struct rendered_stage *r)
     job->params_size = r->desk->text.size;
     job->inputs = r->inputs;
     job->input_count = r->input_count;
-    job->family = family_of(w, r->taken->variant->params);
+    job->family = family_of(w, r);
 }
 
 /* Once a trial, in the order of compiled_stages(). Recursion ends because the

@@ -456,6 +456,7 @@ static void compile(struct spec *s)
     spec_write_evaluators(s);
     spec_read_objective(s);
     spec_read_report(s);
+    spec_write_stage_metrics(s);
     check_unused(s);
     if (!problem_is_error(s->problems))
         spec_check_trials(s);
@@ -506,8 +507,11 @@ static void release(struct spec *s)
         release_declared(&s->declared[i]);
     for (size_t i = 0; i < s->source_count; i++)
         json_decref(s->sources[i].json);
-    for (size_t i = 0; i < s->stage_count; i++)
+    for (size_t i = 0; i < s->stage_count; i++) {
         json_decref(s->stages[i].variants);
+        json_decref(s->stages[i].metrics);
+        json_decref(s->stages[i].shown);
+    }
     for (size_t i = 0; i < s->evaluator_count; i++) {
         json_decref(s->evaluators[i].variants);
         json_decref(s->evaluators[i].metrics);

@@ -257,6 +257,14 @@ void spec_read_evaluators(struct spec *s)
 
 /* ---- metrics ---------------------------------------------------------- */
 
+static void add_names(const char *owner, const json_t *metrics, char **names,
+                      size_t *count)
+{
+    for (size_t i = 0; i < json_array_size(metrics); i++)
+        names[(*count)++] = xasprintf(
+            "%s.%s", owner, json_string_value(json_array_get(metrics, i)));
+}
+
 /* All "name.metric"; the caller frees with free_names(). */
 static char **metric_names(const struct spec *s)
 {
@@ -265,16 +273,15 @@ static char **metric_names(const struct spec *s)
 
     for (size_t i = 0; i < s->evaluator_count; i++)
         count += json_array_size(s->evaluators[i].metrics);
+    for (size_t i = 0; i < s->stage_count; i++)
+        count += json_array_size(s->stages[i].metrics);
     names = xcalloc(count + 1, sizeof(char *));
     count = 0;
-    for (size_t i = 0; i < s->evaluator_count; i++) {
-        const struct evaluator *e = &s->evaluators[i];
-
-        for (size_t j = 0; j < json_array_size(e->metrics); j++)
-            names[count++] =
-                xasprintf("%s.%s", e->name,
-                          json_string_value(json_array_get(e->metrics, j)));
-    }
+    for (size_t i = 0; i < s->evaluator_count; i++)
+        add_names(s->evaluators[i].name, s->evaluators[i].metrics, names,
+                  &count);
+    for (size_t i = 0; i < s->stage_count; i++)
+        add_names(s->stages[i].name, s->stages[i].metrics, names, &count);
     return names;
 }
 
@@ -326,7 +333,8 @@ bool spec_check_metric(struct spec *s, const char *metric,
 {
     char **names = metric_names(s);
     const struct evaluator *e = evaluator_of(s, metric);
-    bool found = e != NULL && e->metrics == NULL;
+    bool found = (e != NULL && e->metrics == NULL) ||
+                 (e == NULL && spec_stage_metric(s, metric));
     struct spec_problem *p;
 
     for (size_t i = 0; names[i] != NULL && !found; i++)

@@ -51,6 +51,8 @@ struct spec_stage {
     const struct catalog_kind *kind;
     const struct yaml_node *body;
     json_t *variants;
+    json_t *metrics; /* numbers its job gives, as an array of texts */
+    json_t *shown;   /* those of them that the file names; NULL: none */
     bool needed;
 };
 
@@ -206,6 +208,11 @@ void spec_read_derive(struct spec *s); /* spec_expr.c */
 void spec_read_conditions(struct spec *s);
 void spec_read_stages(struct spec *s); /* spec_stage.c */
 void spec_write_stages(struct spec *s);
+/* Does a stage give this "NAME.METRIC"? Then its jobs' numbers are kept for
+ * it. One whose stage had mistakes is not held against the file. */
+bool spec_stage_metric(struct spec *s, const char *metric);
+/* Into the written stages, when all of the file is read. */
+void spec_write_stage_metrics(struct spec *s);
 void spec_read_evaluators(struct spec *s); /* spec_evaluate.c */
 void spec_write_evaluators(struct spec *s);
 void spec_read_objective(struct spec *s);
@@ -213,7 +220,7 @@ void spec_read_report(struct spec *s);  /* spec_report.c */
 void spec_check_trials(struct spec *s); /* spec_check.c */
 
 /* Variants of a body, as the document has them; `metrics` (may be NULL)
- * gathers what the kind says it measures. What is given (key NULL: nothing)
+ * gathers the numbers that the kind says it gives. What is given (key NULL: nothing)
  * is put into each; `skipped` (NULL: none) names keys that others read. */
 struct spec_given {
     const char *key;
@@ -227,7 +234,7 @@ json_t *spec_variants(struct spec *s, const struct catalog_kind *kind,
 const struct yaml_node *spec_node_at(const struct yaml_node *body,
                                      const char *path);
 
-/* Problem S041 unless an evaluator measures it. */
+/* Problem S041 unless an evaluator or a stage gives it. */
 bool spec_check_metric(struct spec *s, const char *metric,
                        struct yaml_place place);
 

@@ -304,29 +304,37 @@ static const json_t *json_at(const json_t *json, const char *pointer)
     return json;
 }
 
-/* The places of the body that vary, of those its kind can fuse. */
-static json_t *fused_places(const struct variants *v, const json_t *body)
+/* Other trials may have something else here. */
+static bool may_vary(const json_t *json)
 {
-    json_t *places = v->kind->fusable == NULL ? NULL : v->kind->fusable(body);
+    return has_param(json) || json_object_get(json, "$stage") != NULL;
+}
+
+/* The places of the body that vary, of those its kind can fuse. */
+static void note_fused(const struct catalog_kind *kind, const json_t *body,
+                       json_t *variant)
+{
+    json_t *places = kind->fusable == NULL ? NULL : kind->fusable(body);
 
     for (size_t i = json_array_size(places); i > 0; i--) {
         const char *place = json_string_value(json_array_get(places, i - 1));
 
-        if (!has_param(json_at(body, place)))
+        if (!may_vary(json_at(body, place)))
             (void)json_array_remove(places, i - 1);
     }
-    return places;
+    if (json_array_size(places) > 0)
+        (void)json_object_set(variant, "fuse", places);
+    json_decref(places);
 }
 
+/* What an artifact is made of is known when the stages before it are. */
 static json_t *variant_json(const struct variants *v, json_t *body)
 {
     json_t *json =
         json_pack("{s:o, s:O}", "when", when_json(v), "params", body);
-    json_t *places = fused_places(v, body);
 
-    if (json_array_size(places) > 0)
-        (void)json_object_set(json, "fuse", places);
-    json_decref(places);
+    if (v->kind->sort == STAGE_LAZY)
+        note_fused(v->kind, body, json);
     return json;
 }
 
@@ -521,9 +529,10 @@ void spec_read_stages(struct spec *s)
     for (size_t i = 0; i < s->stage_count; i++) {
         struct spec_stage *stage = &s->stages[i];
 
+        stage->metrics = json_array();
         stage->variants =
             spec_variants(s, stage->kind, stage->body, stage->place, NULL,
-                          (struct spec_given){ NULL, NULL }, NULL);
+                          (struct spec_given){ NULL, NULL }, stage->metrics);
     }
 }
 
@@ -597,8 +606,9 @@ static void check_needs(struct spec *s)
                                         s->stages[i].place,
                                         "nothing needs the stage `%.60s`",
                                         s->stages[i].name),
-                            "use $stages.%.60s.model, or remove it",
-                            s->stages[i].name);
+                            "use $stages.%.60s.%s, or remove it",
+                            s->stages[i].name,
+                            s->stages[i].kind->gives_data ? "data" : "model");
     }
 }
 
@@ -640,15 +650,18 @@ static json_t *added_variants(const struct spec *s, const json_t *stage,
     return variants;
 }
 
-/* What must run before a lazy stage, which its variants then name. */
+/* What must run before a stage, which its variants then name. */
 static void write_before(const struct spec *s, const struct spec_stage *stage,
                          json_t *list)
 {
     for (size_t i = 0; i < json_array_size(stage->variants); i++) {
-        const json_t *variant = json_array_get(stage->variants, i);
+        json_t *variant = json_array_get(stage->variants, i);
         json_t *body = json_object_get(variant, "params");
         json_t *when = json_object_get(variant, "when");
         json_t *added = stage->kind->before(body, stage->name);
+
+        if (stage->kind->sort == STAGE_ARTIFACT)
+            note_fused(stage->kind, body, variant);
 
         for (size_t k = 0; k < json_array_size(added); k++) {
             const json_t *one = json_array_get(added, k);
@@ -685,4 +698,50 @@ void spec_write_stages(struct spec *s)
                              stage->kind->sort, stage->variants));
     }
     (void)json_object_set_new(s->document, "stages", list);
+}
+
+/* ---- metrics of stages ------------------------------------------------- */
+
+static bool has_text(const json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool spec_stage_metric(struct spec *s, const char *metric)
+{
+    for (size_t i = 0; i < s->stage_count; i++) {
+        struct spec_stage *stage = &s->stages[i];
+        size_t length = strlen(stage->name);
+        const char *name = metric + length + 1;
+
+        if (strncmp(metric, stage->name, length) != 0 || metric[length] != '.')
+            continue;
+        if (json_array_size(stage->variants) == 0)
+            return true;
+        if (!has_text(stage->metrics, name))
+            continue;
+        stage->shown = stage->shown == NULL ? json_array() : stage->shown;
+        if (!has_text(stage->shown, name))
+            (void)json_array_append_new(stage->shown, json_string(name));
+        return true;
+    }
+    return false;
+}
+
+void spec_write_stage_metrics(struct spec *s)
+{
+    json_t *list = json_object_get(s->document, "stages");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *json = json_array_get(list, i);
+        const struct spec_stage *stage =
+            find_stage(s, json_text_or(json, "name", NULL));
+
+        if (stage != NULL && stage->shown != NULL)
+            (void)json_object_set(json, "metrics", stage->shown);
+    }
 }

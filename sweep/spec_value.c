@@ -366,6 +366,22 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
 
 /* ---- models and data -------------------------------------------------- */
 
+/* Does the stage give what stands behind its name? */
+static bool check_given(struct value_env *e, const struct yaml_node *node,
+                        const struct spec_stage *stage, bool data)
+{
+    struct spec_problem *p;
+
+    if (stage->kind->gives_data == data)
+        return true;
+    p = problem_add(e->s->problems, PROBLEM_BAD_REFERENCE, node->place,
+                    "the stage `%.60s` gives %s", stage->name,
+                    data ? "a model, not data" : "data, not a model");
+    problem_suggest(p, "write $stages.%.60s.%s", stage->name,
+                    data ? "model" : "data");
+    return false;
+}
+
 /* $stages.NAME.model; `name` is what follows the dollar. */
 static json_t *stage_json(struct value_env *e, const struct yaml_node *node,
                           const char *name)
@@ -386,8 +402,11 @@ static json_t *stage_json(struct value_env *e, const struct yaml_node *node,
     stage = xstrndup(start, (size_t)(end - start));
     for (size_t i = 0; i < e->s->stage_count; i++) {
         names[i] = e->s->stages[i].name;
-        if (strcmp(names[i], stage) == 0)
-            return json_pack("{s:s}", "$stage", stage);
+        if (strcmp(names[i], stage) != 0)
+            continue;
+        return check_given(e, node, &e->s->stages[i], strcmp(end, ".data") == 0)
+                   ? json_pack("{s:s}", "$stage", stage)
+                   : NULL;
     }
     p = problem_add(e->s->problems, PROBLEM_UNKNOWN_STAGE, node->place,
                     "there is no stage `%.60s`", stage);

@@ -81,15 +81,15 @@ replicates: 3
 evaluate:
   pair: {builtin: noop, across: replicates, value: $value}
   test: {builtin: error, data: {builtin: teacher10k, split: test}}
-  sum: {expr: pair.value + 0 * test.error}
+  sum: {expr: pair.value + 0 * test.error + 0 * base.parameters}
 objective: {metric: sum.value, goal: maximize}
 report:
-  table: {rows: steps, columns: [sum.value, pair.value], best_over: value, format: "%.1f", files: [t.md, t.csv, t.tex]}
+  table: {rows: steps, columns: [sum.value, pair.value, base.steps], best_over: value, format: "%.1f", files: [t.md, t.csv, t.tex]}
 YAML
 assert_exit 0 sinter run table.yaml --workers 2
-assert_contains t.md "| 2 | 5.0 | 5.0 |"
-assert_contains t.csv "4,5,0,5,0"
-assert_contains t.tex "4 & 5.0 & 5.0 \\\\"
+assert_contains t.md "| 2 | 5.0 | 5.0 | 2.0 |"
+assert_contains t.csv "4,5,0,5,0,4,0"
+assert_contains t.tex "4 & 5.0 & 5.0 & 4.0 \\\\"
 assert_exit 0 sinter verify table/2 --stage pair
 assert_exit 1 sinter report table -o /proc/nowhere
 

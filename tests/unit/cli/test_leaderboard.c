@@ -1,6 +1,7 @@
 #include "support/test.h"
 
 #include "cli/leaderboard.h"
+#include "cli/view.h"
 
 #include <math.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static void test_points_are_ranked_by_the_mean_of_their_seeds(void **state)
     add(trials, 3, "dare", 0, 0.90);
     add(trials, 4, "dare", 1, 0.80);
     add(trials, 5, "lost", 0, (double)NAN);
-    leaderboard_make(trials, "mean.value", true, &b);
+    leaderboard_make(NULL, trials, "mean.value", true, &b);
     assert_int_equal(b.count, 2);
     assert_int_equal(b.unmeasured, 1);
     assert_int_equal(b.items[0].trial, 3);
@@ -56,7 +57,7 @@ static void test_points_are_ranked_by_the_mean_of_their_seeds(void **state)
     assert_null(json_object_get(b.items[0].values, "seed"));
     assert_false(b.tied);
     leaderboard_release(&b);
-    leaderboard_make(trials, "mean.value", false, &b);
+    leaderboard_make(NULL, trials, "mean.value", false, &b);
     assert_int_equal(b.items[0].trial, 1);
     leaderboard_release(&b);
     json_decref(trials);
@@ -72,11 +73,46 @@ static void test_two_that_differ_by_less_than_their_error_are_tied(void **state)
     add(trials, 2, "ties", 1, 0.70);
     add(trials, 3, "dare", 0, 0.62);
     add(trials, 4, "dare", 1, 0.74);
-    leaderboard_make(trials, "mean.value", true, &b);
+    leaderboard_make(NULL, trials, "mean.value", true, &b);
     assert_true(b.tied);
     assert_int_equal(b.items[0].trial, 4);
     leaderboard_release(&b);
     json_decref(trials);
+}
+
+/* Three pairs of three models are as uncertain as the models: what both of a
+ * pair add to it is known half as well as from three pairs apart. Delete-one
+ * jackknife gives the same. */
+static void test_pairs_of_replicates_share_them(void **state)
+{
+    const double values[] = { 1.0, 2.0, 4.0 };
+    struct estimate e = estimate_of_pairs(values, 3, 3);
+    double squares = 0.0;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        squares += (values[i] - e.mean) * (values[i] - e.mean);
+    assert_true(fabs(e.error - sqrt(2.0 / 3.0 * squares)) < 1e-12);
+    e = estimate_of_pairs(values, 2, 2); /* both say it of one pair */
+    assert_int_equal(e.count, 1);
+    assert_true(e.error == 0.0);
+}
+
+static void test_formulas_over_pairs_are_of_pairs(void **state)
+{
+    AUTO(json_release)
+    json_t *spec = json_pack(
+        "{s:{s:i}, s:[{s:s}, {s:s, s:s}, {s:s, s:s}, {s:s, s:s}]}",
+        "replicates", "count", 3, "evaluate", "name", "test", "name", "lmc",
+        "across", "replicates", "name", "sum", "expr", "1 + lmc.barrier",
+        "name", "far", "expr", "2 * sum.value + my_lmc.x");
+
+    (void)state;
+    assert_int_equal(view_pairs(spec, "lmc.barrier"), 3);
+    assert_int_equal(view_pairs(spec, "sum.value"), 3);
+    assert_int_equal(view_pairs(spec, "far.value"), 3);
+    assert_int_equal(view_pairs(spec, "test.error"), 0);
+    assert_int_equal(view_pairs(NULL, "test.error"), 0);
 }
 
 static void test_a_failed_replicate_is_counted_but_not_averaged(void **state)
@@ -87,7 +123,7 @@ static void test_a_failed_replicate_is_counted_but_not_averaged(void **state)
     (void)state;
     add(trials, 1, "ties", 0, 0.5);
     add(trials, 2, "ties", 1, (double)NAN);
-    leaderboard_make(trials, "mean.value", true, &b);
+    leaderboard_make(NULL, trials, "mean.value", true, &b);
     assert_int_equal(b.items[0].replicates, 2);
     assert_int_equal(b.items[0].objective.count, 1);
     assert_int_equal(leader_estimate(&b.items[0], "other").count, 0);
@@ -103,7 +139,7 @@ static void test_equal_points_stand_in_order_of_their_number(void **state)
     (void)state;
     add(trials, 2, "b", 0, 0.5);
     add(trials, 1, "a", 0, 0.5);
-    leaderboard_make(trials, "mean.value", true, &b);
+    leaderboard_make(NULL, trials, "mean.value", true, &b);
     assert_int_equal(b.items[0].trial, 1);
     assert_true(b.tied);
     leaderboard_release(&b);
@@ -117,6 +153,8 @@ int main(void)
         cmocka_unit_test(test_points_are_ranked_by_the_mean_of_their_seeds),
         cmocka_unit_test(
             test_two_that_differ_by_less_than_their_error_are_tied),
+        cmocka_unit_test(test_pairs_of_replicates_share_them),
+        cmocka_unit_test(test_formulas_over_pairs_are_of_pairs),
         cmocka_unit_test(test_a_failed_replicate_is_counted_but_not_averaged),
         cmocka_unit_test(test_equal_points_stand_in_order_of_their_number),
     };

@@ -64,12 +64,26 @@ static json_t *retraining(json_t *model, const char *train, const char *more)
     return params;
 }
 
+/* The numbers are those that a sweep file may name. */
+static void check_metrics(const json_t *params, const json_t *result)
+{
+    AUTO(json_release)
+    json_t *names = job_kind_find("retrain")->catalog.metrics(params);
+    const json_t *metrics = json_object_get(result, "metrics");
+
+    assert_int_equal(json_array_size(names), json_object_size(metrics));
+    for (size_t i = 0; i < json_array_size(names); i++)
+        assert_non_null(json_object_get(
+            metrics, json_string_value(json_array_get(names, i))));
+}
+
 /* Takes the parameters. */
 static json_t *run(json_t *params, const char *key)
 {
     json_t *result = NULL;
 
     assert_ok(tiny_run(fake, "retrain", params, &result));
+    check_metrics(params, result);
     fake_context_set_job(fake, key, json_text_or(result, "artifact", ""));
     json_decref(params);
     return result;

@@ -263,6 +263,27 @@ static void test_metrics_take_formulas_and_leave_out_what_is_missing(
     compiled_free(c);
 }
 
+static void test_numbers_of_a_stage_are_those_the_document_lists(void **state)
+{
+    struct compiled *c =
+        parse("{\"sinter\": 1, \"name\": \"n\", \"stages\": [{\"name\": \"s\", "
+              "\"kind\": \"train\", \"sort\": \"artifact\", \"metrics\": "
+              "[\"loss\"], \"variants\": [{\"params\": {}}]}], \"evaluate\": "
+              "[{\"name\": \"twice\", \"expr\": \"2 * s.loss\"}]}");
+    json_t *results = json_pack("{s:{s:{s:f, s:f}}}", "s", "metrics", "loss",
+                                1.5, "steps", 3.0);
+    json_t *metrics = NULL;
+
+    (void)state;
+    assert_ok(compiled_metrics(c, results, &metrics));
+    assert_int_equal(json_object_size(metrics), 2);
+    assert_true(json_real_or(metrics, "s.loss", 0.0) == 1.5);
+    assert_true(json_real_or(metrics, "twice.value", 0.0) == 3.0);
+    json_decref(metrics);
+    json_decref(results);
+    compiled_free(c);
+}
+
 static void test_the_model_of_a_trial_is_its_last_stage(void **state)
 {
     struct compiled *c = parse(quickstart);
@@ -625,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_absent_parameters_vanish_from_the_body),
         cmocka_unit_test(
             test_metrics_take_formulas_and_leave_out_what_is_missing),
+        cmocka_unit_test(test_numbers_of_a_stage_are_those_the_document_lists),
         cmocka_unit_test(test_the_model_of_a_trial_is_its_last_stage),
         cmocka_unit_test(test_an_export_shares_all_jobs_and_adds_one),
         cmocka_unit_test(
