@@ -1,22 +1,22 @@
 /* data_jsonl.c -- one JSON object a line. {"text"} are documents, joined to
- * one text with an empty line between them; {"prompt", "answer"} are items of
- * which the answer is to be predicted; {"question", "choices", "answer"} are as
+ * one text with an empty line between them; {"prompt", "answer"} and
+ * {"instruction", "input", "output"} are items of which the answer is to be
+ * predicted; {"question", "choices", "answer"} are as
  * many items as there are choices. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
 #include "jobs/data_parts.h"
-
-enum { JSONL_LIMIT = 1 << 30 }; /* bytes of a file */
+#include "jobs/data_records.h"
 
 /* What is being read. */
 struct reading {
     const char *path;
     const struct data_use *use;
     struct data *d;
-    size_t line; /* from 1 */
-    char *text;  /* documents so far */
+    const struct data_record *record; /* the line */
+    char *text;                       /* documents so far */
     size_t size;
     size_t room; /* places of starts, first and lengths */
     size_t more; /* places of choices and right */
@@ -24,20 +24,7 @@ struct reading {
 
 static struct status wrong_line(const struct reading *r, const char *what)
 {
-    return FAIL(STATUS_CORRUPT, "%s, line %zu: %s", r->path, r->line, what);
-}
-
-static struct status parse_line(const struct reading *r, const char *text,
-                                size_t size, json_t **ret_json)
-{
-    char what[64];
-    struct status st;
-
-    (void)snprintf(what, sizeof(what), "line %zu", r->line);
-    st = json_parse(text, size, what, ret_json);
-    if (status_failed(&st))
-        return status_wrap(st, "%s", r->path);
-    return SUCCESS;
+    return data_record_wrong(r->record, what);
 }
 
 static struct status add_document(struct reading *r, const json_t *text)
@@ -51,27 +38,6 @@ static struct status add_document(struct reading *r, const json_t *text)
     memcpy(r->text + r->size, "\n\n", between);
     memcpy(r->text + r->size + between, json_string_value(text), size);
     r->size += between + size;
-    return SUCCESS;
-}
-
-static void add_token(struct data_tokens *t, int32_t token)
-{
-    t->tokens = xrealloc(t->tokens, (t->count + 1) * sizeof(*t->tokens));
-    t->tokens[t->count++] = token;
-}
-
-static struct status add_text(struct reading *r, const json_t *text)
-{
-    struct data_tokens *t = &r->d->tokens;
-    const char *bytes = json_string_value(text);
-    size_t size = json_string_length(text);
-
-    if (r->use->tokenizer != NULL)
-        return tokenizer_add(r->use->tokenizer, bytes, size, &t->tokens,
-                             &t->count);
-    t->tokens = xrealloc(t->tokens, (t->count + size + 1) * sizeof(*t->tokens));
-    for (size_t i = 0; i < size; i++)
-        t->tokens[t->count++] = (unsigned char)bytes[i];
     return SUCCESS;
 }
 
@@ -94,47 +60,34 @@ static struct status check_size(const struct reading *r, size_t size)
         return FAIL(STATUS_INVALID,
                     "%s, line %zu: %zu tokens do not fit into sequences of "
                     "%zu; raise `length` or shorten it",
-                    r->path, r->line, size, r->use->window);
+                    r->path, r->record->line, size, r->use->window);
     if (r->use->positions != 0 && size > r->use->positions)
         return FAIL(STATUS_INVALID,
                     "%s, line %zu: %zu tokens are more than the model's %zu "
                     "positions",
-                    r->path, r->line, size, r->use->positions);
+                    r->path, r->record->line, size, r->use->positions);
     return SUCCESS;
 }
 
-/* Question and answer are encoded by themselves; what the tokenizer puts in
- * front of a text belongs to the item, what it puts behind only if the answer
- * is whole. */
-static struct status add_item(struct reading *r, const json_t *prompt,
-                              const json_t *answer, bool whole)
+static struct status add_item(struct reading *r, const struct data_exchange *e)
 {
-    const struct tokenizer *tokenizer = r->use->tokenizer;
     struct data_tokens *t = &r->d->tokens;
-    int32_t begin =
-        tokenizer == NULL ? TOKEN_BEGIN : tokenizer_begin(tokenizer);
-    int32_t end = tokenizer == NULL ? TOKEN_END : tokenizer_end(tokenizer);
-    size_t from = t->count, size;
+    struct data_places at;
 
     if (r->text != NULL)
         return wrong_line(r, "a question among texts");
-    if (json_string_length(answer) == 0)
+    if (e->output.size == 0)
         return wrong_line(r, "an answer is empty");
     note_item(r);
-    if (begin >= 0)
-        add_token(t, begin);
-    TRY_PLAIN(add_text(r, prompt));
-    if (t->count == from)
+    TRY_PLAIN(
+        data_exchange_encode(e, r->use->tokenizer, &t->tokens, &t->count, &at));
+    if (at.answer == 0)
         return wrong_line(r, "nothing stands in front of the answer");
-    t->first[r->d->items] = t->count - from;
-    t->lengths[r->d->items] = json_string_length(answer);
-    TRY_PLAIN(add_text(r, answer));
-    if (end >= 0 && whole)
-        add_token(t, end);
-    size = t->count - from;
+    t->first[r->d->items] = at.answer;
+    t->lengths[r->d->items] = e->output.size;
     t->starts[++r->d->items] = t->count;
-    r->d->window = size > r->d->window ? size : r->d->window;
-    return check_size(r, size);
+    r->d->window = at.end > r->d->window ? at.end : r->d->window;
+    return check_size(r, at.end);
 }
 
 /* A number from 0 on, or a letter from A on. */
@@ -167,6 +120,12 @@ static void note_question(struct reading *r, size_t choice)
     t->right[t->questions] = (size_t)r->d->items + choice;
 }
 
+static struct data_span span_of(const json_t *text)
+{
+    return (struct data_span){ json_string_value(text),
+                               json_string_length(text) };
+}
+
 /* A blank stands between question and choice unless there is one. */
 static struct status add_choice(struct reading *r, const json_t *question,
                                 const json_t *choice)
@@ -177,7 +136,11 @@ static struct status add_choice(struct reading *r, const json_t *question,
     if (text == NULL || *text == '\0')
         return wrong_line(r, "a choice is no text, or empty");
     with_blank = json_sprintf("%s%s", *text == ' ' ? "" : " ", text);
-    return add_item(r, question, with_blank, false);
+    return add_item(r, &(struct data_exchange){
+                           .instruction = span_of(question),
+                           .output = span_of(with_blank),
+                           .unfinished = true,
+                       });
 }
 
 static struct status add_question(struct reading *r, const json_t *one)
@@ -198,53 +161,31 @@ static struct status add_question(struct reading *r, const json_t *one)
     return SUCCESS;
 }
 
-static struct status add_answer(struct reading *r, const json_t *prompt,
-                                const json_t *answer)
+static struct status add_answer(struct reading *r,
+                                const struct data_exchange *e)
 {
     if (r->d->tokens.questions > 0)
         return wrong_line(r, "an answer among choices");
-    return add_item(r, prompt, answer, true);
+    return add_item(r, e);
 }
 
-static struct status read_object(struct reading *r, const json_t *one)
+static struct status take(void *self, const struct data_record *record)
 {
-    const json_t *text = json_object_get(one, "text");
-    const json_t *prompt = json_object_get(one, "prompt");
-    const json_t *answer = json_object_get(one, "answer");
+    struct reading *r = self;
+    const json_t *one = record->object;
+    struct data_exchange e;
 
-    if (json_is_string(text))
-        return add_document(r, text);
-    if (json_is_string(prompt) && json_is_string(answer))
-        return add_answer(r, prompt, answer);
+    r->record = record;
+    if (json_is_string(json_object_get(one, "text")))
+        return add_document(r, json_object_get(one, "text"));
+    if (data_record_exchange(record, &e))
+        return add_answer(r, &e);
     if (json_is_string(json_object_get(one, "question")) &&
         json_is_array(json_object_get(one, "choices")))
         return add_question(r, one);
     return wrong_line(r, "no \"text\", no \"prompt\" and \"answer\", no "
-                         "\"question\", \"choices\" and \"answer\"");
-}
-
-static struct status read_line(struct reading *r, const char *text, size_t size)
-{
-    AUTO(json_release) json_t *one = NULL;
-
-    r->line++;
-    if (size == 0)
-        return SUCCESS;
-    TRY_PLAIN(parse_line(r, text, size, &one));
-    return read_object(r, one);
-}
-
-static struct status read_lines(struct reading *r, const char *text,
-                                size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t length = end == NULL ? size - at : (size_t)(end - text) - at;
-
-        TRY_PLAIN(read_line(r, text + at, length));
-        at += length + 1;
-    }
-    return SUCCESS;
+                         "\"instruction\" and \"output\", no \"question\", "
+                         "\"choices\" and \"answer\"");
 }
 
 static struct status settle(struct reading *r)
@@ -272,9 +213,9 @@ static struct status open_jsonl(const json_t *value, const struct data_use *use,
     struct status st;
     size_t size;
 
-    TRY_PLAIN(data_read(file == NULL ? value : file, JSONL_LIMIT, context,
-                        &r.path, &text, &size));
-    st = read_lines(&r, text, size);
+    TRY_PLAIN(data_read(file == NULL ? value : file, DATA_RECORDS_LIMIT,
+                        context, &r.path, &text, &size));
+    st = data_records_read(r.path, text, size, take, &r);
     if (!status_failed(&st))
         st = settle(&r);
     free(r.text);

@@ -1,0 +1,29 @@
+/* spectrum_parts.h -- what the files of spectrum share. */
+#ifndef SINTER_JOBS_SELECT_SPECTRUM_PARTS_H
+#define SINTER_JOBS_SELECT_SPECTRUM_PARTS_H
+
+#include "jobs/select/spectrum.h"
+
+/* Rows of a spectrum that are not zero, one after another. */
+struct spectrum_points {
+    const float *rows;
+    size_t count, width;
+};
+
+/* The eigenpairs of a route: values, vectors, degree and what it found out.
+ * `s` has `row` and `rows`; `pairs` is what is wanted. */
+MUST_CHECK struct status spectrum_dense(const struct crew *crew,
+                                        const struct spectrum_points *p,
+                                        const struct spectrum_how *how,
+                                        size_t pairs, struct spectrum *s);
+MUST_CHECK struct status spectrum_sparse(const struct crew *crew,
+                                         const struct spectrum_points *p,
+                                         const struct spectrum_how *how,
+                                         size_t pairs, struct spectrum *s);
+/* Memory for `pairs` eigenpairs of s->rows. */
+MUST_CHECK struct status spectrum_room(struct spectrum *s, size_t pairs);
+
+/* A graph with fewer samples is a matrix for LAPACK. */
+enum { SPECTRUM_SMALL = 600 };
+
+#endif
