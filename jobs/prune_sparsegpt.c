@@ -7,6 +7,7 @@
 #include "tensor/blas.h"
 #include "tensor/elementwise.h"
 #include "tensor/isa.h"
+#include "tensor/lapack.h"
 
 /* ---- the factor ---------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ void prune_factor_init(struct prune_factor *f, struct prune_hessian *h,
     };
     h->h = NULL;
     mark_dead(f, damping);
-    f->damped = blas_inverse_factor(f->inputs, f->upper);
+    f->damped = lapack_inverse_factor(f->inputs, f->upper);
     if (!f->damped)
         make_identity(f);
 }
@@ -53,6 +54,62 @@ void prune_factor_release(struct prune_factor *f)
 {
     free(f->upper);
     free(f->dead);
+}
+
+size_t prune_factor_packed(size_t inputs)
+{
+    return inputs * (inputs + 1) / 2 * sizeof(float);
+}
+
+void prune_factor_pack(const struct prune_factor *f, float *ret_packed)
+{
+    for (size_t i = 0; i < f->inputs; i++) {
+        size_t count = f->inputs - i;
+
+        memcpy(ret_packed, f->upper + i * (f->inputs + 1),
+               count * sizeof(float));
+        ret_packed += count;
+    }
+}
+
+MUST_CHECK static struct status take_factor(size_t inputs, const uint8_t *dead,
+                                            struct prune_factor *f)
+{
+    *f = (struct prune_factor){
+        .inputs = inputs,
+        .upper = xcalloc_large(inputs * inputs, sizeof(float)),
+        .dead = xcalloc(inputs + 1, 1),
+    };
+    memcpy(f->dead, dead, inputs);
+    if (f->upper == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for a Hessian of %zu inputs",
+                    inputs);
+    return SUCCESS;
+}
+
+struct status prune_factor_unpack(size_t inputs, const void *packed,
+                                  const uint8_t *dead,
+                                  struct prune_factor *ret_factor)
+{
+    const char *from = packed;
+
+    TRY_PLAIN(take_factor(inputs, dead, ret_factor));
+    ret_factor->damped = true;
+    for (size_t i = 0; i < inputs; i++) {
+        size_t size = (inputs - i) * sizeof(float);
+
+        memcpy(ret_factor->upper + i * (inputs + 1), from, size);
+        from += size;
+    }
+    return SUCCESS;
+}
+
+struct status prune_factor_nothing(size_t inputs, const uint8_t *dead,
+                                   struct prune_factor *ret_factor)
+{
+    TRY_PLAIN(take_factor(inputs, dead, ret_factor));
+    make_identity(ret_factor);
+    return SUCCESS;
 }
 
 /* ---- a block of columns ---------------------------------------------------------- */
@@ -97,6 +154,11 @@ static struct status block_init(struct block *b, size_t size)
         return FAIL(STATUS_NO_MEMORY, "no memory for %zu columns of %zu", size,
                     b->outputs);
     return SUCCESS;
+}
+
+size_t prune_sparsegpt_bytes(size_t outputs, size_t block)
+{
+    return outputs * block * (3 * sizeof(float) + 2) + block * sizeof(float);
 }
 
 static void take_block(struct block *b, const float *w, const uint8_t *keep)

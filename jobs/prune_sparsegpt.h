@@ -21,6 +21,17 @@ struct prune_factor {
 void prune_factor_init(struct prune_factor *f, struct prune_hessian *h,
                        double damping);
 void prune_factor_release(struct prune_factor *f);
+/* Bytes of the upper triangle without gaps, row by row, and that. */
+size_t prune_factor_packed(size_t inputs);
+void prune_factor_pack(const struct prune_factor *f, float *ret_packed);
+/* A factor of a triangle that lies anywhere in a file. NO_MEMORY. */
+MUST_CHECK struct status prune_factor_unpack(size_t inputs, const void *packed,
+                                             const uint8_t *dead,
+                                             struct prune_factor *ret_factor);
+/* The identity. NO_MEMORY. */
+MUST_CHECK struct status prune_factor_nothing(size_t inputs,
+                                              const uint8_t *dead,
+                                              struct prune_factor *ret_factor);
 
 /* w, keep: [outputs][inputs]; keep says what may be kept, and then what is.
  * Blocks of `block` inputs are chosen from by
@@ -30,5 +41,7 @@ MUST_CHECK struct status prune_sparsegpt(const struct prune_factor *f,
                                          const struct prune_how *h,
                                          size_t block, size_t outputs, float *w,
                                          uint8_t *keep, double *ret_loss);
+/* What it takes beside. */
+size_t prune_sparsegpt_bytes(size_t outputs, size_t block);
 
 #endif

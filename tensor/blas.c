@@ -5,15 +5,7 @@
 
 #include <cblas.h>
 
-/* LAPACK lies in the same library; it has no header of its own there. A lower
- * triangle by columns is an upper one by rows. NOLINTBEGIN: its names end so */
-extern void spotrf_(const char *triangle, const blasint *n, float *a,
-                    const blasint *stride, blasint *ret_info,
-                    size_t triangle_size);
-extern void spotri_(const char *triangle, const blasint *n, float *a,
-                    const blasint *stride, blasint *ret_info,
-                    size_t triangle_size);
-/* NOLINTEND */
+#include "tensor/gemm.h"
 
 static blasint size_of(size_t size)
 {
@@ -32,10 +24,22 @@ static CBLAS_TRANSPOSE order_of(const struct blas_operand *x)
     return x->transposed ? CblasTrans : CblasNoTrans;
 }
 
+/* Vectors are not worth a panel. */
+static bool is_ours(const struct blas_product *p)
+{
+    return p->m > 1 && p->n > 1;
+}
+
 void blas_multiply(const struct blas_product *p, float *c, size_t stride)
 {
+    const struct gemm_set *set = gemm_best();
+
     if (p->m == 0 || p->n == 0)
         return;
+    if (set != NULL && is_ours(p)) {
+        gemm_multiply(set, p, c, stride);
+        return;
+    }
     cblas_sgemm(CblasRowMajor, order_of(&p->a), order_of(&p->b), size_of(p->m),
                 size_of(p->n), size_of(p->k), p->alpha, p->a.data,
                 stride_of(p->a.stride), p->b.data, stride_of(p->b.stride),
@@ -97,20 +101,6 @@ void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,
         return;
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size_of(n),
                 size_of(rows), alpha, x, stride_of(n), beta, c, stride_of(n));
-}
-
-bool blas_inverse_factor(size_t n, float *h)
-{
-    blasint size = size_of(n), stride = stride_of(n), info = 0;
-
-    if (n == 0)
-        return true;
-    spotrf_("L", &size, h, &stride, &info, 1);
-    if (info == 0)
-        spotri_("L", &size, h, &stride, &info, 1);
-    if (info == 0)
-        spotrf_("L", &size, h, &stride, &info, 1);
-    return info == 0;
 }
 
 void blas_set_threads(int count)

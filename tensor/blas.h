@@ -1,5 +1,4 @@
-/* blas.h -- dense matrix products and factors, row-major float32; the only
- * door to BLAS and LAPACK.
+/* blas.h -- dense matrix products, row-major float32.
  * The bits depend on the CPU family and on the number of threads. */
 #ifndef SINTER_TENSOR_BLAS_H
 #define SINTER_TENSOR_BLAS_H
@@ -37,9 +36,6 @@ void blas_tn(size_t m, size_t n, size_t k, const float *a, const float *b,
 /* The upper triangle of c [n][n] = alpha x^T x + beta c, x: [rows][n]. */
 void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,
                float *c);
-/* In the upper triangle of `h`, a symmetric matrix given by it: U with
- * U^T U = h^-1. False: h is not positive definite, and is lost. */
-bool blas_inverse_factor(size_t n, float *h);
 
 /* Of all later products of this process; 1 makes them reproducible on one
  * CPU family. */

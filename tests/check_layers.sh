@@ -31,9 +31,10 @@ msgpack.h       tests/contract/test_wire.c tests/fuzz/fuzz_wire.c
 zmq.h           common/curve.c common/dealer.c broker/gate.c broker/link_zmq.c bench/bench_fleet.c tests/*
 curl/*          common/http_internal.h
 openssl/*       common/digest.c
-cblas.h         tensor/blas.c
+cblas.h         tensor/blas.c tensor/lapack.c
 openblas*       tensor/blas.c
-lapacke.h       tensor/blas.c
+lapack*.h       tensor/lapack.c
+arpack*         tensor/lapack.c
 yaml.h          sweep/yaml.c
 sqlite3.h       broker/store_sqlite.h
 hiredis/*       broker/store_redis.h

@@ -145,12 +145,12 @@ MUST_CHECK static struct status find_nearest(
     struct spectrum *s)
 {
     AUTO(free_pointer) void *index = NULL;
-    const struct graph_search search = { .from = points->rows,
-                                         .to = landmarks->rows,
-                                         .n = points->count,
-                                         .m = landmarks->count,
-                                         .width = points->width,
-                                         .k = SPECTRUM_VOTES };
+    const struct knn_search search = { .from = points->rows,
+                                       .to = landmarks->rows,
+                                       .n = points->count,
+                                       .m = landmarks->count,
+                                       .width = points->width,
+                                       .k = SPECTRUM_VOTES };
     void *memory;
 
     s->votes = SPECTRUM_VOTES;
@@ -160,7 +160,7 @@ MUST_CHECK static struct status find_nearest(
     memset(memory, 0xFF, s->n * s->votes * sizeof(uint32_t));
     TRY_PLAIN(crew_room(points->count * s->votes, sizeof(uint32_t), "landmarks",
                         &index));
-    TRY_PLAIN(graph_nearest(crew, &search, index, NULL));
+    TRY_PLAIN(knn_nearest(crew, &search, index, NULL));
     for (size_t i = 0; i < points->count; i++)
         memcpy(s->nearest + samples[i] * s->votes,
                (const uint32_t *)index + i * s->votes,
@@ -196,8 +196,6 @@ MUST_CHECK static struct status by_landmarks(const struct crew *crew,
 
         TRY_PLAIN(spectrum_dense(crew, &landmarks, how,
                                  pairs < count ? pairs : count, s));
-        if (s->all_equal)
-            return SUCCESS;
         return find_nearest(crew, p, &landmarks, samples, s);
     }
 }
@@ -288,7 +286,7 @@ uint64_t spectrum_memory(size_t n, size_t width, const struct spectrum_how *how,
 
     switch (spectrum_route_for(h.route, n)) {
     case SPECTRUM_KNN:
-        return copy + kept + graph_memory(n, width, h.neighbours, threads) +
+        return copy + 2 * kept + knn_memory(n, width, h.neighbours, threads) +
                lapack_largest_memory(n, h.pairs);
     case SPECTRUM_BY_LANDMARKS:
         return 2 * copy + affinity_memory(rows, width) +

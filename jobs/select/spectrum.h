@@ -16,7 +16,7 @@
 #ifndef SINTER_JOBS_SELECT_SPECTRUM_H
 #define SINTER_JOBS_SELECT_SPECTRUM_H
 
-#include "jobs/select/graph.h"
+#include "jobs/select/knn.h"
 
 enum {
     SPECTRUM_DENSE_MOST = 6000,
@@ -27,7 +27,7 @@ enum {
     SPECTRUM_NEIGHBOURS = 20,     /* of the graph unless said otherwise */
     SPECTRUM_VOTES = 5,           /* landmarks that label a sample */
     SPECTRUM_PAIRS = 31,          /* kept unless said otherwise: K up to 30 */
-    SPECTRUM_PAIRS_MOST = 257,
+    SPECTRUM_PAIRS_MOST = 1024,
 };
 
 /* On the wire by name. */

@@ -13,11 +13,11 @@
  * finds a repeated eigenvalue by rounding errors only. */
 struct walk {
     const struct crew *crew;
-    const struct graph *graph;
-    double *root;  /* [n] sqrt(D) */
-    double *norms; /* [components] sum of D */
-    double *parts; /* [components] of the vector at hand */
-    const double *x;
+    const struct knn *graph;
+    double *root;   /* [n] sqrt(D) */
+    double *norms;  /* [components] sum of D */
+    double *parts;  /* [components] of the vector at hand */
+    double *scaled; /* [n] the vector at hand by sqrt(D) */
     double *y;
 };
 
@@ -26,17 +26,14 @@ enum { ROWS = 2048 };
 static void multiply_rows(void *self, size_t hand, size_t first, size_t count)
 {
     const struct walk *w = self;
-    const struct graph *g = w->graph;
+    const struct knn *g = w->graph;
 
     (void)hand;
     for (size_t i = first; i < first + count; i++) {
         double sum = 0.0;
 
-        for (uint64_t l = g->begin[i]; l < g->begin[i + 1]; l++) {
-            uint32_t j = g->column[l];
-
-            sum += g->weight[l] * w->x[j] / w->root[j];
-        }
+        for (uint64_t l = g->begin[i]; l < g->begin[i + 1]; l++)
+            sum += g->weight[l] * w->scaled[g->column[l]];
         /* Once takes an eigenvalue of 1 to 0, twice to -1: below all wanted. */
         w->y[i] =
             sum / w->root[i] - 2.0 * w->parts[g->component[i]] * w->root[i];
@@ -46,15 +43,16 @@ static void multiply_rows(void *self, size_t hand, size_t first, size_t count)
 static bool multiply(void *self, const double *x, double *y)
 {
     struct walk *w = self;
-    const struct graph *g = w->graph;
+    const struct knn *g = w->graph;
     struct status st;
 
     memset(w->parts, 0, g->components * sizeof(*w->parts));
-    for (size_t i = 0; i < g->n; i++)
+    for (size_t i = 0; i < g->n; i++) {
         w->parts[g->component[i]] += w->root[i] * x[i];
+        w->scaled[i] = x[i] / w->root[i];
+    }
     for (size_t c = 0; c < g->components; c++)
         w->parts[c] /= w->norms[c];
-    w->x = x;
     w->y = y;
     st = crew_run(w->crew, g->n, ROWS, multiply_rows, w);
     return !status_failed(&st);
@@ -83,7 +81,7 @@ MUST_CHECK static struct status fill_components(const struct walk *w,
                                                 size_t count,
                                                 struct spectrum *s)
 {
-    const struct graph *g = w->graph;
+    const struct knn *g = w->graph;
     AUTO(free_pointer) void *memory = NULL;
     AUTO(free_pointer) void *places = NULL;
     struct component *all;
@@ -166,7 +164,7 @@ MUST_CHECK static struct status by_matrix(const struct walk *w,
                                           struct spectrum *s)
 {
     AUTO(free_pointer) void *memory = NULL;
-    const struct graph *g = w->graph;
+    const struct knn *g = w->graph;
     double *matrix;
 
     TRY_PLAIN(crew_room(g->n * g->n, sizeof(double), "a matrix", &memory));
@@ -183,17 +181,20 @@ MUST_CHECK static struct status by_matrix(const struct walk *w,
 static void walk_release(struct walk *w)
 {
     free(w->root);
+    free(w->scaled);
     free(w->norms);
     free(w->parts);
 }
 
 MUST_CHECK static struct status walk_init(struct walk *w)
 {
-    const struct graph *g = w->graph;
+    const struct knn *g = w->graph;
     void *memory;
 
     TRY_PLAIN(crew_room(g->n, sizeof(double), "degrees", &memory));
     w->root = memory;
+    TRY_PLAIN(crew_room(g->n, sizeof(double), "a vector", &memory));
+    w->scaled = memory;
     TRY_PLAIN(crew_room(g->components, sizeof(double), "components", &memory));
     w->norms = memory;
     TRY_PLAIN(crew_room(g->components, sizeof(double), "components", &memory));
@@ -220,7 +221,7 @@ MUST_CHECK static struct status fill(struct walk *w, uint32_t seed,
 }
 
 /* What the graph found out goes with the spectrum. */
-static void take_graph(struct graph *g, struct spectrum *s)
+static void take_graph(struct knn *g, struct spectrum *s)
 {
     s->median = g->median;
     s->sigma = g->sigma;
@@ -241,13 +242,13 @@ struct status spectrum_sparse(const struct crew *crew,
                               const struct spectrum_how *how, size_t pairs,
                               struct spectrum *s)
 {
-    const struct graph_how graph = { .neighbours = how->neighbours,
-                                     .sigma = how->sigma,
-                                     .seed = how->seed };
-    AUTO(graph_release) struct graph g = { 0 };
+    const struct knn_how graph = { .neighbours = how->neighbours,
+                                   .sigma = how->sigma,
+                                   .seed = how->seed };
+    AUTO(knn_release) struct knn g = { 0 };
     AUTO(walk_release) struct walk w = { .crew = crew, .graph = &g };
 
-    TRY_PLAIN(graph_make(crew, p->rows, p->count, p->width, &graph, &g));
+    TRY_PLAIN(knn_make(crew, p->rows, p->count, p->width, &graph, &g));
     if (!g.all_equal)
         TRY_PLAIN(fill(&w, how->seed, pairs, s));
     take_graph(&g, s);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "jobs/select/graph.h"
+#include "jobs/select/knn.h"
 #include "tensor/blas.h"
 #include "tensor/isa.h"
 
@@ -22,7 +22,7 @@ struct heap {
 };
 
 struct hunt {
-    const struct graph_search *search;
+    const struct knn_search *search;
     size_t room;                  /* candidates of a row */
     float *norms;                 /* [m] |b|^2 */
     float *tiles;                 /* [hands][TILE_ROWS][TILE_COLUMNS] */
@@ -143,8 +143,8 @@ static int compare_found(const void *a, const void *b)
 
 static void settle(const struct hunt *h, size_t row, const struct heap *heap)
 {
-    const struct graph_search *s = h->search;
-    struct found found[GRAPH_NEIGHBOURS + GRAPH_SPARE];
+    const struct knn_search *s = h->search;
+    struct found found[KNN_NEIGHBOURS + KNN_SPARE];
 
     for (size_t i = 0; i < heap->count; i++) {
         uint32_t other = heap->items[i].row;
@@ -165,7 +165,7 @@ static void settle(const struct hunt *h, size_t row, const struct heap *heap)
 static void hunt_block(void *self, size_t hand, size_t first, size_t count)
 {
     const struct hunt *h = self;
-    const struct graph_search *s = h->search;
+    const struct knn_search *s = h->search;
     float *tile = h->tiles + hand * TILE_ROWS * TILE_COLUMNS;
     struct heap heaps[TILE_ROWS];
 
@@ -186,7 +186,7 @@ static void hunt_block(void *self, size_t hand, size_t first, size_t count)
         settle(h, first + i, &heaps[i]);
 }
 
-static void fill_norms(const struct graph_search *s, float *norms)
+static void fill_norms(const struct knn_search *s, float *norms)
 {
     for (size_t j = 0; j < s->m; j++) {
         const float *row = s->to + j * s->width;
@@ -200,12 +200,11 @@ static void fill_norms(const struct graph_search *s, float *norms)
 
 static size_t room_of(size_t m, size_t k)
 {
-    return k + GRAPH_SPARE < m ? k + GRAPH_SPARE : m;
+    return k + KNN_SPARE < m ? k + KNN_SPARE : m;
 }
 
-struct status graph_nearest(const struct crew *crew,
-                            const struct graph_search *s, uint32_t *ret_index,
-                            double *ret_squared)
+struct status knn_nearest(const struct crew *crew, const struct knn_search *s,
+                          uint32_t *ret_index, double *ret_squared)
 {
     AUTO(free_pointer) void *norms = NULL;
     AUTO(free_pointer) void *tiles = NULL;
@@ -230,16 +229,14 @@ struct status graph_nearest(const struct crew *crew,
     return crew_run(crew, s->n, TILE_ROWS, hunt_block, &h);
 }
 
-uint64_t graph_memory(size_t n, size_t width, size_t neighbours,
-                      uint64_t threads)
+uint64_t knn_memory(size_t n, size_t width, size_t neighbours, uint64_t threads)
 {
     const struct crew c = { .threads = threads };
     uint64_t entries = (uint64_t)n * neighbours;
     uint64_t hunt = crew_size(&c) * (uint64_t)TILE_ROWS *
                     (TILE_COLUMNS * sizeof(float) +
-                     (neighbours + GRAPH_SPARE) * sizeof(struct candidate));
-    uint64_t subset =
-        (uint64_t)GRAPH_SUBSET * GRAPH_SUBSET / 2 * sizeof(double);
+                     (neighbours + KNN_SPARE) * sizeof(struct candidate));
+    uint64_t subset = (uint64_t)KNN_SUBSET * KNN_SUBSET / 2 * sizeof(double);
 
     (void)width; /* rows are read where they are */
     return entries * (12 + 2 * 16 + 2 * 12) + (uint64_t)n * 64 +

@@ -1,24 +1,24 @@
-/* graph.h -- the affinity of many samples as a sparse graph: each is joined to
+/* knn.h -- the affinity of many samples as a sparse graph: each is joined to
  * its k nearest, and whatever joins one way joins the other way as well.
  *
  *     A_ij = exp(-d_ij^2 / (2 sigma^2)) if i is among the k nearest of j or j
  *     among those of i; A_ii = 1; equal distances: the lower number is nearer
  *
  * Memory is n x k, not n x n. The nearest are found among all by blocked
- * matrix products in float32, which keep k + GRAPH_SPARE candidates; distances
+ * matrix products in float32, which keep k + KNN_SPARE candidates; distances
  * and the order of those are then float64. */
-#ifndef SINTER_JOBS_SELECT_GRAPH_H
-#define SINTER_JOBS_SELECT_GRAPH_H
+#ifndef SINTER_JOBS_SELECT_KNN_H
+#define SINTER_JOBS_SELECT_KNN_H
 
 #include "jobs/select/affinity.h"
 
 enum {
-    GRAPH_SPARE = 16,
-    GRAPH_NEIGHBOURS = 256, /* k at most */
-    GRAPH_SUBSET = 2000,    /* samples that sigma is measured on */
+    KNN_SPARE = 16,
+    KNN_NEIGHBOURS = 256, /* k at most */
+    KNN_SUBSET = 2000,    /* samples that sigma is measured on */
 };
 
-struct graph {
+struct knn {
     size_t n;
     size_t entries;   /* of the matrix, diagonal included */
     uint64_t *begin;  /* [n + 1] row i is begin[i] ... begin[i + 1] - 1 */
@@ -33,8 +33,8 @@ struct graph {
     uint32_t *component; /* [n] numbered by first appearance */
 };
 
-struct graph_how {
-    size_t neighbours; /* 1 ... GRAPH_NEIGHBOURS; all others if there are
+struct knn_how {
+    size_t neighbours; /* 1 ... KNN_NEIGHBOURS; all others if there are
                         * fewer */
     struct affinity_sigma sigma; /* of a subset drawn with `seed` */
     uint32_t seed;
@@ -44,23 +44,22 @@ struct graph_how {
  * nearest first: ret_index [n][k], ret_squared [n][k] squared distances
  * (NULL: not wanted). `self`: row i of both is one sample, which is not its
  * own neighbour. k <= m (m - 1 with `self`). NO_MEMORY, CANCELLED. */
-struct graph_search {
+struct knn_search {
     const float *from, *to;
     size_t n, m, width, k;
     bool self;
 };
-MUST_CHECK struct status graph_nearest(const struct crew *crew,
-                                       const struct graph_search *s,
-                                       uint32_t *ret_index,
-                                       double *ret_squared);
+MUST_CHECK struct status knn_nearest(const struct crew *crew,
+                                     const struct knn_search *s,
+                                     uint32_t *ret_index, double *ret_squared);
 
 /* INVALID, NO_MEMORY, CANCELLED. */
-MUST_CHECK struct status graph_make(const struct crew *crew,
-                                    const float *embeddings, size_t n,
-                                    size_t width, const struct graph_how *how,
-                                    struct graph *ret_graph);
-void graph_release(struct graph *g);
-uint64_t graph_memory(size_t n, size_t width, size_t neighbours,
-                      uint64_t threads);
+MUST_CHECK struct status knn_make(const struct crew *crew,
+                                  const float *embeddings, size_t n,
+                                  size_t width, const struct knn_how *how,
+                                  struct knn *ret_graph);
+void knn_release(struct knn *g);
+uint64_t knn_memory(size_t n, size_t width, size_t neighbours,
+                    uint64_t threads);
 
 #endif

@@ -1,4 +1,4 @@
-#include "jobs/select/graph.h"
+#include "jobs/select/knn.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static size_t edges_clean(size_t n, struct edges *e)
     return entries;
 }
 
-static void put_entry(struct graph *g, size_t row, size_t *at, uint32_t column,
+static void put_entry(struct knn *g, size_t row, size_t *at, uint32_t column,
                       double weight)
 {
     g->column[*at] = column;
@@ -93,8 +93,7 @@ static void put_entry(struct graph *g, size_t row, size_t *at, uint32_t column,
     (*at)++;
 }
 
-MUST_CHECK static struct status fill_graph(const struct edges *e,
-                                           struct graph *g)
+MUST_CHECK static struct status fill_graph(const struct edges *e, struct knn *g)
 {
     double narrow = 1.0 / (2.0 * g->sigma * g->sigma);
     size_t at = 0;
@@ -153,13 +152,13 @@ static void measure_pairs(void *self, size_t hand, size_t first, size_t count)
 MUST_CHECK static struct status subset_median(const struct crew *crew,
                                               const float *embeddings,
                                               size_t width, uint32_t seed,
-                                              struct graph *g, bool *ret_some)
+                                              struct knn *g, bool *ret_some)
 {
     AUTO(free_pointer) void *rows = NULL;
     AUTO(free_pointer) void *pairs = NULL;
     struct subset s = { .embeddings = embeddings, .width = width };
 
-    s.count = g->n < GRAPH_SUBSET ? g->n : GRAPH_SUBSET;
+    s.count = g->n < KNN_SUBSET ? g->n : KNN_SUBSET;
     TRY_PLAIN(crew_room(s.count, sizeof(uint32_t), "a subset", &rows));
     draw_rows(seed, "select.sigma", g->n, s.count, rows);
     TRY_PLAIN(
@@ -185,7 +184,7 @@ static bool rows_equal(const float *embeddings, size_t n, size_t width)
  * others are. If they do not either, no edge is longer than 0, and any sigma
  * gives the same weights. */
 MUST_CHECK static struct status neighbour_median(const struct edges *e,
-                                                 struct graph *g)
+                                                 struct knn *g)
 {
     AUTO(free_pointer) void *memory = NULL;
     size_t count = 0;
@@ -205,7 +204,7 @@ MUST_CHECK static struct status neighbour_median(const struct edges *e,
 
 MUST_CHECK static struct status choose_sigma(
     const struct crew *crew, const float *embeddings, size_t width,
-    const struct graph_how *how, const struct edges *e, struct graph *g)
+    const struct knn_how *how, const struct edges *e, struct knn *g)
 {
     bool some;
 
@@ -228,7 +227,7 @@ MUST_CHECK static struct status choose_sigma(
  */
 
 /* Everything that is joined to `start`, which is new. */
-static void flood(struct graph *g, uint32_t start, uint32_t name,
+static void flood(struct knn *g, uint32_t start, uint32_t name,
                   uint32_t *waiting)
 {
     size_t count = 1;
@@ -249,7 +248,7 @@ static void flood(struct graph *g, uint32_t start, uint32_t name,
     }
 }
 
-MUST_CHECK static struct status find_components(struct graph *g)
+MUST_CHECK static struct status find_components(struct knn *g)
 {
     AUTO(free_pointer) void *waiting = NULL;
     void *memory;
@@ -270,21 +269,21 @@ MUST_CHECK static struct status find_components(struct graph *g)
 MUST_CHECK static struct status find_edges(const struct crew *crew,
                                            const float *embeddings,
                                            size_t width, size_t k,
-                                           struct graph *g, struct edges *e)
+                                           struct knn *g, struct edges *e)
 {
     AUTO(free_pointer) void *index = NULL;
     AUTO(free_pointer) void *squared = NULL;
-    const struct graph_search search = { .from = embeddings,
-                                         .to = embeddings,
-                                         .n = g->n,
-                                         .m = g->n,
-                                         .width = width,
-                                         .k = k,
-                                         .self = true };
+    const struct knn_search search = { .from = embeddings,
+                                       .to = embeddings,
+                                       .n = g->n,
+                                       .m = g->n,
+                                       .width = width,
+                                       .k = k,
+                                       .self = true };
 
     TRY_PLAIN(crew_room(g->n * k, sizeof(uint32_t), "neighbours", &index));
     TRY_PLAIN(crew_room(g->n * k, sizeof(double), "neighbours", &squared));
-    TRY_PLAIN(graph_nearest(crew, &search, index, squared));
+    TRY_PLAIN(knn_nearest(crew, &search, index, squared));
     TRY_PLAIN(edges_make(g->n, k, index, squared, e));
     g->entries = edges_clean(g->n, e);
     return SUCCESS;
@@ -292,8 +291,7 @@ MUST_CHECK static struct status find_edges(const struct crew *crew,
 
 MUST_CHECK static struct status make(const struct crew *crew,
                                      const float *embeddings, size_t width,
-                                     const struct graph_how *how,
-                                     struct graph *g)
+                                     const struct knn_how *how, struct knn *g)
 {
     AUTO(edges_release) struct edges e = { 0 };
     size_t k = how->neighbours < g->n ? how->neighbours : g->n - 1;
@@ -306,16 +304,16 @@ MUST_CHECK static struct status make(const struct crew *crew,
     return find_components(g);
 }
 
-struct status graph_make(const struct crew *crew, const float *embeddings,
-                         size_t n, size_t width, const struct graph_how *how,
-                         struct graph *ret_graph)
+struct status knn_make(const struct crew *crew, const float *embeddings,
+                       size_t n, size_t width, const struct knn_how *how,
+                       struct knn *ret_graph)
 {
-    struct graph g = { .n = n };
+    struct knn g = { .n = n };
     struct status st = SUCCESS;
 
-    if (how->neighbours < 1 || how->neighbours > GRAPH_NEIGHBOURS)
+    if (how->neighbours < 1 || how->neighbours > KNN_NEIGHBOURS)
         return FAIL(STATUS_INVALID, "%zu neighbours: from 1 to %d",
-                    how->neighbours, GRAPH_NEIGHBOURS);
+                    how->neighbours, KNN_NEIGHBOURS);
     if (!(how->sigma.fixed >= 0.0) || !(how->sigma.scale >= 0.0))
         return FAIL(STATUS_INVALID, "sigma %g and its scale %g must be above 0",
                     how->sigma.fixed, how->sigma.scale);
@@ -324,19 +322,19 @@ struct status graph_make(const struct crew *crew, const float *embeddings,
     else
         st = make(crew, embeddings, width, how, &g);
     if (status_failed(&st)) {
-        graph_release(&g);
+        knn_release(&g);
         return st;
     }
     *ret_graph = g;
     return SUCCESS;
 }
 
-void graph_release(struct graph *g)
+void knn_release(struct knn *g)
 {
     free(g->begin);
     free(g->column);
     free(g->weight);
     free(g->degree);
     free(g->component);
-    *g = (struct graph){ 0 };
+    *g = (struct knn){ 0 };
 }

@@ -1,0 +1,132 @@
+#include "tensor/gemm.h"
+
+#include <assert.h>
+
+const struct gemm_set *const gemm_sets[] = {
+#if defined(__x86_64__)
+    &gemm_avx512,
+    &gemm_avx2,
+#endif
+    NULL,
+};
+
+enum {
+    /* Floats of A that stay in the second cache while all panels of B meet
+     * them: half of the smallest one of a server. */
+    BLOCK = 128 * 1024,
+    /* Rows that lie so many floats apart share the sets of the first cache:
+     * more than four of them at a time would drive each other out. */
+    ALIASES = 1024,
+    ALIAS_ROWS = 4,
+};
+
+const struct gemm_set *gemm_best(void)
+{
+    const struct gemm_set *const *set = gemm_sets;
+
+    while (*set != NULL && !(*set)->usable())
+        set++;
+    return *set;
+}
+
+static size_t parts_of(size_t total, size_t most)
+{
+    return total <= most ? 1 : (total + most - 1) / most;
+}
+
+/* Where part i of `parts` even ones begins. */
+static size_t begin_of(size_t total, size_t parts, size_t i)
+{
+    return total / parts * i + total % parts * i / parts;
+}
+
+/* Some rows of C and one part of the depth. */
+struct block {
+    const struct gemm_set *set;
+    const struct blas_product *p;
+    size_t row, rows;
+    size_t at, depth;
+    float *c;
+    size_t stride;
+};
+
+/* Tiles of all rows of the block under one panel of `count` columns. */
+static void multiply_panel(const struct block *b, const float *panel,
+                           size_t column, size_t count)
+{
+    const struct blas_product *p = b->p;
+    const struct blas_operand *a = &p->a;
+    bool wide = count > b->set->columns / 2;
+    bool aliases = !a->transposed && a->stride % ALIASES == 0;
+    void (*const *tiles)(const struct gemm_tile *t) =
+        b->set->tiles[a->transposed][wide];
+    size_t parts = parts_of(b->rows, aliases ? ALIAS_ROWS : b->set->rows);
+    float *c = b->c + b->row * b->stride + column;
+    struct gemm_tile t = {
+        .a_stride = a->stride,
+        .panel = panel,
+        .depth = b->depth,
+        .alpha = p->alpha,
+        .from_stride = b->stride,
+        .beta = b->at == 0 ? p->beta : 1.0F,
+        .c_stride = b->stride,
+        .columns = count,
+    };
+
+    for (size_t i = 0; i < parts; i++) {
+        size_t row = begin_of(b->rows, parts, i);
+        size_t rows = begin_of(b->rows, parts, i + 1) - row;
+        size_t down = b->row + row;
+
+        t.a = a->transposed ? a->data + b->at * a->stride + down
+                            : a->data + down * a->stride + b->at;
+        t.c = c + row * b->stride;
+        t.from = t.beta == 0.0F ? NULL : t.c;
+        tiles[rows - 1](&t);
+    }
+}
+
+static void multiply_block(const struct block *b)
+{
+    _Alignas(64) float panel[GEMM_DEPTH * GEMM_COLUMNS];
+    const struct blas_operand *x = &b->p->b;
+    size_t columns = b->set->columns;
+
+    for (size_t j = 0; j < b->p->n; j += columns) {
+        size_t count = b->p->n - j < columns ? b->p->n - j : columns;
+
+        if (x->transposed)
+            b->set->pack_turned(x->data + j * x->stride + b->at, x->stride,
+                                b->depth, count, panel);
+        else
+            b->set->pack(x->data + b->at * x->stride + j, x->stride, b->depth,
+                         count, panel);
+        multiply_panel(b, panel, j, count);
+    }
+}
+
+void gemm_multiply(const struct gemm_set *set, const struct blas_product *p,
+                   float *c, size_t stride)
+{
+    size_t deep = parts_of(p->k, GEMM_DEPTH);
+    size_t most = BLOCK / (p->k < GEMM_DEPTH ? p->k + 1 : GEMM_DEPTH);
+    size_t blocks = parts_of(p->m, most);
+
+    if (p->m == 0 || p->n == 0)
+        return;
+    for (size_t i = 0; i < blocks; i++)
+        for (size_t d = 0; d < deep; d++) {
+            struct block b = {
+                .set = set,
+                .p = p,
+                .row = begin_of(p->m, blocks, i),
+                .at = begin_of(p->k, deep, d),
+                .c = c,
+                .stride = stride,
+            };
+
+            b.rows = begin_of(p->m, blocks, i + 1) - b.row;
+            b.depth = begin_of(p->k, deep, d + 1) - b.at;
+            multiply_block(&b);
+        }
+}
