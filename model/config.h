@@ -21,6 +21,7 @@ struct model_config {
     uint32_t positions; /* longest sequence */
     uint32_t rotary;    /* numbers of a head that are turned */
     uint32_t window;    /* tokens a token sees; 0: all */
+    uint32_t kinds;     /* of tokens, in encoders */
     float norm_eps;
     double rope_theta;
     bool tied;           /* the head is the embedding */

@@ -42,6 +42,14 @@ size_t room_last(const struct pass_room *room, const struct graph *g)
     return room->alone ? room->section + 1 : g->sections;
 }
 
+size_t room_end(const struct pass_room *room, const struct graph *g,
+                size_t section)
+{
+    if (room->headless && section + 1 == g->sections)
+        return g->values[g->logits].writer;
+    return g->first_step[section + 1];
+}
+
 /* Steps that are computed: [first, last). */
 static size_t first_step(const struct cutter *l)
 {
@@ -50,7 +58,7 @@ static size_t first_step(const struct cutter *l)
 
 static size_t last_step(const struct cutter *l)
 {
-    return l->graph->first_step[room_last(l->room, l->graph)];
+    return room_end(l->room, l->graph, room_last(l->room, l->graph) - 1);
 }
 
 static bool is_trained(const struct cutter *l, size_t parameter)
@@ -160,8 +168,8 @@ static void lay_values(struct cutter *l)
          section++) {
         if (shared)
             l->used = begin;
-        for (size_t i = g->first_step[section]; i < g->first_step[section + 1];
-             i++) {
+        for (size_t i = g->first_step[section];
+             i < room_end(l->room, g, section); i++) {
             const struct graph_step *s = &g->steps[i];
 
             if (l->to->values[s->out] == LAYOUT_NONE)

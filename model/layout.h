@@ -18,6 +18,8 @@ struct pass_room {
     /* One section of the graph by itself: see pass_batch.stream. */
     bool alone;
     size_t section;
+    /* Without logits and losses: for what pass_hidden() gives. No gradients. */
+    bool headless;
 };
 
 /* Does a parameter get a gradient? */
@@ -26,6 +28,9 @@ bool room_trains(const struct pass_room *room, const struct graph *g,
 /* Sections that are computed: [first, last). */
 size_t room_first(const struct pass_room *room);
 size_t room_last(const struct pass_room *room, const struct graph *g);
+/* The step behind those of a section that are computed. */
+size_t room_end(const struct pass_room *room, const struct graph *g,
+                size_t section);
 
 /* Offsets in floats; LAYOUT_NONE: not there. */
 #define LAYOUT_NONE SIZE_MAX

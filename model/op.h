@@ -34,6 +34,9 @@ struct op_shape {
     size_t window;         /* tokens a token sees, itself among them; 0: all */
     size_t places, offset; /* embedding: rows of the table of places, and the
                               row of the first place */
+    size_t kinds;          /* embedding: rows of the table of kinds */
+    bool both_ways;        /* attention: what stands behind is seen as well;
+                              without `window` */
     size_t run, pitch;     /* part: `run` of each `pitch` columns, from
                               column `offset` on */
     bool transposed;       /* linear: the weight is [in][out] */
@@ -76,8 +79,9 @@ struct op {
     void (*backward)(const struct op_call *c);
 };
 
-/* in: table [in][out], places [places][out] (optional); index: tokens.
- * out = table[token] + places[offset + place in the sequence] */
+/* in: table [in][out], places [places][out] (optional), kinds [kinds][out]
+ * (optional), of which only the first means anything; index: tokens.
+ * out = table[token] + places[offset + place in the sequence] + kinds[0] */
 extern const struct op op_embedding;
 /* in: x [rows][in], w [out][in], b [out] (optional), r [rows][out]
  * (optional). out = x w^T + b + r */
@@ -91,8 +95,8 @@ extern const struct op op_layernorm;
 extern const struct op op_rope;
 /* in: q [rows][heads][head_dim], k and v [rows][kv_heads][head_dim].
  * out = softmax(q k^T / sqrt(head_dim)) v, each token seeing itself and what
- * stands before it in its sequence, at most `window` tokens; heads / kv_heads
- * heads share k and v */
+ * stands before it in its sequence, at most `window` tokens, or both_ways all
+ * of it; heads / kv_heads heads share k and v */
 extern const struct op op_attention;
 /* in: g, u. out = g / (1 + exp(-g)) * u */
 extern const struct op op_swiglu;

@@ -1,4 +1,4 @@
-/* op_attention.c -- causal attention within each sequence, grouped heads.
+/* op_attention.c -- attention within each sequence, grouped heads.
  *
  * A strip of queries at a time meets all keys it may see, so no array has the
  * square of the length. saved: log sum exp of each row's scores for each head
@@ -56,6 +56,7 @@ struct strip {
     size_t first, count; /* queries */
     size_t key, keys;    /* first key, how many */
     size_t window;
+    bool both_ways;
     size_t dim, stride, kv_stride; /* floats from token to token */
     size_t head, shared;           /* where a head begins in a row */
     float *p;                      /* [count][keys] */
@@ -70,6 +71,8 @@ static size_t keys_of(const struct strip *s, size_t i, size_t *ret_first)
 {
     size_t end = s->first + i + 1 - s->key;
 
+    if (s->both_ways)
+        end = s->keys;
     *ret_first = s->window == 0 || end < s->window ? 0 : end - s->window;
     return end;
 }
@@ -222,7 +225,7 @@ static void each_strip(const struct op_call *c, struct strip s, size_t segment,
         s.count = end - s.first < STRIP ? end - s.first : STRIP;
         s.key =
             s.window == 0 || seen < s.window ? begin : s.first + 1 - s.window;
-        s.keys = s.first + s.count - s.key;
+        s.keys = (s.both_ways ? end : s.first + s.count) - s.key;
         act(c, &s);
     }
 }
@@ -235,6 +238,7 @@ static void each_head(const struct op_call *c,
     size_t group = shape->heads / shape->kv_heads;
     struct strip s = {
         .window = shape->window,
+        .both_ways = shape->both_ways,
         .dim = shape->head_dim,
         .stride = shape->heads * shape->head_dim,
         .kv_stride = shape->kv_heads * shape->head_dim,

@@ -244,7 +244,7 @@ static void forward_step(const struct pass *p, size_t i)
 static void forward_section(struct pass *p, size_t section)
 {
     for (size_t i = p->graph->first_step[section];
-         i < p->graph->first_step[section + 1]; i++)
+         i < room_end(&p->room, p->graph, section); i++)
         forward_step(p, i);
     p->whole = section;
 }
@@ -301,6 +301,9 @@ struct status pass_forward(struct pass *p, const struct pass_batch *batch,
     for (size_t section = room_first(&p->room);
          section < room_last(&p->room, p->graph); section++)
         forward_section(p, section);
+    *ret_loss = 0.0;
+    if (p->room.headless)
+        return SUCCESS;
     left = stream_left(p, &count);
     *ret_loss = left == NULL ? mean_loss(p) : square_loss(p, left, count);
     return SUCCESS;
@@ -309,6 +312,13 @@ struct status pass_forward(struct pass *p, const struct pass_batch *batch,
 const float *pass_logits(const struct pass *p)
 {
     return at(p, p->layout.values[p->graph->logits]);
+}
+
+const float *pass_hidden(const struct pass *p)
+{
+    const struct graph *g = p->graph;
+
+    return operand(p, g->steps[g->values[g->logits].writer].in[0]);
 }
 
 const float *pass_losses(const struct pass *p)
@@ -335,7 +345,7 @@ bool pass_not_finite(struct pass *p, char *text, size_t size)
     size_t rows = p->batch.starts[p->batch.segments];
 
     for (size_t i = g->first_step[room_first(&p->room)];
-         i < g->first_step[room_last(&p->room, g)]; i++) {
+         i < room_end(&p->room, g, room_last(&p->room, g) - 1); i++) {
         int out = g->steps[i].out;
         size_t fixed = g->values[out].fixed;
         size_t count = fixed != 0 ? fixed : rows * graph_width(g, out);

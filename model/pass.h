@@ -52,6 +52,8 @@ MUST_CHECK struct status pass_forward(struct pass *p,
 /* [rows][vocab] and [rows], valid until the next forward or backward. */
 const float *pass_logits(const struct pass *p);
 const float *pass_losses(const struct pass *p);
+/* What the logits are made of, [rows][hidden]; the same. */
+const float *pass_hidden(const struct pass *p);
 /* The residual stream behind `layers` layers; only with gradients or behind
  * the one section of the pass. */
 const float *pass_stream(const struct pass *p, size_t layers);

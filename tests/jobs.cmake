@@ -7,6 +7,15 @@ add_test(NAME golden.merging
   COMMAND golden_merging ${CMAKE_CURRENT_SOURCE_DIR}/golden/merging)
 set_tests_properties(golden.merging PROPERTIES LABELS golden TIMEOUT 120)
 
+add_executable(golden_paser golden/golden_paser.c golden/golden_paser_space.c
+  golden/golden_paser_pick.c golden/golden.c)
+target_link_libraries(golden_paser PRIVATE sinter_flags sinter_jobs)
+set_target_properties(golden_paser PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+add_test(NAME golden.paser
+  COMMAND golden_paser ${CMAKE_CURRENT_SOURCE_DIR}/golden/paser)
+set_tests_properties(golden.paser PROPERTIES LABELS golden TIMEOUT 60)
+
 sinter_fuzz(vocabulary LINK sinter_jobs)
 sinter_fuzz(statistic LINK sinter_jobs)
 
@@ -63,5 +72,7 @@ foreach(name prune prune_fit prune_large)
 endforeach()
 sinter_test(unit/jobs/test_select_samples.c support/fake_context.c
   support/tiny_tokenizer.c LABEL unit LINK sinter_jobs)
-sinter_test(unit/jobs/test_select_embed.c support/fake_context.c LABEL unit
-  LINK sinter_jobs)
+foreach(name select_embed select_minilm)
+  sinter_test(unit/jobs/test_${name}.c support/fake_context.c LABEL unit
+    LINK sinter_jobs)
+endforeach()

@@ -1,4 +1,4 @@
-foreach(name op simd optim tasks images config model section trainer)
+foreach(name op simd optim tasks prose images config model section trainer)
   sinter_test(unit/model/test_${name}.c support/op_reference.c
     support/reference.c support/tiny_models.c LABEL unit LINK sinter_model)
 endforeach()

@@ -30,6 +30,8 @@ static void embedding(const struct op_call *c, double *out)
         out[i] = at(c->in[0], (size_t)c->index[t] * s->out + column);
         if (c->in[1] != NULL)
             out[i] += at(c->in[1], place * s->out + column);
+        if (c->in[2] != NULL)
+            out[i] += at(c->in[2], column);
     }
 }
 
@@ -126,6 +128,7 @@ static void attend(const struct op_call *c, size_t row, size_t head,
     size_t shared = head / (s->heads / s->kv_heads) * dim;
     size_t query = (row * s->heads + head) * dim;
     size_t first = s->starts[segment_of(s, row)];
+    size_t last = s->both_ways ? s->starts[segment_of(s, row) + 1] - 1 : row;
     double whole = 0.0;
 
     if (s->window != 0 && row + 1 - first > s->window)
@@ -133,7 +136,7 @@ static void attend(const struct op_call *c, size_t row, size_t head,
 
     for (size_t i = 0; i < dim; i++)
         out[query + i] = 0.0;
-    for (size_t k = first; k <= row; k++) {
+    for (size_t k = first; k <= last; k++) {
         double weight = exp(dot_of(c, query, k * width + shared));
 
         whole += weight;
@@ -331,8 +334,8 @@ const struct op_reference op_references[] = {
 
 /* Widths are chosen so that every operation can take them: heads x head_dim
  * and channels x height x width are the width of in[0], and odd sizes leave a
- * rest behind every vector. The last two are long enough for several strips of
- * an attention. */
+ * rest behind every vector. The last three are long enough for several strips
+ * of an attention. */
 static const struct {
     struct op_shape shape;
     uint32_t starts[8];
@@ -428,6 +431,21 @@ static const struct {
         .stride = 2,
         .segments = 2 },
       { 0, 2, 150 } },
+    { { .rows = 80,
+        .in = 8,
+        .out = 3,
+        .heads = 2,
+        .kv_heads = 1,
+        .head_dim = 4,
+        .rotary = 2,
+        .both_ways = true,
+        .channels = 2,
+        .height = 2,
+        .width = 2,
+        .kernel = 1,
+        .stride = 1,
+        .segments = 2 },
+      { 0, 71, 80 } },
 };
 
 static float *new_floats(size_t count, uint32_t seed)
@@ -444,6 +462,7 @@ static void complete(struct op_shape *s, const struct op *op, int number)
     s->eps = 1e-5F;
     s->offset = (size_t)number;
     s->places = s->rows + s->offset;
+    s->kinds = 2;
     s->rank = 1 + (size_t)number;
     s->factor = 0.5F;
     if (op == &op_part) {

@@ -12,7 +12,7 @@ struct op_reference {
 extern const struct op_reference op_references[]; /* ends with a NULL op */
 
 /* Shapes worth trying, in rising size. */
-enum { OP_TRIALS = 6 };
+enum { OP_TRIALS = 7 };
 
 /* A call with all its arrays, filled at random. */
 struct op_trial {
