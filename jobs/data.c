@@ -13,9 +13,9 @@
 #include "model/shuffle.h"
 
 static const struct data_form *const forms[] = {
-    &data_form_tasks,   &data_form_teacher,  &data_form_text,
-    &data_form_jsonl,   &data_form_tokens,   &data_form_idx,
-    &data_form_cifar10, &data_form_cifar100,
+    &data_form_tasks, &data_form_prose,   &data_form_teacher,
+    &data_form_text,  &data_form_jsonl,   &data_form_tokens,
+    &data_form_idx,   &data_form_cifar10, &data_form_cifar100,
 };
 
 /* Ends of names, of forms that have one. */
@@ -65,9 +65,13 @@ const struct data_form *data_form_of(const json_t *value, char *known,
                                      size_t size)
 {
     bool builtin = json_object_get(value, "builtin") != NULL;
+    bool chosen = json_object_get(value, "$job") != NULL ||
+                  json_object_get(value, "$artifact") != NULL;
     const char *key = builtin ? "builtin" : "format";
     const char *name = format_by_end(data_form_url(value));
 
+    if (chosen)
+        return &data_form_selected;
     if (json_object_get(value, key) != NULL)
         name = json_text_or(value, key, "");
     for (size_t i = 0; i < COUNT_OF(forms); i++)

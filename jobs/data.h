@@ -53,6 +53,7 @@ struct data {
     bool answers;    /* of tasks: only answers are predicted */
     bool vary;       /* images are moved and mirrored when drawn */
     struct task_mix mix;
+    const struct tokenizer *tokenizer; /* of text that is made when drawn */
     struct data_tokens tokens;
     struct images images;
 };
@@ -62,7 +63,7 @@ struct data_use {
     size_t window;    /* most tokens of a sequence; 0: as long as items are,
                          DATA_ANY_LENGTH for text */
     size_t positions; /* of the model; 0: any. Bounds that default. */
-    const struct tokenizer *tokenizer; /* NULL: bytes. Used while opening. */
+    const struct tokenizer *tokenizer; /* NULL: bytes. Must outlive the data */
 };
 
 /* `value`: the resolved `data` of a job. INVALID: empty data, or items that do

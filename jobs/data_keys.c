@@ -6,10 +6,11 @@
 
 enum {
     ITEMS_MOST = 500 * 1000, /* each is a digit of a result */
-    TEST_ITEMS = 256,        /* tasks of the test split, if nothing says it */
+    TEST_ITEMS = 256,        /* of the test split, if nothing says it */
 };
 
-static const char *const builtin_words[] = { "tasks", "teacher10k", NULL };
+static const char *const builtin_words[] = { "tasks", "text", "teacher10k",
+                                             NULL };
 static const char *const format_words[] = { "text", "jsonl",   "tokens",
                                             "idx",  "cifar10", "cifar100",
                                             NULL };
@@ -45,8 +46,9 @@ const struct catalog_key data_keys[] = {
     { .name = "builtin",
       .type = KEY_WORD,
       .words = builtin_words,
-      .help = "tasks: items of text made from a seed; teacher10k: 8 x 8 "
-              "images of 10 classes, 8,000 to train and 2,000 to test" },
+      .help = "made from a seed. tasks: questions and answers; text: "
+              "documents of a small language; teacher10k: 8 x 8 images of 10 "
+              "classes, 8,000 to train and 2,000 to test" },
     { .name = "format",
       .type = KEY_WORD,
       .words = format_words,
@@ -93,8 +95,8 @@ const struct catalog_key data_keys[] = {
       .type = KEY_INTEGER,
       .least = 1,
       .most = ITEMS_MOST,
-      .help = "tasks: how many, for training without end if not given; "
-              "images: only the first" },
+      .help = "tasks, built-in text: how many, for training without end if "
+              "not given; images: only the first" },
     { .name = "shortest",
       .type = KEY_INTEGER,
       .least = 1,
@@ -110,6 +112,12 @@ const struct catalog_key data_keys[] = {
       .least = 0,
       .most = UINT32_MAX,
       .help = "of what is made; 0" },
+    { .name = "held_out",
+      .type = KEY_NUMBER,
+      .least = 0.0,
+      .most = 0.9,
+      .help = "text of a file: the share at its end that is the test split; "
+              "0: both are all of it" },
     { .name = "augment",
       .type = KEY_BOOL,
       .help = "images for training are moved by up to 4 pixels and mirrored" },
@@ -265,6 +273,18 @@ static bool check_files(const struct data_form *form, const json_t *map,
     return true;
 }
 
+/* Of a file there are two only if a part is held out. */
+static bool check_split(const struct data_form *form, json_t *map,
+                        const char *split, struct catalog_problem *ret_problem)
+{
+    if (form->builtin || json_object_get(map, "held_out") != NULL)
+        set_default(map, "split", json_string(split));
+    else if (json_object_get(map, "split") != NULL)
+        return refuse("split", "a file has no `split` without `held_out`",
+                      ret_problem);
+    return true;
+}
+
 static bool normalise_form(const struct data_form *form, json_t *map,
                            const char *split,
                            struct catalog_problem *ret_problem)
@@ -276,13 +296,15 @@ static bool normalise_form(const struct data_form *form, json_t *map,
     set_scale(form, map);
     if (!form->builtin)
         (void)json_object_set_new(map, "format", json_string(form->name));
-    if (knows(form, "split"))
-        set_default(map, "split", json_string(split));
+    if (knows(form, "split") && !check_split(form, map, split, ret_problem))
+        return false;
     if (knows(form, "seed"))
         set_default(map, "seed", json_integer(0));
     /* Only what is drawn is varied. */
     if (strcmp(split, "test") == 0)
         (void)json_object_del(map, "augment");
+    if (form == &data_form_prose && strcmp(split, "test") == 0)
+        set_default(map, "items", json_integer(TEST_ITEMS));
     return form != &data_form_tasks || normalise_tasks(map, split, ret_problem);
 }
 

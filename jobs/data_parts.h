@@ -19,10 +19,12 @@ struct data_form {
                           struct batch *b, bool *ret_added);
 };
 
-extern const struct data_form data_form_tasks, data_form_teacher; /* built in */
+extern const struct data_form data_form_tasks, data_form_prose,
+    data_form_teacher; /* built in */
 extern const struct data_form data_form_text, data_form_jsonl,
     data_form_tokens;                          /* files */
 extern const struct data_form data_form_items; /* jsonl of questions */
+extern const struct data_form data_form_selected; /* what `select` chose */
 extern const struct data_form data_form_idx, data_form_cifar10,
     data_form_cifar100;
 
@@ -44,6 +46,9 @@ uint64_t data_place(const struct data *d, uint32_t seed, uint64_t index);
 /* A text in `d`->tokens.bytes becomes windows of tokens. */
 MUST_CHECK struct status data_cut_text(const struct data_use *use,
                                        struct data *d);
+/* How long windows are: INVALID if nothing is left to predict. */
+MUST_CHECK struct status data_set_window(const struct data_use *use,
+                                         struct data *d);
 /* The same for tokens that are there. */
 MUST_CHECK struct status data_cut_windows(const struct data_use *use,
                                           struct data *d);

@@ -42,8 +42,7 @@ static size_t default_window(const struct data_use *use)
                : DATA_ANY_LENGTH;
 }
 
-/* The last token of a window is not repeated in the next. */
-struct status data_cut_windows(const struct data_use *use, struct data *d)
+struct status data_set_window(const struct data_use *use, struct data *d)
 {
     d->window = default_window(use);
     if (d->window < 2)
@@ -51,6 +50,13 @@ struct status data_cut_windows(const struct data_use *use, struct data *d)
                     "sequences of %zu tokens have nothing to predict; give "
                     "them at least 2",
                     d->window);
+    return SUCCESS;
+}
+
+/* The last token of a window is not repeated in the next. */
+struct status data_cut_windows(const struct data_use *use, struct data *d)
+{
+    TRY_PLAIN(data_set_window(use, d));
     return data_stride(d, 0, false);
 }
 
@@ -101,6 +107,32 @@ struct status data_cut_text(const struct data_use *use, struct data *d)
     return data_cut_windows(use, d);
 }
 
+/* The end of the text is kept for measuring, from the beginning of a line on;
+ * this leaves one of both parts. */
+static struct status hold_out(const json_t *value, const char *path,
+                              struct data_tokens *t)
+{
+    double share = json_real_or(value, "held_out", 0.0);
+    bool test = strcmp(json_text_or(value, "split", "train"), "test") == 0;
+    size_t at = (size_t)((1.0 - share) * (double)t->count);
+    const char *line;
+
+    if (share == 0.0)
+        return SUCCESS;
+    line = memchr(t->bytes + at, '\n', t->count - at);
+    at = line == NULL ? t->count : (size_t)(line + 1 - t->bytes);
+    if (at == 0 || at == t->count)
+        return FAIL(STATUS_INVALID,
+                    "%s: holding out %g of it leaves nothing of one part, as "
+                    "parts are whole lines",
+                    path, share);
+    if (test)
+        memmove(t->bytes, t->bytes + at, t->count - at);
+    t->count = test ? t->count - at : at;
+    t->bytes[t->count] = '\0';
+    return SUCCESS;
+}
+
 static struct status open_text(const json_t *value, const struct data_use *use,
                                struct job_context *context, struct data *d)
 {
@@ -109,6 +141,7 @@ static struct status open_text(const json_t *value, const struct data_use *use,
 
     TRY_PLAIN(data_read(file == NULL ? value : file, TEXT_LIMIT, context, &path,
                         &d->tokens.bytes, &d->tokens.count));
+    TRY_PLAIN(hold_out(value, path, &d->tokens));
     return data_cut_text(use, d);
 }
 
@@ -137,7 +170,7 @@ struct status data_draw_text(const struct data *d, uint32_t seed,
 
 const struct data_form data_form_text = {
     .name = "text",
-    .keys = { "file" },
+    .keys = { "file", "held_out", "split" },
     .open = open_text,
     .add = data_add_text,
     .draw = data_draw_text,

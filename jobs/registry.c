@@ -7,10 +7,11 @@ extern const struct job_kind job_merge_count;
 extern const struct job_kind job_merge_settle;
 extern const struct job_kind job_prune;
 extern const struct job_kind job_prune_fit;
-extern const struct job_kind job_prune_norms;
+extern const struct job_kind job_prune_inputs;
 extern const struct job_kind job_soup;
 extern const struct job_kind job_train;
 extern const struct job_kind job_retrain;
+extern const struct job_kind job_select;
 extern const struct job_kind job_evaluate_perplexity;
 extern const struct job_kind job_evaluate_accuracy;
 extern const struct job_kind job_evaluate_error;
@@ -21,6 +22,14 @@ extern const struct job_kind job_evaluate_command;
 extern const struct job_kind job_evaluate_noop;
 extern const struct job_kind job_evaluate_verify;
 extern const struct job_kind job_export;
+extern const struct job_kind job_select_samples;
+extern const struct job_kind job_select_hidden;
+extern const struct job_kind job_select_encode;
+extern const struct job_kind job_select_embed;
+extern const struct job_kind job_select_spectrum;
+extern const struct job_kind job_select_clusters;
+extern const struct job_kind job_select_jsd;
+extern const struct job_kind job_select_ifd;
 
 /* In the order in which `sinter` lists them. */
 const struct job_kind *const job_kinds[] = {
@@ -29,6 +38,7 @@ const struct job_kind *const job_kinds[] = {
     &job_soup,
     &job_train,
     &job_retrain,
+    &job_select,
     &job_evaluate_perplexity,
     &job_evaluate_accuracy,
     &job_evaluate_error,
@@ -42,7 +52,15 @@ const struct job_kind *const job_kinds[] = {
     &job_merge_count,
     &job_merge_settle,
     &job_prune_fit,
-    &job_prune_norms,
+    &job_prune_inputs,
+    &job_select_samples,
+    &job_select_hidden,
+    &job_select_encode,
+    &job_select_embed,
+    &job_select_spectrum,
+    &job_select_clusters,
+    &job_select_jsd,
+    &job_select_ifd,
     NULL,
 };
 
@@ -53,6 +71,7 @@ static const struct catalog_kind *const catalog_kinds[] = {
     &job_soup.catalog,
     &job_train.catalog,
     &job_retrain.catalog,
+    &job_select.catalog,
     &job_evaluate_perplexity.catalog,
     &job_evaluate_accuracy.catalog,
     &job_evaluate_error.catalog,
@@ -66,7 +85,15 @@ static const struct catalog_kind *const catalog_kinds[] = {
     &job_merge_count.catalog,
     &job_merge_settle.catalog,
     &job_prune_fit.catalog,
-    &job_prune_norms.catalog,
+    &job_prune_inputs.catalog,
+    &job_select_samples.catalog,
+    &job_select_hidden.catalog,
+    &job_select_encode.catalog,
+    &job_select_embed.catalog,
+    &job_select_spectrum.catalog,
+    &job_select_clusters.catalog,
+    &job_select_jsd.catalog,
+    &job_select_ifd.catalog,
     NULL,
 };
 _Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),

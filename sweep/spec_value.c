@@ -733,7 +733,8 @@ json_t *spec_value(struct value_env *e, const struct catalog_key *row,
     if (node->type != YAML_TEXT || strchr(node->text, '$') == NULL)
         return converts[row->type](e, row, node);
     name = spec_whole_reference(node);
-    if (name != NULL && !spec_is_runtime_name(name)) {
+    if (name != NULL &&
+        (!spec_is_runtime_name(name) || spec_find(e->s, name) != NULL)) {
         if (e->references)
             return reference(e, row, node, name);
         problem_suggest(problem_add(e->s->problems, PROBLEM_BAD_REFERENCE,
