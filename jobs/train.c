@@ -97,8 +97,9 @@ static struct status start_fresh(struct train *t, const json_t *init)
     struct model_config config;
 
     TRY_PLAIN(train_init_config(init, &config));
-    TRY_PLAIN(model_input_fits(4 * sizeof(float) * model_size(&config),
-                               "training of the model", t->context));
+    /* What training takes beside is seen when that is known. */
+    TRY_PLAIN(model_input_fits(sizeof(float) * model_size(&config),
+                               "the model to be trained", t->context));
     TRY_PLAIN(model_new(&config, seed, &t->fresh));
     t->model = t->fresh;
     t->files.config = train_init_json(&config);
@@ -224,7 +225,7 @@ static size_t longest(const json_t *params, const struct model_config *c)
         return 1; /* an image */
     if (length != 0)
         return length;
-    if (json_object_get(data, "builtin") != NULL)
+    if (strcmp(json_text_or(data, "builtin", ""), "tasks") == 0)
         return (size_t)(3 * json_int_or(data, "longest", 6) + 6);
     return c->positions < DATA_ANY_LENGTH ? c->positions : DATA_ANY_LENGTH;
 }

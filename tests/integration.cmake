@@ -1,6 +1,6 @@
 # Whole sweeps on real processes; each script gets the directory of the
 # programs.
-foreach(script merge prune shards_restart sources_hub faults identical fusion statistics quickstart
+foreach(script merge prune select shards_restart sources_hub faults bad_input identical fusion statistics quickstart
                dashboard export_resume train_resume gc verdicts security standby snapshot_restart)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh

@@ -21,12 +21,6 @@ endforeach()
 sinter_test(unit/jobs/test_training.c support/fake_context.c
   support/tiny_llama.c support/tiny_files.c support/tiny_models.c
   support/reference.c support/tiny_tokenizer.c LABEL unit LINK sinter_jobs)
-# A tenth of a minute of training; minutes with sanitizers, which see the same
-# code in test_retrain.c.
-if(NOT SINTER_SANITIZE)
-  sinter_test(unit/jobs/test_perp_bands.c support/fake_context.c
-    support/tiny_llama.c LABEL slow TIMEOUT 300 LINK sinter_jobs)
-endif()
 sinter_test(unit/jobs/test_compare.c support/fake_context.c
   support/tiny_llama.c support/tiny_mlp.c LABEL unit LINK sinter_jobs)
 sinter_test(unit/jobs/test_data.c support/fake_context.c
@@ -37,6 +31,7 @@ sinter_test(unit/jobs/test_evaluate_text.c support/fake_context.c
   support/tiny_llama.c support/tiny_mlp.c support/tiny_tokenizer.c LABEL unit
   LINK sinter_jobs)
 sinter_fuzz(images LINK sinter_model)
+sinter_fuzz(data LINK sinter_jobs)
 sinter_test(unit/model/test_tokenizer.c support/tiny_tokenizer.c LABEL unit
   LINK sinter_model)
 sinter_fuzz(tokenizer LINK sinter_model)

@@ -358,6 +358,8 @@ static const struct {
     { "{'format':'text','file':'@x','mean':[0.5]}", "/data/mean",
       "means nothing" },
     { "{'builtin':{'$param':'a'}}", "/data/builtin", "cannot vary" },
+    { "{'format':'text','file':'@x','split':'test'}", "/data/split",
+      "without `held_out`" },
 };
 
 static void test_keys_that_mean_nothing_are_refused(void **state)
@@ -384,6 +386,10 @@ static void test_equal_data_has_one_form(void **state)
           "{'format':'idx','file':'@x','labels':'@y','classes':10,"
           "'mean':[0.5],'std':[0.5]}" },
         { "{'file':'@x'}", "{'file':'@x','format':'text'}" },
+        { "{'file':'@x','held_out':0.1}",
+          "{'file':'@x','format':'text','held_out':0.1,'split':'test'}" },
+        { "{'builtin':'text'}",
+          "{'builtin':'text','split':'test','seed':0,'items':256}" },
     };
 
     (void)state;

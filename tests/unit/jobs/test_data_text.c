@@ -126,6 +126,133 @@ static void test_windows_fit_the_positions(void **state)
     data_release(&d);
 }
 
+/* Takes `value`. */
+static struct status open_value(json_t *value, const struct data_use *use,
+                                struct data *d)
+{
+    struct status st = data_open(value, use, &fake->context, d);
+
+    json_decref(value);
+    return st;
+}
+
+/* 14 bytes; what is held out begins with a line, behind the share. */
+static const struct {
+    const char *split;
+    double share;
+    const char *words; /* of the first window, or of the refusal */
+} held[] = {
+    { "train", 0.5, "256 ^111 110 101 10 116 119 111 10" },
+    { "test", 0.5, "256 ^116 104 114 101 101 10" },
+    { "test", 0.8, "256 ^116 119 111 10 116 104 114 101 101 10" },
+    { "train", 0.1, NULL },
+    { "test", 0.1, NULL },
+};
+
+static void test_the_end_of_a_text_is_held_out_by_lines(void **state)
+{
+    const struct data_use use = { .window = 16 };
+
+    (void)state;
+    assert_ok(
+        file_write(fake_context_path(fake, "a.txt"), "one\ntwo\nthree\n", 14));
+    for (size_t i = 0; i < COUNT_OF(held); i++) {
+        json_t *value = json_pack("{ss sf so}", "split", held[i].split,
+                                  "held_out", held[i].share, "file",
+                                  fake_context_source(fake, "a.txt"));
+        struct status st;
+        struct data d;
+
+        st = open_value(value, &use, &d);
+        if (held[i].words == NULL) {
+            assert_fails(st, STATUS_INVALID, "leaves nothing of one part");
+            continue;
+        }
+        assert_ok(st);
+        check_item(&d, 0, held[i].words);
+        data_release(&d);
+    }
+}
+
+/* A sequence of the built-in text as characters; `^` in front of it. */
+static void draw_prose(const struct data *d, uint64_t index, char text[256])
+{
+    struct batch b;
+    bool added;
+
+    batch_init(&b, 1, 255);
+    assert_ok(data_draw(d, 1, index, &b, &added));
+    assert_true(added);
+    for (size_t i = 0; i < b.rows; i++)
+        text[i] = b.tokens[i] == TOKEN_BEGIN ? '^' : (char)b.tokens[i];
+    text[b.rows] = '\0';
+    batch_release(&b);
+}
+
+/* Windows from anywhere, across the ends of documents, without end. */
+static void test_the_built_in_text_has_no_end(void **state)
+{
+    const struct data_use use = { .window = 200 };
+    char text[256], again[256];
+    size_t ends = 0, inside = 0;
+    struct data d;
+
+    (void)state;
+    assert_ok(open_value(tiny_json("{'builtin':'text'}"), &use, &d));
+    assert_int_equal(d.items, 0);
+    for (uint64_t i = 0; i < 50; i++) {
+        draw_prose(&d, i * i * i * 1000003, text);
+        draw_prose(&d, i * i * i * 1000003, again);
+        assert_string_equal(text, again);
+        assert_int_equal(strlen(text), 200);
+        assert_int_equal(text[0], '^');
+        ends += strstr(text, ".\n\n") != NULL ? 1 : 0;
+        inside += text[1] >= 'a' && text[1] <= 'z' ? 1 : 0;
+    }
+    assert_in_range(ends, 20, 50);
+    assert_in_range(inside, 20, 50);
+    data_release(&d);
+}
+
+static void test_the_built_in_text_takes_any_tokenizer(void **state)
+{
+    const struct data_use use = { .window = 64, .tokenizer = gpt2 };
+    struct data d;
+    struct batch b;
+    bool added;
+
+    (void)state;
+    assert_ok(open_value(tiny_json("{'builtin':'text'}"), &use, &d));
+    batch_init(&b, 1, 64);
+    assert_ok(data_draw(&d, 0, 5, &b, &added));
+    assert_true(added);
+    assert_int_equal(b.rows, 64);
+    batch_release(&b);
+    data_release(&d);
+}
+
+/* As many documents as are asked for are a text like one of a file. */
+static void test_documents_to_measure_have_an_end(void **state)
+{
+    const struct data_use use = { .window = 100 };
+    struct data d, longer;
+
+    (void)state;
+    assert_ok(open_value(tiny_json("{'builtin':'text','split':'test',"
+                                   "'items':3}"),
+                         &use, &d));
+    assert_ok(open_value(tiny_json("{'builtin':'text','split':'test',"
+                                   "'items':4}"),
+                         &use, &longer));
+    assert_true(d.items > 2);
+    assert_true(longer.tokens.count > d.tokens.count);
+    assert_memory_equal(longer.tokens.bytes, d.tokens.bytes, d.tokens.count);
+    assert_int_equal(d.tokens.bytes[d.tokens.count - 1], '.');
+    assert_memory_equal(longer.tokens.bytes + d.tokens.count, "\n\n", 2);
+    data_release(&longer);
+    data_release(&d);
+}
+
 /* --- tokens -------------------------------------------------------------------- */
 
 static void test_packed_tokens_are_read(void **state)
@@ -391,6 +518,10 @@ int main(void)
         CASE(test_windows_of_a_tokenizer_have_no_beginning),
         CASE(test_overlapping_windows_predict_each_token_once),
         CASE(test_windows_fit_the_positions),
+        CASE(test_the_end_of_a_text_is_held_out_by_lines),
+        CASE(test_the_built_in_text_has_no_end),
+        CASE(test_the_built_in_text_takes_any_tokenizer),
+        CASE(test_documents_to_measure_have_an_end),
         CASE(test_packed_tokens_are_read),
         CASE(test_npy_files_are_read),
         CASE(test_tokens_beyond_the_vocabulary_are_named),

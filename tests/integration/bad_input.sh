@@ -1,0 +1,176 @@
+#!/bin/bash
+# Bad models and data, on a real worker: each ends its trial with a sentence
+# that names the thing, nothing is tried twice, and what is sound goes on.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh" "$1"
+
+cat >base.yaml <<'YAML'
+sinter: 1
+name: base
+train:
+  init: {architecture: llama, hidden: 16, layers: 2, heads: 2, positions: 64, tied: $tied}
+  data: {builtin: tasks}
+  steps: 2
+parameters: {tied: [true, false]}
+evaluate: {size: {builtin: footprint}}
+YAML
+assert_exit 0 sinter run base.yaml --workers 1
+assert_exit 0 sinter export base/1 -o base
+assert_exit 0 sinter export base/2 -o untied
+
+# Each copy has one fault.
+python3 - <<'PY'
+import json, shutil, struct
+
+def read(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + size]), data[8 + size:]
+
+def write(path, header, data):
+    text = json.dumps(header).encode()
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + data)
+
+def spoil(name, tensors=None, config=None, tokenizer=None, cut=0):
+    shutil.copytree("base", name)
+    path = name + "/model.safetensors"
+    if tensors:
+        header, data = read(path)
+        data = tensors(header, data) or data
+        write(path, header, data)
+    if cut:
+        data = open(path, "rb").read()
+        open(path, "wb").write(data[:-cut])
+    if config:
+        json_path = name + "/config.json"
+        c = json.load(open(json_path))
+        c.update(config)
+        json.dump(c, open(json_path, "w"))
+    if tokenizer:
+        json.dump(tokenizer, open(name + "/tokenizer.json", "w"))
+
+down = "model.layers.1.mlp.down_proj.weight"
+norm = "model.norm.weight"
+def rename(header, data):
+    header["model.norm.weigth"] = header.pop(norm)
+def turn(header, data):
+    header[down]["shape"].reverse()
+def blow_up(header, data): # finite, but not what is made of it
+    at = header[down]["data_offsets"][0]
+    return data[:at] + struct.pack("<4f", 3e38, 3e38, 3e38, 3e38) + data[at + 16:]
+spoil("arch", config={"model_type": "gpt5"})
+spoil("missing", rename)
+spoil("shape", turn)
+spoil("cut", cut=16)
+spoil("huge", blow_up)
+spoil("unigram", config={"tokenizer_class": "T"}, tokenizer={"model": {"type": "Unigram", "vocab": []}})
+spoil("wordlevel", config={"tokenizer_class": "ByteTokenizer2"},
+      tokenizer={"model": {"type": "WordLevel", "vocab": {"a": 0}}})
+open("good.txt", "w").write("some text to read\n" * 20)
+open("empty.txt", "w")
+open("odd.bin", "wb").write(b"\1\0\2")
+open("far.bin", "wb").write(struct.pack("<4H", 1, 2, 300, 3))
+open("broken.jsonl", "w").write('{"text": "fine"}\n{"text": \n')
+open("short.npy", "wb").write(b"\x93NUMPY\1\0\x76\0")
+PY
+
+cat >bad.yaml <<'YAML'
+sinter: 1
+name: bad
+
+cases:
+  good: {set: {model: ./base, data: ./good.txt, context: 32}}
+  arch: {set: {model: ./arch, data: ./good.txt, context: 32}}
+  missing: {set: {model: ./missing, data: ./good.txt, context: 32}}
+  shape: {set: {model: ./shape, data: ./good.txt, context: 32}}
+  cut: {set: {model: ./cut, data: ./good.txt, context: 32}}
+  unigram: {set: {model: ./unigram, data: ./good.txt, context: 32}}
+  wordlevel: {set: {model: ./wordlevel, data: ./good.txt, context: 32}}
+  empty: {set: {model: ./base, data: ./empty.txt, context: 32}}
+  odd: {set: {model: ./base, data: ./odd.bin, context: 32}}
+  far: {set: {model: ./base, data: ./far.bin, context: 32}}
+  broken: {set: {model: ./base, data: ./broken.jsonl, context: 32}}
+  short: {set: {model: ./base, data: ./short.npy, context: 32}}
+  long: {set: {model: ./base, data: ./good.txt, context: 65}}
+retries: {max: 2, backoff: 1h}
+evaluate:
+  text: {builtin: perplexity, model: $model, data: $data, context: $context}
+YAML
+# Whatever was tried again would wait for an hour.
+assert_exit 0 timeout 60 sinter run bad.yaml --workers 1
+sinter trials bad --json >trials.json
+
+# fails CASE WORDS...: the trial ended with these words
+fails() {
+    local case=$1 words
+    shift
+    for words; do
+        jq -e --arg case "$case" --arg words "$words" '.trials[] | select(.values.case == $case) |
+            .state == "failed" and (.failure.message | contains($words))' trials.json >/dev/null ||
+            fail "$case: $(jq -c --arg case "$case" '.trials[] | select(.values.case == $case) | .failure' trials.json), wanted '$words'"
+    done
+}
+fails arch gpt5 "known are: llama, mistral"
+fails missing '"model.norm.weight" is missing'
+fails shape "model.layers.1.mlp.down_proj.weight" "config.json asks for"
+fails cut model.safetensors
+fails unigram Unigram
+fails wordlevel WordLevel
+fails empty "empty.txt is empty"
+fails odd odd.bin
+fails far "token 300, number 3 of the data, is outside the model's vocabulary of 258"
+fails broken "broken.jsonl: line 2"
+fails short "short.npy"
+fails long "65" "64"
+assert_equal "sound trials" "$(jq '[.trials[] | select(.state == "done")] | length' trials.json)" 1
+
+# What is trained: a loss that is lost, no biases, sequences too long, a head
+# that is the embedding, more memory than there is.
+cat >train.yaml <<'YAML'
+sinter: 1
+name: train
+stages:
+  again:
+    retrain:
+      model: $model
+      train: $train
+      data: {builtin: text}
+      length: $length
+      steps: 4
+      optimizer: {lr: $lr}
+cases:
+  lost: {set: {model: ./huge, train: [full], lr: 1e-3, length: 32}}
+  bias: {set: {model: ./base, train: [bias], lr: 1e-3, length: 32}}
+  long: {set: {model: ./base, train: [norm], lr: 1e-3, length: 65}}
+  tied: {set: {model: ./base, train: [head], lr: 1e-3, length: 32}}
+  untied: {set: {model: ./untied, train: [head], lr: 1e-3, length: 32}}
+retries: {max: 2, backoff: 1h}
+evaluate: {size: {builtin: footprint}}
+YAML
+assert_exit 0 timeout 60 sinter run train.yaml --workers 1
+sinter trials train --json >trials.json
+fails lost "step 1: " "layer 1" "lower optimizer.lr"
+fails bias 'no "bias"'
+fails long "65" "64"
+assert_equal "heads" "$(jq '[.trials[] | select(.state == "done") | .values.case] | sort == ["tied", "untied"]' trials.json)" true
+
+cat >large.yaml <<'YAML'
+sinter: 1
+name: large
+train:
+  init: {architecture: llama, hidden: 512, layers: 8, heads: 8}
+  data: {builtin: tasks}
+  steps: 1
+evaluate: {size: {builtin: footprint}}
+YAML
+broker farm
+worker small --memory 128MiB
+export SINTER_BROKER=$CLIENTS
+assert_exit 0 sinter submit large.yaml
+says_memory() {
+    sinter why large/1 >why.txt 2>&1 && grep -q "memory" why.txt
+}
+wait_until 20 "admission to refuse" says_memory
+cat why.txt
+assert_exit 0 sinter cancel large
