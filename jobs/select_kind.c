@@ -18,6 +18,7 @@
 #include "jobs/select/pick.h"
 #include "jobs/select_choose.h"
 #include "jobs/select_keys.h"
+#include "jobs/select_remark.h"
 #include "jobs/select_stages.h"
 
 static const char *const embed_words[] = { "hidden", "tfidf", NULL };
@@ -292,6 +293,7 @@ const struct job_kind job_select = {
                  .check = check,
                  .fusable = fusable,
                  .before = select_stages,
-                 .metrics = metrics },
+                 .metrics = metrics,
+                 .remark = select_remark },
     .run = run,
 };

@@ -204,7 +204,7 @@ json_t *select_stages(json_t *body, const char *stage)
 {
     static const char *const done[] = {
         "original",    "pruned", "embed", "length", "jsd",
-        "sigma_scale", "graph",  "time",  "tau",    "parts",
+        "sigma_scale", "time",   "tau",   "parts",
     };
     const struct select_method *method = select_method_of(body);
     struct making m = { .body = body,
@@ -225,6 +225,8 @@ json_t *select_stages(json_t *body, const char *stage)
     if (damage != NULL)
         (void)json_object_set_new(body, "damage", damage);
     (void)json_object_set_new(body, "samples", samples);
+    if (strcmp(json_text_or(body, "graph", ""), "auto") == 0)
+        (void)json_object_del(body, "graph"); /* else `plan` tells it */
     for (size_t i = 0; i < COUNT_OF(done); i++)
         (void)json_object_del(body, done[i]);
     return m.stages;

@@ -13,94 +13,78 @@
 /* --- half a step ----------------------------------------------------------------
  */
 
-/* A product of rows of S stays in the second cache. */
-enum { ROWS = 64, COLUMNS = 512, SWEEPS = 8 };
+enum { ROWS = 64, SWEEPS = 20 };
 
 /* The factor `to` follows `from`: to = argmin_{X >= 0} |S - X from^T|, by some
  * sweeps over the columns of each row; what they minimise has S only in
  * S from, so rows of S need not be formed twice. */
 struct step {
     const struct nmf_matrix *s;
-    size_t k;
+    size_t k, padded;
     const double *from; /* [n][k] */
     double *to;         /* [n][k] */
     const double *gram; /* [k][k] from^T from */
-    double *tiles;      /* [hands][ROWS][COLUMNS + k] */
+    double *factor;     /* Z by columns; NULL: S is there */
+    double *columns;    /* `from` by columns */
+    double *scratch;    /* [hands][nmf_rows_scratch()] */
+    double *products;   /* [hands][ROWS][k] */
     double *crosses;    /* [blocks] sum to * (S from) */
 };
 
-static const double *form_tile(const struct nmf_matrix *s, size_t row,
-                               size_t rows, size_t column, size_t columns,
-                               double *tile, size_t *ret_stride)
-{
-    const struct lapack_product p = { .m = rows,
-                                      .n = columns,
-                                      .k = s->rank,
-                                      .a = s->factor + row * s->rank,
-                                      .b = s->factor + column * s->rank,
-                                      .a_stride = s->rank,
-                                      .b_stride = s->rank,
-                                      .b_transposed = true };
-
-    lapack_multiply(&p, tile, columns);
-    for (size_t i = 0; i < rows * columns; i++)
-        tile[i] = fabs(tile[i]);
-    *ret_stride = columns;
-    return tile;
-}
-
 /* product [rows][k] = S from, for some rows of S. */
-static void multiply_rows(const struct step *t, size_t first, size_t rows,
-                          double *tile, double *product)
+static void multiply_rows(const struct step *t, size_t hand, size_t first,
+                          size_t rows, double *product)
 {
     const struct nmf_matrix *s = t->s;
-    size_t n = s->n, width = s->factor == NULL ? n : COLUMNS;
+    const struct lapack_product p = { .m = rows,
+                                      .n = t->k,
+                                      .k = s->n,
+                                      .a = s->dense + first * s->n,
+                                      .b = t->from,
+                                      .a_stride = s->n,
+                                      .b_stride = t->k };
+    const struct nmf_rows r = { .factor = t->factor,
+                                .other = t->columns,
+                                .padded = t->padded,
+                                .rank = s->rank,
+                                .k = t->k };
 
-    for (size_t at = 0; at < n; at += width) {
-        size_t columns = n - at < width ? n - at : width;
-        size_t stride = n;
-        const double *part =
-            s->factor == NULL
-                ? s->dense + first * n
-                : form_tile(s, first, rows, at, columns, tile, &stride);
-        const struct lapack_product p = { .m = rows,
-                                          .n = t->k,
-                                          .k = columns,
-                                          .a = part,
-                                          .b = t->from + at * t->k,
-                                          .a_stride = stride,
-                                          .b_stride = t->k,
-                                          .beta = at == 0 ? 0.0 : 1.0 };
-
+    if (s->factor == NULL)
         lapack_multiply(&p, product, t->k);
-    }
+    else
+        nmf_multiply(&r, s->factor + first * s->rank, rows,
+                     t->scratch + hand * nmf_rows_scratch(ROWS, t->k), product);
 }
 
 void nmf_sweep_row(const double *gram, const double *product, size_t k,
                    double *row)
 {
-    for (size_t sweep = 0; sweep < SWEEPS; sweep++)
-        for (size_t j = 0; j < k; j++) {
-            double slope = product[j];
+    static const double still = 1e-12;
+    double moved = 1.0, size = 0.0;
 
-            if (gram[j * k + j] <= 0.0) {
-                row[j] = 0.0;
-                continue;
-            }
+    for (size_t sweep = 0; sweep < SWEEPS && moved > still * size; sweep++) {
+        moved = size = 0.0;
+        for (size_t j = 0; j < k; j++) {
+            double slope = product[j], before = row[j];
+
             for (size_t l = 0; l < k; l++)
                 slope -= row[l] * gram[l * k + j];
-            row[j] = fmax(row[j] + slope / gram[j * k + j], 0.0);
+            row[j] = gram[j * k + j] > 0.0
+                         ? fmax(before + slope / gram[j * k + j], 0.0)
+                         : 0.0;
+            moved += fabs(row[j] - before);
+            size += row[j];
         }
+    }
 }
 
 static void step_block(void *self, size_t hand, size_t first, size_t count)
 {
     const struct step *t = self;
-    double *tile = t->tiles + hand * ROWS * (COLUMNS + t->k);
-    double *product = tile + (size_t)ROWS * COLUMNS;
+    double *product = t->products + hand * ROWS * t->k;
     double cross = 0.0;
 
-    multiply_rows(t, first, count, tile, product);
+    multiply_rows(t, hand, first, count, product);
     for (size_t i = 0; i < count; i++) {
         double *row = t->to + (first + i) * t->k;
 
@@ -133,6 +117,8 @@ MUST_CHECK static struct status half_step(const struct crew *crew,
 
     nmf_gram(t->from, n, t->k, gram);
     t->gram = gram;
+    if (t->factor != NULL)
+        nmf_transpose(t->from, n, t->k, t->columns);
     TRY_PLAIN(crew_run(crew, n, ROWS, step_block, t));
     *ret_cross = 0.0;
     for (size_t b = 0; b * ROWS < n; b++)
@@ -151,9 +137,33 @@ struct descent {
 
 static void descent_release(struct descent *d)
 {
-    free(d->step.tiles);
+    free(d->step.factor);
+    free(d->step.columns);
+    free(d->step.scratch);
+    free(d->step.products);
     free(d->step.crosses);
     free(d->grams);
+}
+
+MUST_CHECK static struct status take_columns(struct descent *d,
+                                             const struct crew *crew)
+{
+    struct step *t = &d->step;
+    const struct nmf_matrix *s = t->s;
+    void *memory;
+
+    t->padded = nmf_padded(s->n);
+    TRY_PLAIN(
+        crew_room(t->padded * s->rank, sizeof(double), "a factor", &memory));
+    t->factor = memory;
+    nmf_transpose(s->factor, s->n, s->rank, t->factor);
+    TRY_PLAIN(crew_room(t->padded * t->k, sizeof(double), "a factor", &memory));
+    t->columns = memory;
+    t->scratch = alloc_large(crew_size(crew) * nmf_rows_scratch(ROWS, t->k) *
+                             sizeof(double));
+    if (t->scratch == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for rows of S");
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status descent_init(struct descent *d,
@@ -165,16 +175,16 @@ MUST_CHECK static struct status descent_init(struct descent *d,
 
     d->step.s = s;
     d->step.k = k;
-    TRY_PLAIN(crew_room(crew_size(crew) * ROWS * (COLUMNS + k), sizeof(double),
-                        "rows of S", &memory));
-    d->step.tiles = memory;
+    TRY_PLAIN(crew_room(crew_size(crew) * ROWS * k, sizeof(double), "rows of S",
+                        &memory));
+    d->step.products = memory;
     TRY_PLAIN(crew_room(s->n / ROWS + 1, sizeof(double), "sums", &memory));
     d->step.crosses = memory;
     TRY_PLAIN(crew_room(2 * k * k + s->rank * s->rank, sizeof(double), "sums",
                         &memory));
     d->grams = memory;
     d->squares = nmf_squares(s, d->grams);
-    return SUCCESS;
+    return s->factor == NULL ? SUCCESS : take_columns(d, crew);
 }
 
 /* |S|^2 = |Z^T Z|^2, for the absolute value changes no square. `gram` has room
@@ -203,11 +213,11 @@ static double dot(const double *a, const double *b, size_t count)
     return sum;
 }
 
-/* H follows W, W follows H, until |S - W H|^2 stands still. */
+/* H follows W, W follows H. */
 struct status nmf_descend(const struct crew *crew, const struct nmf_matrix *s,
-                          struct nmf *f)
+                          double still, struct nmf *f)
 {
-    static const double still = 1e-6, exact = 1e-14;
+    static const double exact = 1e-14;
     AUTO(descent_release) struct descent d = { 0 };
     size_t squared = f->k * f->k;
     double before = HUGE_VAL, now, cross;
@@ -261,10 +271,10 @@ uint64_t nmf_memory(size_t n, size_t k, uint64_t threads)
     const struct crew c = { .threads = threads };
     uint64_t coarse = n < NMF_COARSE ? n : NMF_COARSE;
 
-    return (2 * (uint64_t)n + 6 * coarse) * k * sizeof(double) +
+    return (4 * (uint64_t)n + 6 * coarse) * k * sizeof(double) +
            coarse * coarse * sizeof(double) +
-           crew_size(&c) * (uint64_t)ROWS * (COLUMNS + coarse + 2 * k) *
-               sizeof(double) +
+           crew_size(&c) * sizeof(double) *
+               (ROWS * (coarse + 2 * k) + nmf_rows_scratch(ROWS, k)) +
            n / 8;
 }
 
@@ -357,7 +367,7 @@ MUST_CHECK static struct status by_coarse(const struct crew *crew,
     TRY_PLAIN(nmf_best(crew, &some, f->k, seed, &coarse));
     TRY_PLAIN(extend(crew, s, z, &coarse, f));
     f->starts = coarse.starts;
-    return nmf_descend(crew, s, f);
+    return nmf_descend(crew, s, NMF_STILL_FROM_COARSE, f);
 }
 
 struct status nmf_make(const struct crew *crew, const struct nmf_matrix *s,

@@ -36,7 +36,7 @@ struct nmf {
     double error;      /* |S - W H| / |S|, Frobenius */
     size_t iterations; /* of the last run over all rows */
     size_t starts;     /* tried */
-    bool converged;    /* the error's relative change fell below 1e-6 */
+    bool converged;    /* the error stands still (nmf_parts.h) */
 };
 
 /* 1 <= k <= min(n, rank, NMF_RANK). NO_MEMORY, CANCELLED. */

@@ -9,12 +9,34 @@ MUST_CHECK struct status nmf_room(size_t n, size_t k, struct nmf *f);
 void nmf_gram(const double *x, size_t n, size_t k, double *gram);
 /* |S|^2; `gram` has room for [rank][rank]. */
 double nmf_squares(const struct nmf_matrix *s, double *gram);
+/* What a product of rows of S = |Z Z^T| with a factor X reads: both by columns,
+ * with zeros up to a whole group. */
+struct nmf_rows {
+    const double *factor; /* Z [rank][padded] */
+    const double *other;  /* X [k][padded] */
+    size_t padded, rank, k;
+};
+size_t nmf_padded(size_t n);
+void nmf_transpose(const double *rows, size_t n, size_t k, double *columns);
+/* Doubles that nmf_multiply() needs, aligned to 64 bytes. */
+size_t nmf_rows_scratch(size_t rows, size_t k);
+/* product [rows][k] = |z Z^T| X for some rows of Z, z [rows][rank]. The same
+ * bits on all machines. */
+void nmf_multiply(const struct nmf_rows *r, const double *z, size_t rows,
+                  void *scratch, double *product);
+
 /* A row of one factor, given S times the other and the other's gram. */
 void nmf_sweep_row(const double *gram, const double *product, size_t k,
                    double *row);
+/* It ends when |S - W H|^2 falls by less than this part of it in a step; for all
+ * rows after a start that was refined on some of them, by the second: a step
+ * is n^2 k then, and what is left to gain is in the sixth digit. */
+#define NMF_STILL             1e-6
+#define NMF_STILL_FROM_COARSE 1e-4
 /* From f->w, with f->h as a guess; sets the error and what led to it. */
 MUST_CHECK struct status nmf_descend(const struct crew *crew,
-                                     const struct nmf_matrix *s, struct nmf *f);
+                                     const struct nmf_matrix *s, double still,
+                                     struct nmf *f);
 /* The best of the starts; ret_nmf as nmf_make() gives it. */
 MUST_CHECK struct status nmf_best(const struct crew *crew,
                                   const struct nmf_matrix *s, size_t k,

@@ -165,7 +165,7 @@ MUST_CHECK static struct status try_start(const struct crew *crew,
     TRY_PLAIN(nmf_room(s->n, best->k, &f));
     TRY_PLAIN(start(s, seed, &f));
     memcpy(f.h, f.w, s->n * f.k * sizeof(*f.h));
-    TRY_PLAIN(nmf_descend(crew, s, &f));
+    TRY_PLAIN(nmf_descend(crew, s, NMF_STILL, &f));
     if (starts == 1 || f.error < best->error * (1.0 - 1e-6)) {
         struct nmf worse = *best;
 

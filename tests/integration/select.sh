@@ -1,0 +1,133 @@
+#!/bin/bash
+# Selections on a farm: a worker is killed in the middle, and what is selected
+# is the same as with other parts on another number of workers. A sweep computes
+# nothing twice, and says beforehand what it will compute.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh" "$1"
+
+python3 - <<'PY'
+import json, random
+
+random.seed(4)
+words = "river stone lamp green table window bread paper horse cloud".split()
+with open("pool.jsonl", "w") as file:
+    for i in range(400):
+        some = random.sample(words, 3)
+        ways = [
+            ("Sort these words", " ".join(some), " ".join(sorted(some))),
+            ("Write it backwards", some[0], some[0][::-1]),
+            (f"Add {i} and {i % 7}", "", str(i + i % 7)),
+        ]
+        instruction, given, output = ways[i % 3]
+        if i % 50 == 49:
+            output = ""
+        line = {"instruction": instruction, "output": output}
+        if given:
+            line["input"] = given
+        file.write(json.dumps(line) + "\n")
+        if i % 40 == 0:
+            file.write(json.dumps(line) + "\n\n")
+PY
+
+# sweep NAME PARTS
+sweep() {
+    cat >"$1.yaml" <<YAML
+sinter: 1
+name: $1
+sources:
+  pool: file://$WORK/pool.jsonl
+stages:
+  base:
+    train:
+      init: {architecture: llama, hidden: 48, layers: 3, heads: 4}
+      data: {builtin: tasks}
+      length: 96
+      steps: 40
+      optimizer: {lr: 3e-3}
+  pruned:
+    prune: {model: \$stages.base.model, method: magnitude, sparsity: \$sparsity}
+  chosen:
+    select:
+      original: \$stages.base.model
+      pruned: \$stages.pruned.model
+      data: pool
+      method: \$method
+      budget: \$budget
+      clusters: \$clusters
+      conflicts: \$conflicts
+      parts: $2
+evaluate:
+  loss: {builtin: perplexity, model: \$stages.pruned.model, data: \$stages.chosen.data}
+parameters:
+  sparsity: [0.5, 0.6]
+  method: [paser, topjsd, random]
+  budget: [0.1, 0.3]
+  clusters: [auto, 5]
+  conflicts: [true, false]
+objective: {metric: loss.perplexity, goal: minimize}
+retries: {backoff: 10ms}
+YAML
+}
+
+# chosen WORKER...: the selections that workers opened, by digest
+chosen() {
+    local worker
+    for worker in "$@"; do
+        find "$worker.cache/artifacts" -name selection.json
+    done | sed 's,.*/artifacts/,,' | LC_ALL=C sort -u
+}
+results() { # SWEEP
+    sinter trials "$1" -o csv --columns \
+        id,sparsity,method,budget,clusters,conflicts,loss.perplexity
+}
+done_jobs() { # AT LEAST
+    [ "$(sinter --json status cut | jq .jobs.done)" -ge "$1" ]
+}
+
+# One original, two that are pruned of it: three passes over the pool.
+sweep cut 3
+assert_exit 0 sinter --json plan cut.yaml
+runs() { # KIND
+    jq "[.stages[] | select(.kind == \"$1\") | .runs] | add" out.txt
+}
+assert_equal "passes of the original" "$(runs select_hidden)" 3
+assert_equal "passes of pruned models" "$(runs select_jsd)" 6
+assert_equal "pools" "$(runs select_samples)" 1
+assert_equal "embeddings" "$(runs select_embed)" 1
+assert_equal "spectra" "$(runs select_spectrum)" 1
+assert_equal "clusterings" "$(runs select_clusters)" 2
+# paser has 2 x 2 x 2 x 2 points, topjsd 2 x 2, random 2.
+assert_equal "selections" "$(runs select)" 22
+
+assert_equal "route" "$(jq -r '[.stages[].remark // empty] | join("|")' out.txt)" \
+    "spectrum of up to 410 samples by the route dense, all distances and LAPACK"
+
+broker farm
+export SINTER_BROKER=$CLIENTS
+worker one
+worker two
+assert_exit 0 sinter submit cut.yaml
+wait_until 60 "some jobs" done_jobs 9
+kill -9 "${PID[one]}"
+await one
+worker one # which says that the old one is dead
+assert_exit 0 sinter watch cut
+assert_equal "jobs" "$(sinter --json status cut | jq .jobs.total)" \
+    $((1 + 3 + 6 + 1 + 1 + 1 + 2 + 22 + 24))
+results cut >cut.csv
+stop two
+stop farm
+
+sweep calm 2
+broker other
+export SINTER_BROKER=$CLIENTS
+worker three
+assert_exit 0 sinter submit calm.yaml --wait
+results calm >calm.csv
+assert_same calm.csv cut.csv
+chosen one two >cut.txt
+chosen three >calm.txt
+assert_equal "selections" "$(wc -l <calm.txt)" 22
+comm -13 calm.txt cut.txt >only.txt
+assert_equal "selections of the disturbed sweep alone" "$(cat only.txt)" ""
