@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/model_digest.h"
+#include "jobs/prune_bits.h"
 #include "tensor/safetensors.h"
 
 /* {"$job": KEY} becomes {"$artifact": DIGEST}, wherever it stands. */
@@ -44,12 +45,20 @@ struct status delta_init(struct delta *d, const char *kind, const json_t *base,
     return resolve(resolved, context);
 }
 
-void delta_release(struct delta *d)
+static void drop_tensors(struct delta *d)
 {
     for (size_t i = 0; i < d->count; i++) {
         free((void *)(uintptr_t)d->tensors[i].name);
         free((void *)(uintptr_t)d->tensors[i].data);
     }
+    d->count = 0;
+    d->held = 0;
+}
+
+void delta_release(struct delta *d)
+{
+    drop_tensors(d);
+    delta_forget(d);
     free(d->tensors);
     json_decref(d->head);
     *d = (struct delta){ .head = NULL };
@@ -62,6 +71,7 @@ static void add(struct delta *d, char *name, const struct tensor *like,
     void *copy = xcalloc(size + 1, 1);
     struct tensor *t;
 
+    d->held += size;
     d->tensors = xrealloc(d->tensors, (d->count + 1) * sizeof(*d->tensors));
     t = &d->tensors[d->count++];
     *t = *like;
@@ -87,8 +97,7 @@ void delta_add_mask(struct delta *d, const char *name, const uint8_t *keep,
     };
     AUTO(free_pointer) uint8_t *bits = xcalloc(size + 1, 1);
 
-    for (size_t i = 0; i < count; i++)
-        bits[i / 8] |= (uint8_t)((keep[i] != 0) << i % 8);
+    prune_put_bits(bits, 0, keep, count);
     add(d, xasprintf("%s.mask", name), &like, bits);
 }
 
@@ -125,35 +134,93 @@ void delta_set_config(struct delta *d, const char *key, json_t *value)
     (void)json_object_set_new(json_object_get(d->head, "config"), key, value);
 }
 
-static void note_digest(struct delta *d, const struct tensor_set *set)
-{
-    struct model_digest *digest = model_digest_begin(set);
-    struct digest found;
-    char text[DIGEST_TEXT];
+/* ---- files ------------------------------------------------------------------- */
 
-    for (size_t i = 0; i < set->count; i++)
-        model_digest_add(digest, i, set->items[i].data,
-                         (size_t)tensor_bytes(&set->items[i]));
-    found = model_digest_end(digest);
-    digest_to_text(&found, text);
-    (void)json_object_set_new(d->head, "tensors", json_string(text));
-}
-
-static struct status write_files(struct delta *d, const char *directory)
+/* `text`: delta.json; NULL: none. */
+static struct status write_files(const struct tensor_set *set,
+                                 const char *directory, const char *text)
 {
     const struct st_writer_settings settings = { .directory = directory };
-    const struct tensor_set set = { d->count, d->tensors };
     AUTO(st_writer_release) struct st_writer *w = NULL;
-    AUTO(free_pointer) char *text = NULL;
 
-    if (d->count > 0)
-        qsort(d->tensors, d->count, sizeof(*d->tensors), tensor_by_name);
-    note_digest(d, &set);
-    text = json_canonical(d->head); /* whatever order it came in */
-    TRY_PLAIN(st_writer_new(&settings, &set, &w));
-    TRY_PLAIN(st_writer_add_all(w, &set));
-    TRY_PLAIN(st_writer_add_file(w, "delta.json", text, strlen(text)));
+    TRY_PLAIN(st_writer_new(&settings, set, &w));
+    TRY_PLAIN(st_writer_add_all(w, set));
+    if (text != NULL)
+        TRY_PLAIN(st_writer_add_file(w, "delta.json", text, strlen(text)));
     return st_writer_finish(w);
+}
+
+struct status delta_spill(struct delta *d, const char *directory)
+{
+    const struct tensor_set set = { d->count, d->tensors };
+
+    if (d->count == 0)
+        return SUCCESS;
+    qsort(d->tensors, d->count, sizeof(*d->tensors), tensor_by_name);
+    TRY_PLAIN(write_files(&set, directory, NULL));
+    drop_tensors(d);
+    return delta_recall(d, directory);
+}
+
+struct status delta_recall(struct delta *d, const char *directory)
+{
+    AUTO(st_model_release) struct st_model *part = NULL;
+
+    TRY_PLAIN(st_model_open(directory, &part));
+    d->parts = xrealloc(d->parts, (d->part_count + 1) * sizeof(*d->parts));
+    d->parts[d->part_count++] = xstrdup(directory);
+    return SUCCESS;
+}
+
+void delta_forget(struct delta *d)
+{
+    for (size_t i = 0; i < d->part_count; i++)
+        free(d->parts[i]);
+    free(d->parts);
+    d->parts = NULL;
+    d->part_count = 0;
+}
+
+/* Views of what is in memory and in parts, in order of name. */
+struct gathered {
+    struct tensor *items;
+    size_t count;
+    struct st_model **parts;
+    size_t part_count;
+};
+
+static void gathered_release(struct gathered *g)
+{
+    for (size_t i = 0; i < g->part_count; i++)
+        st_model_close(g->parts[i]);
+    free(g->parts);
+    free(g->items);
+}
+
+static void gather_some(struct gathered *g, const struct tensor *items,
+                        size_t count)
+{
+    g->items = xrealloc(g->items, (g->count + count + 1) * sizeof(*items));
+    if (count > 0)
+        memcpy(g->items + g->count, items, count * sizeof(*items));
+    g->count += count;
+}
+
+MUST_CHECK static struct status gather(const struct delta *d,
+                                       struct gathered *g)
+{
+    g->parts = xcalloc(d->part_count + 1, sizeof(struct st_model *));
+    gather_some(g, d->tensors, d->count);
+    for (size_t i = 0; i < d->part_count; i++) {
+        const struct tensor_set *set;
+
+        TRY_PLAIN(st_model_open(d->parts[i], &g->parts[i]));
+        g->part_count++;
+        set = st_model_tensors(g->parts[i]);
+        gather_some(g, set->items, set->count);
+    }
+    qsort(g->items, g->count, sizeof(*g->items), tensor_by_name);
+    return SUCCESS;
 }
 
 struct status delta_store(struct delta *d, struct job_context *context,
@@ -161,7 +228,18 @@ struct status delta_store(struct delta *d, struct job_context *context,
 {
     AUTO(free_pointer)
     char *directory = xasprintf("%s/delta", context->scratch);
+    AUTO(gathered_release) struct gathered all = { .items = NULL };
+    AUTO(free_pointer) char *text = NULL;
+    struct tensor_set set;
+    char found[DIGEST_TEXT];
+    struct digest digest;
 
-    TRY_PLAIN(write_files(d, directory));
+    TRY_PLAIN(gather(d, &all));
+    set = (struct tensor_set){ all.count, all.items };
+    digest = model_digest_of(&set);
+    digest_to_text(&digest, found);
+    (void)json_object_set_new(d->head, "tensors", json_string(found));
+    text = json_canonical(d->head); /* whatever order it came in */
+    TRY_PLAIN(write_files(&set, directory, text));
     return context->put_artifact(context->self, directory, ret_artifact);
 }

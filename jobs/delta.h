@@ -21,9 +21,12 @@
 /* --- to write one ----------------------------------------------------------- */
 
 struct delta {
-    json_t *head; /* delta.json */
-    struct tensor *tensors;
+    json_t *head;           /* delta.json */
+    struct tensor *tensors; /* in memory */
     size_t count;
+    uint64_t held; /* bytes of them */
+    char **parts;  /* model directories in which the others wait */
+    size_t part_count;
 };
 
 /* `base`: the model value of a job, whose {"$job"}s are looked up. */
@@ -35,7 +38,7 @@ void delta_release(struct delta *d);
 /* Like `like`, with these bytes, which are copied. */
 void delta_add_tensor(struct delta *d, const struct tensor *like,
                       const void *bytes);
-/* `keep` [count], 0 where it is pruned. */
+/* `keep` [count], 0 where it is pruned, else 1. */
 void delta_add_mask(struct delta *d, const char *name, const uint8_t *keep,
                     size_t count);
 /* A [rank][columns] and B [rows][rank] of a tensor of `rows`. */
@@ -43,7 +46,14 @@ void delta_add_adapter(struct delta *d, const char *name,
                        const struct adapter_made *adapter);
 void delta_add_copy(struct delta *d, const char *name, const char *of);
 void delta_set_config(struct delta *d, const char *key, json_t *value);
-/* As an artifact, by way of the scratch directory. */
+/* What is in memory goes to a model directory, which must not be there, and
+ * waits in it. Nothing if there is none. */
+MUST_CHECK struct status delta_spill(struct delta *d, const char *directory);
+/* The same of what another attempt spilled there. CORRUPT. */
+MUST_CHECK struct status delta_recall(struct delta *d, const char *directory);
+/* What was spilled and recalled is forgotten. */
+void delta_forget(struct delta *d);
+/* All of it as an artifact, by way of the scratch directory. */
 MUST_CHECK struct status delta_store(struct delta *d,
                                      struct job_context *context,
                                      char ret_artifact[DIGEST_TEXT]);

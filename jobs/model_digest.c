@@ -51,3 +51,13 @@ struct digest model_digest_end(struct model_digest *d)
     free(d);
     return digest;
 }
+
+struct digest model_digest_of(const struct tensor_set *set)
+{
+    struct model_digest *d = model_digest_begin(set);
+
+    for (size_t i = 0; i < set->count; i++)
+        model_digest_add(d, i, set->items[i].data,
+                         (size_t)tensor_bytes(&set->items[i]));
+    return model_digest_end(d);
+}

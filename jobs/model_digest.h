@@ -15,4 +15,7 @@ void model_digest_add(struct model_digest *d, size_t tensor, const void *data,
                       size_t size);
 struct digest model_digest_end(struct model_digest *d); /* frees `d` */
 
+/* Of tensors that are there. */
+struct digest model_digest_of(const struct tensor_set *set);
+
 #endif

@@ -2,233 +2,58 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
-#include "common/philox.h"
-#include "jobs/prune_inputs.h"
-#include "tensor/isa.h"
+#include "jobs/prune_cuts.h"
 
-enum {
-    CHUNK = 1 << 16, /* elements at a time, where rows are not longer */
-    WARNINGS = 8,
+enum { WARNINGS = 8 };
+
+/* ---- one tensor ------------------------------------------------------------ */
+
+struct prune_work {
+    struct prune_pass *pass;
+    size_t tensor;
+    struct prune_stretches stretches;
+    struct prune_cut *own;  /* [stretches][points], or [points] if ... */
+    struct prune_cut *cuts; /* own, or the pass's; NULL: rows decide */
+    bool running;           /* ... one cut serves them all, in order */
+    pthread_mutex_t lock;
+    uint8_t *alive; /* [outputs] of the first point: has a weight left */
 };
 
-/* ---- scores --------------------------------------------------------------- */
-
-ISA_CLONES
-static void take_magnitudes(float *x, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        x[i] = fabsf(x[i]);
-}
-
-/* Of one tensor, by one thread. */
+/* Of one stretch of it. */
 struct reader {
-    const struct prune_pass *pass;
-    const struct tensor *tensor;
-    const struct prune_target *target;
-    size_t number;
-    size_t chunk; /* elements */
-    float *scores;
-    uint8_t *keep;
-    uint8_t *alive; /* [outputs] of the first point: has a weight left */
+    struct prune_scores scores;
+    uint8_t *keep;  /* of a chunk */
+    uint8_t *alive; /* [outputs] */
 };
 
 static void reader_release(struct reader *r)
 {
-    free(r->scores);
+    prune_scores_release(&r->scores);
     free(r->keep);
     free(r->alive);
 }
 
-/* Whole rows where they belong together, whole groups of inputs where these
- * lie behind each other. */
-static size_t chunk_of(const struct prune_how *h, const struct prune_matrix *m)
-{
-    size_t all = m->outputs * m->inputs;
-    size_t least = m->inputs;
-
-    if (h->of == 0 && h->rule == PRUNE_ALPHA)
-        return all;
-    if (h->of == 0 && h->scope != PRUNE_ROW)
-        return CHUNK < all ? CHUNK : all;
-    if (m->turned)
-        least = h->of == 0 ? all : h->of * m->outputs;
-    if (least == 0 || least >= all)
-        return all;
-    return CHUNK < least ? least : CHUNK / least * least;
-}
-
 MUST_CHECK static struct status reader_init(struct reader *r,
-                                            const struct prune_pass *p,
-                                            size_t number)
+                                            const struct prune_work *w)
 {
-    const struct prune_target *t = &p->targets[number];
-
-    *r = (struct reader){
-        .pass = p,
-        .tensor = &p->set->items[number],
-        .target = t,
-        .number = number,
-        .chunk = chunk_of(&p->points->how, &t->matrix),
-    };
-    /* Chunks of random draws begin at whole blocks. */
-    r->scores = alloc_large((r->chunk + 4) * sizeof(float));
-    r->keep = alloc_large(r->chunk + 1);
-    r->alive = xcalloc(t->matrix.outputs + 1, 1);
-    if (r->scores == NULL || r->keep == NULL)
-        return FAIL(STATUS_NO_MEMORY, "no memory for %zu scores of \"%s\"",
-                    r->chunk, r->tensor->name);
+    *r = (struct reader){ .keep = NULL };
+    TRY_PLAIN(prune_scores_init(&r->scores, w->pass, w->tensor));
+    r->alive = xcalloc(r->scores.target->matrix.outputs + 1, 1);
+    r->keep = alloc_large(r->scores.chunk + 1);
+    if (r->keep == NULL)
+        return FAIL(STATUS_NO_MEMORY, "no memory for a mask of \"%s\"",
+                    r->scores.tensor->name);
     return SUCCESS;
 }
-
-static size_t size_at(const struct reader *r, uint64_t first)
-{
-    uint64_t left = r->tensor->count - first;
-
-    return left < r->chunk ? (size_t)left : r->chunk;
-}
-
-MUST_CHECK static struct status check_finite(const struct reader *r,
-                                             const void *data, uint64_t first,
-                                             size_t count)
-{
-    const struct tensor *t = r->tensor;
-    size_t bad = dtype_find_not_finite(t->dtype, data, count);
-
-    if (bad < count)
-        return FAIL(STATUS_CORRUPT,
-                    "tensor \"%s\" has a NaN or infinity at element %" PRIu64
-                    "%s%s",
-                    t->name, first + bad, t->file == NULL ? "" : " of ",
-                    t->file == NULL ? "" : t->file);
-    return SUCCESS;
-}
-
-/* Draws are of blocks of four. */
-static void draw(const struct reader *r, uint64_t first, size_t count)
-{
-    const struct philox_key key = {
-        .seed = r->pass->points->seed,
-        .stream = philox_hash("prune.random"),
-        .tensor = philox_hash64(r->tensor->name),
-    };
-    size_t before = (size_t)(first % 4);
-
-    philox_uniform(key, first - before, count < 4 - before ? before + count : 4,
-                   r->scores);
-    if (before > 0) {
-        size_t head = 4 - before < count ? 4 - before : count;
-
-        memmove(r->scores, r->scores + before, head * sizeof(float));
-        if (count > head)
-            philox_uniform(key, first + head, count - head, r->scores + head);
-        return;
-    }
-    philox_uniform(key, first, count, r->scores);
-}
-
-MUST_CHECK static struct status read_scores(const struct reader *r,
-                                            uint64_t first, size_t count)
-{
-    const struct tensor *t = r->tensor;
-    const char *data = (const char *)t->data + first * dtype_size(t->dtype);
-
-    if (r->pass->cancelled(r->pass->self))
-        return FAIL(STATUS_CANCELLED, "cancelled while pruning");
-    TRY_PLAIN(check_finite(r, data, first, count));
-    if (r->pass->points->method == PRUNE_RANDOM) {
-        draw(r, first, count);
-        return SUCCESS;
-    }
-    dtype_to_f32(t->dtype, data, r->scores, count);
-    if (r->pass->points->method == PRUNE_WANDA)
-        prune_norms_score(&r->target->matrix, r->pass->norms[r->number],
-                          r->scores, first, count, r->scores);
-    else
-        take_magnitudes(r->scores, count);
-    return SUCCESS;
-}
-
-/* ---- what is decided over more than a row ---------------------------------- */
-
-static void free_select(struct select **s)
-{
-    select_free(*s);
-}
-
-MUST_CHECK static struct status count_tensor(const struct prune_pass *p,
-                                             size_t number, struct select *s)
-{
-    AUTO(reader_release) struct reader r = { .pass = p };
-
-    TRY_PLAIN(reader_init(&r, p, number));
-    for (uint64_t at = 0; at < r.tensor->count; at += r.chunk) {
-        size_t size = size_at(&r, at);
-
-        TRY_PLAIN(read_scores(&r, at, size));
-        select_add(s, r.scores, size);
-    }
-    return SUCCESS;
-}
-
-/* The chosen tensors from `from` to `to`, without it. */
-MUST_CHECK static struct status count_tensors(const struct prune_pass *p,
-                                              size_t from, size_t to,
-                                              struct select *s)
-{
-    for (size_t i = from; i < to; i++)
-        if (p->targets[i].chosen)
-            TRY_PLAIN(count_tensor(p, i, s));
-    return SUCCESS;
-}
-
-/* Nothing goes: no score is below 0. */
-static const struct prune_cut no_cut = { .below = 0.0F, .equal = 0 };
-
-/* A cut for each point over those tensors, which are read as often as it
- * takes. */
-MUST_CHECK static struct status find_cuts(const struct prune_pass *p,
-                                          size_t from, size_t to,
-                                          struct prune_cut *ret_cuts)
-{
-    AUTO(free_select) struct select *s = NULL;
-    uint64_t ranks[SELECT_RANKS], count = 0;
-    size_t of[SELECT_RANKS], wanted = 0;
-    bool done = false;
-
-    for (size_t i = from; i < to; i++)
-        count += p->targets[i].chosen ? p->set->items[i].count : 0;
-    for (size_t i = 0; i < p->count; i++) {
-        ret_cuts[i] = no_cut;
-        of[wanted] = i;
-        wanted += prune_rank(&p->points[i].how, count, &ranks[wanted]);
-    }
-    if (wanted == 0)
-        return SUCCESS;
-    s = select_new(SELECT_MAGNITUDE);
-    TRY_PLAIN(count_tensors(p, from, to, s));
-    TRY_PLAIN(select_finish(s, ranks, wanted, &done));
-    while (!done) {
-        TRY_PLAIN(count_tensors(p, from, to, s));
-        done = select_settle(s);
-    }
-    for (size_t i = 0; i < wanted; i++) {
-        const struct select_found found = select_result(s, i);
-
-        ret_cuts[of[i]] = prune_cut_at(&p->points[of[i]].how, count, &found);
-    }
-    return SUCCESS;
-}
-
-/* ---- one tensor ------------------------------------------------------------ */
 
 static void note_alive(const struct reader *r, uint64_t first, size_t count)
 {
-    const struct prune_matrix *m = &r->target->matrix;
+    const struct prune_matrix *m = &r->scores.target->matrix;
 
     if (m->turned) {
         for (size_t i = 0; i < count; i++)
@@ -249,8 +74,9 @@ static void note_alive(const struct reader *r, uint64_t first, size_t count)
 /* What went before does not come back. */
 static void keep_gone(const struct reader *r, uint64_t first, size_t count)
 {
-    const uint8_t *mask =
-        r->pass->masks == NULL ? NULL : r->pass->masks[r->number];
+    const uint8_t *mask = r->scores.pass->masks == NULL
+                              ? NULL
+                              : r->scores.pass->masks[r->scores.number];
 
     for (size_t i = 0; mask != NULL && i < count; i++)
         r->keep[i] &= mask[(first + i) / 8] >> (first + i) % 8 & 1;
@@ -260,105 +86,181 @@ static void keep_gone(const struct reader *r, uint64_t first, size_t count)
 static void choose_piece(const struct reader *r, const struct prune_how *h,
                          size_t count)
 {
-    struct prune_matrix piece = r->target->matrix;
+    struct prune_matrix piece = r->scores.target->matrix;
 
     if (piece.turned)
         piece.inputs = piece.outputs == 0 ? 0 : count / piece.outputs;
     else
         piece.outputs = piece.inputs == 0 ? 0 : count / piece.inputs;
-    prune_choose(h, &piece, r->scores, r->keep);
+    prune_choose(h, &piece, r->scores.scores, r->keep);
 }
 
 MUST_CHECK static struct status put_chunk(const struct reader *r,
                                           struct prune_cut *cuts,
                                           uint64_t first, size_t count)
 {
-    const struct prune_pass *p = r->pass;
+    const struct prune_pass *p = r->scores.pass;
 
     for (size_t i = 0; i < p->count; i++) {
         if (cuts != NULL)
-            prune_cut_apply(&cuts[i], r->scores, count, r->keep);
+            prune_cut_apply(&cuts[i], r->scores.scores, count, r->keep);
         else
             choose_piece(r, &p->points[i].how, count);
         keep_gone(r, first, count);
         if (i == 0)
             note_alive(r, first, count);
-        TRY_PLAIN(p->put(p->self, i, r->number, first, r->keep, count));
+        TRY_PLAIN(p->put(p->self, i, r->scores.number, first, r->keep, count));
     }
     return SUCCESS;
 }
 
-static bool by_cuts(const struct prune_pass *p)
-{
-    const struct prune_how *h = &p->points->how;
-
-    return h->of == 0 && h->scope != PRUNE_ROW && h->rule != PRUNE_ALPHA;
-}
-
 static bool is_global(const struct prune_pass *p)
 {
-    return by_cuts(p) && p->points->how.scope == PRUNE_GLOBAL;
+    return prune_by_cuts(p) && p->points->how.scope == PRUNE_GLOBAL;
+}
+
+/* Of the layer's scope. */
+MUST_CHECK static struct status find_cuts(struct prune_work *w, size_t threads)
+{
+    const struct prune_pass *p = w->pass;
+    AUTO(free_pointer)
+    struct prune_cut *cuts = xcalloc(p->count, sizeof(*cuts));
+
+    TRY_PLAIN(prune_cuts_find(p, &w->stretches, threads, cuts));
+    if (threads > 1) {
+        TRY_PLAIN(prune_cuts_spread(p, &w->stretches, threads, cuts, &w->own));
+    } else {
+        w->running = true;
+        w->own = cuts;
+        cuts = NULL;
+    }
+    w->cuts = w->own;
+    return SUCCESS;
+}
+
+struct status prune_work_new(struct prune_pass *p, size_t tensor,
+                             size_t threads, struct prune_work **ret_work)
+{
+    struct prune_work *w = xnew(struct prune_work);
+    struct status st = SUCCESS;
+
+    assert(p->count <= SELECT_RANKS && p->targets[tensor].chosen);
+    w->pass = p;
+    w->tensor = tensor;
+    w->alive = xcalloc(p->targets[tensor].matrix.outputs + 1, 1);
+    (void)pthread_mutex_init(&w->lock, NULL);
+    prune_stretches_init(&w->stretches, p, tensor, tensor + 1);
+    if (is_global(p))
+        w->cuts = p->cuts + p->first_cuts[tensor];
+    else if (prune_by_cuts(p))
+        st = find_cuts(w, threads);
+    if (status_failed(&st))
+        prune_work_free(w);
+    else
+        *ret_work = w;
+    return st;
+}
+
+size_t prune_work_stretches(const struct prune_work *w)
+{
+    return w->stretches.count;
+}
+
+uint64_t prune_work_first(const struct prune_work *w, size_t stretch)
+{
+    return stretch < w->stretches.count ? w->stretches.items[stretch].first
+                                        : w->pass->set->items[w->tensor].count;
+}
+
+static void add_alive(struct prune_work *w, const struct reader *r)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < r->scores.target->matrix.outputs; i++)
+        w->alive[i] |= r->alive[i];
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+struct status prune_work_do(struct prune_work *w, size_t stretch)
+{
+    const struct prune_stretch_of *s = &w->stretches.items[stretch];
+    struct prune_cut *cuts = w->cuts;
+    AUTO(reader_release) struct reader r = { .keep = NULL };
+
+    if (cuts != NULL && !w->running)
+        cuts += stretch * w->pass->count;
+    TRY_PLAIN(reader_init(&r, w));
+    for (uint64_t at = s->first; at < s->end; at += r.scores.chunk) {
+        size_t size = prune_scores_size(&r.scores, at, s->end);
+
+        TRY_PLAIN(prune_scores_read(&r.scores, at, size));
+        TRY_PLAIN(put_chunk(&r, cuts, at, size));
+    }
+    add_alive(w, &r);
+    return SUCCESS;
+}
+
+void prune_work_free(struct prune_work *w)
+{
+    uint64_t *emptied;
+
+    if (w == NULL)
+        return;
+    emptied = &w->pass->emptied[w->tensor];
+    *emptied = 0;
+    for (size_t o = 0; o < w->pass->targets[w->tensor].matrix.outputs; o++)
+        *emptied += w->alive[o] == 0;
+    prune_stretches_release(&w->stretches);
+    (void)pthread_mutex_destroy(&w->lock);
+    free(w->own);
+    free(w->alive);
+    free(w);
+}
+
+static void work_release(struct prune_work **w)
+{
+    prune_work_free(*w);
 }
 
 struct status prune_tensor(struct prune_pass *p, size_t tensor)
 {
-    AUTO(reader_release) struct reader r = { .pass = p };
-    struct prune_cut own[SELECT_RANKS];
-    struct prune_cut *cuts = by_cuts(p) ? own : NULL;
+    AUTO(work_release) struct prune_work *w = NULL;
 
-    assert(p->count <= SELECT_RANKS && p->targets[tensor].chosen);
-    if (is_global(p))
-        cuts = p->cuts;
-    else if (cuts != NULL)
-        TRY_PLAIN(find_cuts(p, tensor, tensor + 1, cuts));
-    TRY_PLAIN(reader_init(&r, p, tensor));
-    for (uint64_t at = 0; at < r.tensor->count; at += r.chunk) {
-        size_t size = size_at(&r, at);
-
-        TRY_PLAIN(read_scores(&r, at, size));
-        TRY_PLAIN(put_chunk(&r, cuts, at, size));
-    }
-    for (size_t o = 0; o < r.target->matrix.outputs; o++)
-        p->emptied[tensor] += r.alive[o] == 0;
+    TRY_PLAIN(prune_work_new(p, tensor, 1, &w));
+    for (size_t i = 0; i < w->stretches.count; i++)
+        TRY_PLAIN(prune_work_do(w, i));
     return SUCCESS;
 }
 
 /* ---- all of them ------------------------------------------------------------ */
 
-/* Ties of tensors that are not asked for are used up. */
-MUST_CHECK static struct status skip_tensor(struct prune_pass *p, size_t tensor)
+/* One cut for all, as it stands where each stretch of each tensor begins. */
+MUST_CHECK static struct status find_global(struct prune_pass *p)
 {
-    AUTO(reader_release) struct reader r = { .pass = p };
+    AUTO(prune_stretches_release) struct prune_stretches all;
+    AUTO(free_pointer)
+    struct prune_cut *cuts = xcalloc(p->count, sizeof(*cuts));
 
-    TRY_PLAIN(reader_init(&r, p, tensor));
-    for (uint64_t at = 0; at < r.tensor->count; at += r.chunk) {
-        size_t size = size_at(&r, at);
-
-        TRY_PLAIN(read_scores(&r, at, size));
-        for (size_t i = 0; i < p->count; i++)
-            prune_cut_apply(&p->cuts[i], r.scores, size, r.keep);
-    }
-    return SUCCESS;
+    prune_stretches_init(&all, p, 0, p->set->count);
+    for (size_t i = all.count; i-- > 0;)
+        p->first_cuts[all.items[i].tensor] = i * p->count;
+    TRY_PLAIN(prune_cuts_find(p, &all, p->threads, cuts));
+    return prune_cuts_spread(p, &all, p->threads, cuts, &p->cuts);
 }
 
-struct status prune_begin(struct prune_pass *p, size_t first)
+struct status prune_begin(struct prune_pass *p)
 {
     p->emptied = xcalloc(p->set->count + 1, sizeof(*p->emptied));
-    p->cuts = xcalloc(p->count, sizeof(*p->cuts));
-    if (!is_global(p))
-        return SUCCESS;
-    TRY_PLAIN(find_cuts(p, 0, p->set->count, p->cuts));
-    for (size_t i = 0; i < first; i++)
-        if (p->targets[i].chosen)
-            TRY_PLAIN(skip_tensor(p, i));
-    return SUCCESS;
+    p->first_cuts = xcalloc(p->set->count + 1, sizeof(*p->first_cuts));
+    return is_global(p) ? find_global(p) : SUCCESS;
 }
 
 void prune_end(struct prune_pass *p)
 {
     free(p->cuts);
+    free(p->first_cuts);
     free(p->emptied);
     p->cuts = NULL;
+    p->first_cuts = NULL;
     p->emptied = NULL;
 }
 

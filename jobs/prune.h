@@ -57,24 +57,41 @@ struct prune_pass {
     size_t count;
     const uint8_t *const *masks; /* of the set: what went before; or NULL */
     float *const *norms;         /* of the set: what targets are fed (Wanda) */
+    size_t threads;              /* that count what the model decides */
     void *self;                  /* of the two below */
-    /* What is left of elements first ... first + count - 1; stretches of a
-     * tensor come in order. Any thread, but one for a tensor. */
+    /* What is left of elements first ... first + count - 1, by the thread that
+     * does the tensor, or the stretch. */
     struct status (*put)(void *self, size_t point, size_t tensor,
                          uint64_t first, const uint8_t *keep, size_t count);
     bool (*cancelled)(void *self);
 
-    struct prune_cut *cuts; /* [count] of the scope GLOBAL */
-    uint64_t *emptied;      /* [set->count] outputs without a weight left, of
-                               the first point */
+    /* Of the scope GLOBAL: of each stretch for each point, and where those of
+     * a tensor begin. */
+    struct prune_cut *cuts;
+    size_t *first_cuts;
+    uint64_t *emptied; /* [set->count] outputs without a weight left, of the
+                          first point */
 };
 
 /* Counts what the whole model decides; to be released. CORRUPT names a NaN or
- * infinity. Elements of tensors before `first` will not be asked for. */
-MUST_CHECK struct status prune_begin(struct prune_pass *p, size_t first);
-/* One chosen tensor. With the scope GLOBAL in order. */
+ * infinity. */
+MUST_CHECK struct status prune_begin(struct prune_pass *p);
+/* One chosen tensor; any thread. */
 MUST_CHECK struct status prune_tensor(struct prune_pass *p, size_t tensor);
 void prune_end(struct prune_pass *p);
+
+/* The same by several threads: what it decides is counted by `threads`, then
+ * its stretches may be done by any of them, in any order; by one, in order. */
+struct prune_work; /* opaque */
+MUST_CHECK struct status prune_work_new(struct prune_pass *p, size_t tensor,
+                                        size_t threads,
+                                        struct prune_work **ret_work);
+size_t prune_work_stretches(const struct prune_work *w);
+/* Its first element; that of the one behind the last is the end. */
+uint64_t prune_work_first(const struct prune_work *w, size_t stretch);
+MUST_CHECK struct status prune_work_do(struct prune_work *w, size_t stretch);
+void prune_work_free(struct prune_work *w); /* NULL is fine */
+
 /* Tells of emptied outputs. */
 void prune_warn(const struct prune_pass *p, struct job_context *context);
 

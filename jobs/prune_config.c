@@ -120,7 +120,7 @@ struct status prune_config_read_lazy(const json_t *params,
     TRY_PLAIN(prune_config_read(params, ret_config));
     if (ret_config->method == PRUNE_SPARSEGPT ||
         (ret_config->method == PRUNE_WANDA &&
-         json_object_get(params, "norms") == NULL))
+         json_object_get(params, "inputs") == NULL))
         return FAIL(STATUS_INVALID,
                     "prune: %s needs a job that sees what the model is fed; "
                     "a sweep makes one",

@@ -6,6 +6,7 @@
 
 #include "common/memory.h"
 #include "jobs/prune_body.h"
+#include "jobs/prune_fed.h"
 
 /* ---- which matrices, and what they read ------------------------------------------ */
 
@@ -44,6 +45,7 @@ static size_t find_inputs(struct fit *f, size_t step, size_t inputs)
     f->inputs[f->input_count++] = (struct fit_inputs){
         .value = s->in[0],
         .step = step,
+        .first = f->matrix_count,
         .inputs = inputs,
     };
     return i;
@@ -53,6 +55,7 @@ static void add_matrix(struct fit *f, size_t step, const struct tensor *t,
                        const struct prune_target *target)
 {
     const struct graph_step *s = &f->model->graph->steps[step];
+    size_t from = find_inputs(f, step, target->matrix.inputs);
 
     f->matrices =
         xrealloc(f->matrices, (f->matrix_count + 1) * sizeof(*f->matrices));
@@ -60,7 +63,7 @@ static void add_matrix(struct fit *f, size_t step, const struct tensor *t,
         .parameter = (size_t)(-1 - s->in[1]),
         .tensor = t,
         .shape = target->matrix,
-        .from = find_inputs(f, step, target->matrix.inputs),
+        .from = from,
     };
 }
 
@@ -100,6 +103,63 @@ static size_t patches_of(const struct fit *f)
     return 2 * most;
 }
 
+/* Of what is known of all that is fed. */
+static size_t inputs_bytes(const struct fit *f)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < f->input_count; i++) {
+        size_t n = f->inputs[i].inputs;
+
+        bytes += is_sparsegpt(f->config) ? n * n * sizeof(float) + n
+                                         : 2 * n * sizeof(double);
+    }
+    return bytes;
+}
+
+/* Of what goes into the delta, and waits there for all of the section. */
+static size_t found_bytes(const struct fit *f)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < f->input_count && f->config->looks; i++) {
+        size_t n = f->inputs[i].inputs;
+
+        bytes += is_sparsegpt(f->config) ? prune_factor_packed(n) + n
+                                         : n * sizeof(float);
+    }
+    for (size_t i = 0; i < f->matrix_count && !f->config->looks; i++) {
+        const struct tensor *t = f->matrices[i].tensor;
+
+        bytes += (size_t)(t->count + 7) / 8 +
+                 (is_sparsegpt(f->config) ? (size_t)tensor_bytes(t) : 0);
+    }
+    return bytes;
+}
+
+/* Of work on one matrix: a byte for each weight says what is kept, the rest
+ * follows fit_choose(), and what it calls. */
+static size_t work_bytes(const struct fit *f, const struct fit_matrix *m)
+{
+    size_t count = m->shape.outputs * m->shape.inputs;
+    size_t block =
+        f->config->block < m->shape.inputs ? f->config->block : m->shape.inputs;
+    size_t bytes = count, turned = m->shape.turned ? count * 5 : 0;
+    size_t rounded = (size_t)tensor_bytes(m->tensor);
+
+    if (f->config->looks)
+        return is_sparsegpt(f->config)
+                   ? prune_factor_packed(f->inputs[m->from].inputs)
+                   : 0;
+    if (is_sparsegpt(f->config)) {
+        turned += prune_sparsegpt_bytes(m->shape.outputs, block);
+        return bytes + (turned > rounded ? turned : rounded);
+    }
+    if (f->config->prune.how.rule == PRUNE_ALPHA)
+        bytes += count * (sizeof(float) + sizeof(double));
+    return bytes + count * (sizeof(float) + 1);
+}
+
 size_t fit_bytes(const struct fit_config *c, const struct model *m,
                  const struct prune_target *targets,
                  const struct tensor_set *set, size_t section)
@@ -108,30 +168,23 @@ size_t fit_bytes(const struct fit_config *c, const struct model *m,
     struct fit f = { .config = c,
                      .model = (struct model *)(uintptr_t)m,
                      .section = section };
-    size_t bytes = 0, most = 0;
+    size_t most = 0;
 
     find_matrices(&f, targets, set);
-    for (size_t i = 0; i < f.input_count; i++) {
-        size_t n = f.inputs[i].inputs;
-
-        bytes +=
-            is_sparsegpt(c) ? n * n * sizeof(float) : 2 * n * sizeof(double);
-    }
-    /* A copy, scores, masks, and what blocks are worked on in. */
     for (size_t i = 0; i < f.matrix_count; i++) {
-        size_t count = f.matrices[i].shape.outputs * f.matrices[i].shape.inputs;
+        size_t bytes = work_bytes(&f, &f.matrices[i]);
 
-        most = count > most ? count : most;
+        most = bytes > most ? bytes : most;
     }
-    return bytes + patches_of(&f) * sizeof(float) +
-           most * (3 * sizeof(float) + 2);
+    return inputs_bytes(&f) + found_bytes(&f) + patches_of(&f) * sizeof(float) +
+           most;
 }
 
 MUST_CHECK static struct status take_inputs(struct fit *f)
 {
     size_t patches = patches_of(f);
 
-    for (size_t i = 0; i < f->input_count; i++) {
+    for (size_t i = 0; i < f->input_count && f->seen == NULL; i++) {
         struct fit_inputs *in = &f->inputs[i];
 
         if (is_sparsegpt(f->config))
@@ -148,11 +201,14 @@ MUST_CHECK static struct status take_inputs(struct fit *f)
 struct status fit_init(struct fit *f, const struct fit_config *c,
                        struct model *m, const struct prune_target *targets,
                        const struct tensor_set *set, size_t section,
+                       const struct tensor_set *seen,
                        struct job_context *context)
 {
-    *f = (struct fit){
-        .config = c, .model = m, .context = context, .section = section
-    };
+    *f = (struct fit){ .config = c,
+                       .model = m,
+                       .context = context,
+                       .seen = seen,
+                       .section = section };
     find_matrices(f, targets, set);
     return take_inputs(f);
 }
@@ -261,26 +317,30 @@ MUST_CHECK static struct status choose_by_norms(const struct fit *f,
     return SUCCESS;
 }
 
-static void warn_identity(const struct fit *f, const struct fit_matrix *m)
+static void warn_identity(const struct fit *f, const char *name)
 {
     char line[256];
 
     (void)snprintf(line, sizeof(line),
                    "warning: what \"%.150s\" reads says too little; it is "
                    "pruned by magnitude (more samples, or more damping)",
-                   m->tensor->name);
+                   name);
     f->context->log(f->context->self, line);
 }
 
-static void need_factor(const struct fit *f, const struct fit_matrix *m)
+struct status fit_need_factor(const struct fit *f, struct fit_inputs *in)
 {
-    struct fit_inputs *in = &f->inputs[m->from];
+    const char *name = f->matrices[in->first].tensor->name;
 
     if (in->factor.upper != NULL)
-        return;
-    prune_factor_init(&in->factor, &in->hessian, f->config->damping);
+        return SUCCESS;
+    if (f->seen != NULL)
+        TRY_PLAIN(prune_fed_factor(f->seen, name, in->inputs, &in->factor));
+    else
+        prune_factor_init(&in->factor, &in->hessian, f->config->damping);
     if (!in->factor.damped)
-        warn_identity(f, m);
+        warn_identity(f, name);
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status make_up(struct fit *f,
@@ -289,13 +349,14 @@ MUST_CHECK static struct status make_up(struct fit *f,
 {
     const struct fit_config *c = f->config;
     size_t count = m->shape.outputs * m->shape.inputs;
-    AUTO(free_pointer) float *w = alloc_large((count + 1) * sizeof(float));
-    AUTO(free_pointer) uint8_t *kept = alloc_large(count + 1);
-    float *own = f->model->parameters[m->parameter].own;
     bool turned = m->shape.turned;
+    size_t room = turned ? count + 1 : 1;
+    AUTO(free_pointer) float *w = alloc_large(room * sizeof(float));
+    AUTO(free_pointer) uint8_t *kept = alloc_large(room);
+    float *own = f->model->parameters[m->parameter].own;
     double loss = 0.0;
 
-    need_factor(f, m);
+    TRY_PLAIN(fit_need_factor(f, &f->inputs[m->from]));
     if (w == NULL || kept == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for weights of \"%s\"",
                     m->tensor->name);

@@ -240,10 +240,16 @@ static bool check(const json_t *params, struct catalog_problem *problem)
            catalog_refuse(problem, "", "", "%s", st.message);
 }
 
-/* Norms of what a dense model is fed are there once for all. */
+/* What a dense model is fed is there once for all. */
+static bool is_dense(const json_t *body)
+{
+    return is_word(body, "flow", "dense");
+}
+
+/* ... and its norms are all that a pass over the weights needs. */
 static bool by_norms(const json_t *body)
 {
-    return is_word(body, "method", "wanda") && is_word(body, "flow", "dense");
+    return is_word(body, "method", "wanda") && is_dense(body);
 }
 
 /* One sort serves all thresholds. */
@@ -283,30 +289,49 @@ static json_t *split(json_t *body, const char *const *names, bool listed)
     return copy;
 }
 
+/* A stage `stage`.`suffix` of those members of the body: it is added to the
+ * list, and the member `as` of `reader` names it. */
+static void add_stage(json_t *list, const char *stage, const char *suffix,
+                      const char *kind, json_t *params, json_t *reader,
+                      const char *as)
+{
+    AUTO(free_pointer) char *name = xasprintf("%.40s.%s", stage, suffix);
+
+    (void)json_array_append_new(list,
+                                json_pack("{s:s, s:s, s:o}", "name", name,
+                                          "kind", kind, "params", params));
+    (void)json_object_set_new(reader, as, json_pack("{s:s}", "$stage", name));
+}
+
 /* What a model is fed has to be seen by a job: by the one that prunes, whose
- * result stands for the model, or by one that only looks. */
+ * result stands for the model, or, of a dense one, by one that only looks for
+ * all of them. */
 static json_t *before(json_t *body, const char *stage)
 {
-    static const char *const seen[] = { "model", "calibration", "include",
-                                        "exclude", NULL };
-    static const char *const looked[] = { "calibration", "flow", NULL };
+    static const char *const seen[] = { "model",       "method",  "damping",
+                                        "calibration", "include", "exclude",
+                                        NULL };
+    static const char *const looked[] = { "calibration", "flow", "damping",
+                                          NULL };
     static const char *const kept[] = { "model", "method", NULL };
-    bool norms = by_norms(body);
-    AUTO(free_pointer)
-    char *name = xasprintf(norms ? "%.40s.norms" : "%.40s.fit", stage);
     AUTO(json_release) json_t *rest = NULL;
-    json_t *stages;
+    json_t *stages, *prunes;
 
     if (!keys_of(body)->fed)
         return NULL;
-    stages = json_pack("[{s:s, s:s, s:o}]", "name", name, "kind",
-                       norms ? "prune_norms" : "prune_fit", "params",
-                       norms ? split(body, seen, true) : json_deep_copy(body));
-    rest = norms ? split(body, looked, false) : split(body, kept, true);
+    stages = json_array();
+    prunes = is_dense(body) ? split(body, looked, false) : json_deep_copy(body);
+    if (is_dense(body))
+        add_stage(stages, stage, "inputs", "prune_inputs",
+                  split(body, seen, true), prunes, "inputs");
+    if (by_norms(body)) {
+        rest = prunes;
+    } else {
+        rest = split(body, kept, true);
+        add_stage(stages, stage, "fit", "prune_fit", prunes, rest, "fitted");
+    }
     (void)json_object_clear(body);
     (void)json_object_update(body, rest);
-    (void)json_object_set_new(body, norms ? "norms" : "fitted",
-                              json_pack("{s:s}", "$stage", name));
     return stages;
 }
 

@@ -52,6 +52,12 @@ static size_t count_equal(const float *scores, size_t count, float value)
     return found;
 }
 
+uint64_t prune_cut_ties(const struct prune_cut *cut, const float *scores,
+                        size_t count)
+{
+    return count_equal(scores, count, cut->below);
+}
+
 ISA_CLONES
 static size_t count_below(const float *scores, size_t count, float value)
 {
@@ -186,21 +192,86 @@ static void choose_group(const float *scores, size_t size, size_t stride,
     }
 }
 
+/* Groups side by side, LANES at once: of element k of each, how many of its
+ * group go before it. */
+enum { LANES = 64, FEW_LANES = 8, MOST_RANKED = 32 };
+
+ISA_CLONES
+static void rank_groups(const float *scores, size_t size, size_t n,
+                        uint8_t *keep)
+{
+    for (size_t k = 0; k < size; k++) {
+        const float *own = scores + k * LANES;
+        uint32_t before[LANES] = { 0 };
+
+        for (size_t j = 0; j < k; j++)
+            for (size_t l = 0; l < LANES; l++)
+                before[l] += scores[j * LANES + l] <= own[l];
+        for (size_t j = k + 1; j < size; j++)
+            for (size_t l = 0; l < LANES; l++)
+                before[l] += scores[j * LANES + l] < own[l];
+        for (size_t l = 0; l < LANES; l++)
+            keep[k * LANES + l] = before[l] >= n;
+    }
+}
+
+/* `lanes` whole groups whose first elements are `step` apart, and whose
+ * elements `stride`. */
+static void choose_lanes(const struct prune_how *h, const float *scores,
+                         size_t lanes, size_t step, size_t stride,
+                         uint8_t *keep)
+{
+    float tile[MOST_RANKED * LANES];
+    uint8_t kept[MOST_RANKED * LANES];
+
+    if (lanes < LANES)
+        memset(tile, 0, h->of * LANES * sizeof(*tile));
+    for (size_t l = 0; l < lanes; l++)
+        for (size_t k = 0; k < h->of; k++)
+            tile[k * LANES + l] = scores[l * step + k * stride];
+    rank_groups(tile, h->of, h->go, kept);
+    for (size_t l = 0; l < lanes; l++)
+        for (size_t k = 0; k < h->of; k++)
+            keep[l * step + k * stride] = kept[k * LANES + l];
+}
+
+/* Whole groups, `count` of them `step` apart. */
+static void choose_many(const struct prune_how *h, const float *scores,
+                        size_t count, size_t step, size_t stride, uint8_t *keep)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t lanes = count - i < LANES ? count - i : LANES;
+        bool ranked = lanes >= FEW_LANES && h->of <= MOST_RANKED;
+
+        if (ranked)
+            choose_lanes(h, scores + i * step, lanes, step, stride,
+                         keep + i * step);
+        for (size_t l = i; l < i + lanes && !ranked; l++)
+            choose_group(scores + l * step, h->of, stride, h->go,
+                         keep + l * step);
+    }
+}
+
 /* A group at the end that is short loses as many, or all it has. */
 static void choose_groups(const struct prune_how *h,
                           const struct prune_matrix *m, const float *scores,
                           uint8_t *keep)
 {
+    size_t whole = m->inputs / h->of, left = m->inputs % h->of;
     size_t stride = m->turned ? m->outputs : 1;
 
-    for (size_t o = 0; o < m->outputs; o++)
-        for (size_t i = 0; i < m->inputs; i += h->of) {
-            size_t left = m->inputs - i;
-            size_t at = m->turned ? i * m->outputs + o : o * m->inputs + i;
+    for (size_t g = 0; g < whole && m->turned; g++)
+        choose_many(h, scores + g * h->of * stride, m->outputs, 1, stride,
+                    keep + g * h->of * stride);
+    for (size_t o = 0; o < m->outputs; o++) {
+        size_t first = m->turned ? o : o * m->inputs;
+        size_t last = first + whole * h->of * stride;
 
-            choose_group(scores + at, left < h->of ? left : h->of, stride,
-                         h->go, keep + at);
-        }
+        if (!m->turned)
+            choose_many(h, scores + first, whole, h->of, 1, keep + first);
+        if (left > 0)
+            choose_group(scores + last, left, stride, h->go, keep + last);
+    }
 }
 
 /* ---- rows ------------------------------------------------------------------ */

@@ -53,6 +53,10 @@ struct prune_cut prune_cut_at(const struct prune_how *h, uint64_t count,
 void prune_cut_apply(struct prune_cut *cut, const float *scores, size_t count,
                      uint8_t *keep);
 
+/* Scores that equal where it cuts. */
+uint64_t prune_cut_ties(const struct prune_cut *cut, const float *scores,
+                        size_t count);
+
 /* Weights that are not kept become 0. */
 void prune_zero(enum dtype dtype, void *weights, const uint8_t *keep,
                 size_t count);

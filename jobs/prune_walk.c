@@ -11,7 +11,6 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/model_input.h"
-#include "tensor/dtype.h"
 
 enum {
     GROUP_ROWS = 2048, /* tokens that go together, or one sample */
@@ -167,17 +166,14 @@ static struct pass_room room_of(const struct prune_walk *w, size_t section)
     };
 }
 
-size_t prune_walk_bytes(const struct prune_walk *w, size_t sections)
+size_t prune_walk_bytes(const struct prune_walk *w, size_t section)
 {
-    size_t most = 0;
+    const struct pass_room room = room_of(w, section);
+    size_t pixels = w->model->graph->pixels;
 
-    for (size_t s = 0; s < sections; s++) {
-        const struct pass_room room = room_of(w, s);
-        size_t bytes = pass_bytes_of(w->model, &room);
-
-        most = bytes > most ? bytes : most;
-    }
-    return most;
+    return pass_bytes_of(w->model, &room) +
+           w->rows * (pixels == 0 ? sizeof(int32_t) : pixels * sizeof(float)) +
+           w->samples * 2 * sizeof(uint32_t);
 }
 
 static size_t widest(const struct graph *g)
@@ -250,6 +246,32 @@ void prune_walk_leave(struct prune_walk *w)
     w->written = read;
     pass_free(w->pass);
     w->pass = NULL;
+}
+
+struct tensor prune_walk_stream(const struct prune_walk *w, size_t section,
+                                const char *name)
+{
+    const struct graph *g = w->model->graph;
+    uint64_t width = graph_width(g, g->streams[section - 1]);
+
+    return (struct tensor){ .name = name,
+                            .dtype = DTYPE_F32,
+                            .rank = 2,
+                            .shape = { w->rows, width },
+                            .count = w->rows * width,
+                            .data = w->read.data };
+}
+
+struct status prune_walk_resume(struct prune_walk *w, size_t section,
+                                const struct tensor *stream)
+{
+    const struct tensor wanted = prune_walk_stream(w, section, stream->name);
+
+    if (stream->dtype != DTYPE_F32 || !tensor_same_shape(&wanted, stream))
+        return FAIL(STATUS_INVALID, "activations of other samples");
+    memcpy(w->read.data, stream->data, (size_t)tensor_bytes(stream));
+    w->done = (uint64_t)w->samples * section;
+    return SUCCESS;
 }
 
 /* How many samples from `first` on go together: at least one. Images are rows

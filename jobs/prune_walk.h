@@ -6,6 +6,7 @@
 
 #include "jobs/data.h"
 #include "model/pass.h"
+#include "tensor/tensor.h"
 
 /* Keys of `calibration`. */
 extern const struct catalog_key prune_calibration_keys[];
@@ -54,7 +55,14 @@ MUST_CHECK struct status prune_walk_through(
     void *self);
 /* After the last walk through it. */
 void prune_walk_leave(struct prune_walk *w);
-/* Bytes a pass of any of the sections takes at most. */
-size_t prune_walk_bytes(const struct prune_walk *w, size_t sections);
+/* What section `section` will read, a view. */
+struct tensor prune_walk_stream(const struct prune_walk *w, size_t section,
+                                const char *name);
+/* Begins with section `section`, which reads what was there then. INVALID if
+ * it is not of these samples. */
+MUST_CHECK struct status prune_walk_resume(struct prune_walk *w, size_t section,
+                                           const struct tensor *stream);
+/* Bytes that samples and a pass of the section take. */
+size_t prune_walk_bytes(const struct prune_walk *w, size_t section);
 
 #endif

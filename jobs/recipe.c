@@ -380,10 +380,5 @@ struct status recipe_files(const struct recipe_model *m,
 
 struct digest recipe_digest(const struct recipe_model *m)
 {
-    struct model_digest *digest = model_digest_begin(m->set);
-
-    for (size_t i = 0; i < m->set->count; i++)
-        model_digest_add(digest, i, m->set->items[i].data,
-                         (size_t)tensor_bytes(&m->set->items[i]));
-    return model_digest_end(digest);
+    return model_digest_of(m->set);
 }

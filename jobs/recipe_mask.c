@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "jobs/prune_bits.h"
 #include "jobs/prune_body.h"
 
 MUST_CHECK static struct status mask_one(struct model *model, size_t parameter,
@@ -14,8 +15,7 @@ MUST_CHECK static struct status mask_one(struct model *model, size_t parameter,
     if (keep == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for the mask of \"%s\"",
                     model->parameters[parameter].name);
-    for (size_t i = 0; i < count; i++)
-        keep[i] = mask[i / 8] >> i % 8 & 1;
+    prune_take_bits(mask, 0, count, keep);
     return model_mask(model, parameter, keep);
 }
 

@@ -1,17 +1,16 @@
 #include "jobs/recipe_prune.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/parallel.h"
+#include "jobs/prune_bits.h"
 #include "jobs/prune_fed.h"
 #include "jobs/recipe_fusion.h"
 #include "jobs/recipe_mask.h"
-
-enum { MOST_THREADS = 64 };
 
 /* A pass over the model. */
 struct realisation {
@@ -24,14 +23,10 @@ struct realisation {
     struct prune_config configs[FUSION_POINTS];
     struct prune_pass pass;
 
-    atomic_size_t next;        /* tensor that nobody has taken */
     atomic_uint_fast64_t done; /* bytes */
     uint64_t total;
-    pthread_t main;       /* the one that may ask the context */
-    atomic_bool stopped;  /* cancelled */
-    pthread_mutex_t lock; /* of the failure: the first tensor's */
-    size_t failed;        /* SIZE_MAX: none */
-    struct status failure;
+    pthread_t main;      /* the one that may ask the context */
+    atomic_bool stopped; /* cancelled */
 };
 
 static void realisation_free(struct realisation **realisation)
@@ -89,14 +84,6 @@ static char *data_of(const struct recipe_entry *e, size_t tensor)
 
 /* ---- one tensor --------------------------------------------------------------- */
 
-/* Bits of the elements, first to last; there are none yet. */
-static void put_bits(uint8_t *mask, uint64_t first, const uint8_t *keep,
-                     size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        mask[(first + i) / 8] |= (uint8_t)(keep[i] << (first + i) % 8);
-}
-
 static struct status put(void *self, size_t point, size_t tensor,
                          uint64_t first, const uint8_t *keep, size_t count)
 {
@@ -106,7 +93,7 @@ static struct status put(void *self, size_t point, size_t tensor,
     char *data = data_of(e, tensor) + first * dtype_size(dtype);
 
     prune_zero(dtype, data, keep, count);
-    put_bits(e->masks[tensor], first, keep, count);
+    prune_put_bits(e->masks[tensor], first, keep, count);
     return SUCCESS;
 }
 
@@ -146,76 +133,15 @@ static bool cancelled(void *self)
     return atomic_load(&r->stopped);
 }
 
-static void note_failure(struct realisation *r, size_t tensor,
-                         const struct status *st)
-{
-    (void)pthread_mutex_lock(&r->lock);
-    if (tensor < r->failed) {
-        r->failed = tensor;
-        r->failure = *st;
-    }
-    (void)pthread_mutex_unlock(&r->lock);
-}
-
-static bool in_vain(struct realisation *r, size_t tensor)
-{
-    bool vain;
-
-    (void)pthread_mutex_lock(&r->lock);
-    vain = tensor > r->failed;
-    (void)pthread_mutex_unlock(&r->lock);
-    return vain;
-}
-
-static void *work(void *self)
+static struct status work(void *self, size_t hand, size_t tensor)
 {
     struct realisation *r = self;
-    size_t count = recipe_tensors(r->base)->count;
-    size_t tensor;
 
-    while ((tensor = atomic_fetch_add(&r->next, 1)) < count) {
-        struct status st;
-
-        if (in_vain(r, tensor))
-            continue;
-        st = make_tensor(r, tensor);
-        if (status_failed(&st))
-            note_failure(r, tensor, &st);
-        if (is_main(r))
-            r->context->progress(r->context->self, atomic_load(&r->done),
-                                 r->total, "byte");
-    }
-    return NULL;
-}
-
-/* Of the whole model ties go in the order of tensors: one after the other. */
-static size_t threads_of(const struct realisation *r)
-{
-    const struct prune_how *h = &r->configs[0].how;
-    uint64_t threads = r->context->threads;
-
-    if (threads < 1 || (h->of == 0 && h->scope == PRUNE_GLOBAL))
-        return 1;
-    return threads < MOST_THREADS ? (size_t)threads : MOST_THREADS;
-}
-
-/* Threads that cannot be had are done without; signals are the caller's. */
-MUST_CHECK static struct status run(struct realisation *r)
-{
-    pthread_t threads[MOST_THREADS];
-    size_t count = threads_of(r), started = 0;
-    sigset_t all, before;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (started + 1 < count &&
-           pthread_create(&threads[started], NULL, work, r) == 0)
-        started++;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)work(r);
-    for (size_t i = 0; i < started; i++)
-        (void)pthread_join(threads[i], NULL);
-    return r->failed == SIZE_MAX ? SUCCESS : r->failure;
+    TRY_PLAIN(make_tensor(r, tensor));
+    if (hand == 0)
+        r->context->progress(r->context->self, atomic_load(&r->done), r->total,
+                             "byte");
+    return SUCCESS;
 }
 
 /* ---- all of it ------------------------------------------------------------------ */
@@ -262,17 +188,15 @@ MUST_CHECK static struct status make(struct realisation *r)
         .count = r->points.points,
         .masks = r->masks,
         .norms = r->fed.norms,
+        .threads = (size_t)r->context->threads,
         .self = r,
         .put = put,
         .cancelled = cancelled,
     };
     r->main = pthread_self();
-    TRY_PLAIN(prune_begin(&r->pass, 0));
-    r->failed = SIZE_MAX;
-    (void)pthread_mutex_init(&r->lock, NULL);
-    r->failure = run(r);
-    (void)pthread_mutex_destroy(&r->lock);
-    TRY_PLAIN(r->failure);
+    TRY_PLAIN(prune_begin(&r->pass));
+    TRY_PLAIN(parallel_run(parallel_hands(r->context->threads, set->count),
+                           set->count, work, r));
     prune_warn(&r->pass, r->context);
     if (recipe_is_mapped(r->base))
         r->context->facts.bytes_read += r->total;

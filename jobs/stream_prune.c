@@ -1,8 +1,11 @@
 /* stream_prune.c -- a pruned model on its way to files, a stretch at a time. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/parallel.h"
 #include "jobs/prune_bits.h"
 #include "jobs/prune_fed.h"
 #include "jobs/recipe_mask.h"
@@ -21,7 +24,10 @@ struct pruned {
     char *buffers[2];
     size_t sizes[2];
     size_t turn;
-    uint64_t done; /* bytes */
+    uint64_t first; /* element of the one that is filled */
+    uint64_t done;  /* bytes */
+    pthread_t main; /* the one that may ask the context */
+    atomic_bool stopped;
 };
 
 static void pruned_release(struct pruned *p)
@@ -53,40 +59,85 @@ MUST_CHECK static struct status take_buffer(struct pruned *p, size_t size,
     return SUCCESS;
 }
 
+/* Of one tensor: what is filled by threads, and then written. */
+struct window {
+    struct pruned *pruned;
+    struct prune_work *work;
+    size_t hands;
+    size_t stretch; /* the first of the window */
+};
+
+static void window_release(struct window *w)
+{
+    prune_work_free(w->work);
+}
+
 static struct status put(void *self, size_t point, size_t tensor,
                          uint64_t first, const uint8_t *keep, size_t count)
 {
     struct pruned *p = self;
     const struct tensor *t = &recipe_tensors(p->base)->items[tensor];
-    size_t size = count * dtype_size(t->dtype);
-    const char *from = (const char *)t->data + first * dtype_size(t->dtype);
-    char *to = NULL;
+    size_t element = dtype_size(t->dtype);
+    char *to = p->buffers[p->turn] + (first - p->first) * element;
 
     (void)point; /* there is one */
-    TRY_PLAIN(take_buffer(p, size, &to));
-    memcpy(to, from, size);
+    memcpy(to, (const char *)t->data + first * element, count * element);
     prune_zero(t->dtype, to, keep, count);
-    TRY_PLAIN(stream_write_add(p->stream->out, tensor, to, size));
-    p->done += size;
-    p->stream->context->progress(p->stream->context->self, p->done,
-                                 p->stream->outcome->bytes, "byte");
     return SUCCESS;
 }
 
+/* Others than the thread of the job look at what it has heard. */
 static bool cancelled(void *self)
 {
-    const struct pruned *p = self;
+    struct pruned *p = self;
+    const struct job_context *c = p->stream->context;
 
-    return p->stream->context->cancelled(p->stream->context->self);
+    if (pthread_equal(p->main, pthread_self()) != 0 && c->cancelled(c->self))
+        atomic_store(&p->stopped, true);
+    return atomic_load(&p->stopped);
+}
+
+static struct status fill(void *self, size_t hand, size_t piece)
+{
+    struct window *w = self;
+
+    (void)hand;
+    return prune_work_do(w->work, w->stretch + piece);
+}
+
+MUST_CHECK static struct status write_window(struct window *w, size_t tensor)
+{
+    struct pruned *p = w->pruned;
+    struct streamed *s = p->stream;
+    const struct tensor *t = &recipe_tensors(p->base)->items[tensor];
+    size_t left = prune_work_stretches(w->work) - w->stretch;
+    size_t count = left < w->hands ? left : w->hands;
+    uint64_t end = prune_work_first(w->work, w->stretch + count);
+    size_t size;
+    char *to = NULL;
+
+    p->first = prune_work_first(w->work, w->stretch);
+    size = (size_t)(end - p->first) * dtype_size(t->dtype);
+    TRY_PLAIN(take_buffer(p, size, &to));
+    TRY_PLAIN(parallel_run(w->hands, count, fill, w));
+    TRY_PLAIN(stream_write_add(s->out, tensor, to, size));
+    w->stretch += count;
+    p->done += size;
+    s->context->progress(s->context->self, p->done, s->outcome->bytes, "byte");
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status write_tensor(struct pruned *p, size_t tensor)
 {
     const struct tensor *t = &recipe_tensors(p->base)->items[tensor];
+    AUTO(window_release) struct window w = { .pruned = p };
 
     if (!p->targets[tensor].chosen)
         return stream_copy_tensor(p->stream, p->base, tensor, &p->done);
-    TRY_PLAIN(prune_tensor(&p->pass, tensor));
+    w.hands = parallel_hands(p->stream->context->threads, PARALLEL_MOST);
+    TRY_PLAIN(prune_work_new(&p->pass, tensor, w.hands, &w.work));
+    while (w.stretch < prune_work_stretches(w.work))
+        TRY_PLAIN(write_window(&w, tensor));
     if (recipe_is_mapped(p->base))
         stream_drop_pages(t->data, (size_t)tensor_bytes(t));
     return SUCCESS;
@@ -116,6 +167,7 @@ MUST_CHECK static struct status open_base(struct pruned *p,
         .count = 1,
         .masks = p->masks,
         .norms = p->fed.norms,
+        .threads = (size_t)p->stream->context->threads,
         .self = p,
         .put = put,
         .cancelled = cancelled,
@@ -210,11 +262,12 @@ MUST_CHECK static struct status stream_scored(struct pruned *p,
     AUTO(merge_files_release) struct merge_files files = { .count = 0 };
     size_t first;
 
+    p->main = pthread_self();
     TRY_PLAIN(open_base(p, params));
     TRY_PLAIN(recipe_files(p->base, &files));
     TRY_PLAIN(stream_begin(s, p->pass.set));
     first = stream_write_first(s->out);
-    TRY_PLAIN(prune_begin(&p->pass, first));
+    TRY_PLAIN(prune_begin(&p->pass));
     p->done = s->outcome->bytes_kept;
     for (size_t i = first; i < p->pass.set->count; i++)
         TRY_PLAIN(write_tensor(p, i));

@@ -45,8 +45,10 @@ struct others {
 static void remove_other(void *self, const char *path)
 {
     struct others *o = self;
+    const char *name = strrchr(path, '/');
 
-    if (strcmp(path, o->but) != 0 && !status_failed(&o->status))
+    if (name != NULL && strncmp(name, "/state-", 7) == 0 &&
+        strcmp(path, o->but) != 0 && !status_failed(&o->status))
         o->status = file_remove_tree(path);
 }
 

@@ -76,3 +76,6 @@ foreach(name select_embed select_minilm)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c LABEL unit
     LINK sinter_jobs)
 endforeach()
+foreach(name jsd spectrum cluster budget concepts pick)
+  sinter_test(unit/jobs/test_select_${name}.c LABEL unit LINK sinter_jobs)
+endforeach()

@@ -40,9 +40,10 @@ YAML
 
 assert_exit 0 sinter check prune.yaml
 assert_exit 0 sinter run prune.yaml --workers 2
-# The base, one look for all of wanda, what sparsegpt makes of three densities
-# and a pattern, and two numbers of four models of each method.
-assert_contains err.txt "computed 38 jobs"
+# The base, one look for all of wanda and one for all of sparsegpt, what that
+# makes of three densities and a pattern, and two numbers of four models of each
+# method.
+assert_contains err.txt "computed 39 jobs"
 assert_exit 0 sinter trials prune -o csv \
     --columns id,method,pattern,density,loss.perplexity,size.nonzero
 cp out.txt trials.csv

@@ -243,7 +243,11 @@ static void test_threads_and_streams_give_the_same_bytes(void **state)
         f->context.threads = 4;
         four = digest_by(f, json_incref(model));
         assert_string_equal(one, four);
+        assert_ok(stream_model(&wish, &f->context, &o));
+        assert_string_equal(one, o.digest);
+        assert_ok(file_remove_tree(wish.directory));
         /* Cut short in the middle, then gone on with. */
+        f->context.threads = 1;
         f->polls = 0;
         assert_ok(stream_model(&wish, &f->context, &o));
         assert_string_equal(one, o.digest);
@@ -259,6 +263,41 @@ static void test_threads_and_streams_give_the_same_bytes(void **state)
         json_decref(model);
         free(one);
         free(four);
+    }
+}
+
+/* Matrices of more than one stretch, with ties all over. */
+static void test_threads_share_a_matrix(void **state)
+{
+    static const char *const wide[] = {
+        "{'method':'magnitude','sparsity':0.37}",
+        "{'method':'magnitude','sparsity':0.37,'scope':'global'}",
+        "{'method':'random','pattern':'1:3','seed':5}",
+    };
+    struct fake_context *f = *state;
+    struct tiny_files t;
+
+    tiny_files_of(&t, "{'model_type':'mlp','sizes':[1024,1100,1024,10]}",
+                  DTYPE_BF16, 1);
+    tiny_files_write(&t, f, "wide");
+    tiny_files_release(&t);
+    for (size_t i = 0; i < COUNT_OF(wide); i++) {
+        json_t *model = pruned(f, "wide", wide[i]);
+        struct stream_outcome o;
+        const struct stream_wish wish = {
+            .model = model,
+            .directory = fake_context_path(f, "out"),
+        };
+        char *one;
+
+        f->context.threads = 1;
+        one = digest_by(f, json_incref(model));
+        f->context.threads = 3;
+        assert_ok(stream_model(&wish, &f->context, &o));
+        assert_string_equal(one, o.digest);
+        assert_ok(file_remove_tree(wish.directory));
+        json_decref(model);
+        free(one);
     }
 }
 
@@ -600,6 +639,8 @@ int main(void)
             test_matrices_lose_what_the_slow_twin_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_threads_and_streams_give_the_same_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_threads_share_a_matrix, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_siblings_are_made_in_one_pass,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_global_threshold_is_one_for_all,

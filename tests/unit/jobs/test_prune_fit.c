@@ -33,6 +33,13 @@ static const struct tiny_model texts[] = {
     { "gpt_neox",
       "{'model_type':'gpt_neox','hidden_size':16,'intermediate_size':24,"
       "'num_hidden_layers':2,'num_attention_heads':2,'rotary_pct':0.25," WIDE },
+    { "mistral",
+      "{'model_type':'mistral','hidden_size':16,'intermediate_size':24,"
+      "'num_hidden_layers':2,'num_attention_heads':4,"
+      "'num_key_value_heads':2,'sliding_window':4," WIDE },
+    { "qwen2", "{'model_type':'qwen2','hidden_size':16,'intermediate_size':24,"
+               "'num_hidden_layers':2,'num_attention_heads':4,"
+               "'num_key_value_heads':2,'tie_word_embeddings':true," WIDE },
 };
 #define MLP "{'model_type':'mlp','sizes':[64,24,20,10]}"
 #define RESNET                                                              \
@@ -364,46 +371,103 @@ static void test_files_hold_what_memory_does(void **state)
     }
 }
 
-/* A walk that only looks serves what a walk for each would find. */
-static void test_norms_of_a_dense_model_serve_all(void **state)
+/* What a job saw of a dense model's inputs, as job cd34. */
+static void look(struct fake_context *f, const char *name, const char *method)
 {
-    static const char *const shares[] = {
-        "'sparsity':0.25,'scope':'row'",
-        "'density':0.5,'scope':'layer','rule':'topk_gt'",
-        "'sparsity':0.5,'scope':'row','rule':'alpha'",
-        "'pattern':'2:4'",
-    };
-    struct fake_context *f = *state;
+    char params[256];
+    json_t *json, *result;
 
-    for (size_t i = 0; i < COUNT_OF(texts) * COUNT_OF(shares); i++) {
-        const struct tiny_model *a = &texts[i / COUNT_OF(shares)];
-        const char *share = shares[i % COUNT_OF(shares)];
+    (void)snprintf(params, sizeof(params), "{'method':'%s'," TASKS "}", method);
+    json = params_of(f, name, params);
+    assert_ok(tiny_run(f, "prune_inputs", json, &result));
+    fake_context_set_job(f, "cd34", json_text_or(result, "artifact", ""));
+    json_decref(json);
+    json_decref(result);
+}
+
+static struct recipe_model *open_by_norms(struct fake_context *f,
+                                          const char *name, const char *share)
+{
+    struct recipe_model *m = NULL;
+    char params[256];
+    json_t *recipe;
+
+    (void)snprintf(params, sizeof(params),
+                   "{'method':'wanda','inputs':{'$job':'cd34'},%s}", share);
+    recipe = json_pack("{s:{s:s, s:o}}", "$recipe", "kind", "prune", "params",
+                       params_of(f, name, params));
+    assert_ok(recipe_open(recipe, &f->context, &m));
+    json_decref(recipe);
+    return m;
+}
+
+static struct recipe_model *open_by_factors(struct fake_context *f,
+                                            const char *name, const char *share)
+{
+    char params[256];
+
+    (void)snprintf(params, sizeof(params),
+                   "{'method':'sparsegpt','inputs':{'$job':'cd34'},'block':16,"
+                   "%s}",
+                   share);
+    return open_fitted(f, name, params);
+}
+
+/* Methods whose inputs a dense model shows once for all shares. */
+static const struct shared {
+    const char *method, *more;
+    struct recipe_model *(*open)(struct fake_context *f, const char *name,
+                                 const char *share);
+    const char *shares[5];
+} shared[] = {
+    { "wanda",
+      "",
+      open_by_norms,
+      { "'sparsity':0.25,'scope':'row'",
+        "'density':0.5,'scope':'layer','rule':'topk_gt'",
+        "'sparsity':0.5,'scope':'row','rule':'alpha'", "'pattern':'2:4'" } },
+    { "sparsegpt",
+      "'block':16,",
+      open_by_factors,
+      { "'sparsity':0.25", "'density':0.5,'rule':'lte'", "'pattern':'2:4'" } },
+};
+
+/* By a walk of its own, and by what one walk saw for all: no sample is drawn
+ * and nothing goes forward again, so that progress stays where it was. */
+static void check_shared(struct fake_context *f, const char *name,
+                         const struct shared *s)
+{
+    look(f, name, s->method);
+    for (size_t i = 0; s->shares[i] != NULL; i++) {
         char params[512];
-        json_t *looked, *recipe, *result;
-        struct recipe_model *one, *other = NULL;
+        struct recipe_model *one, *other;
         struct digest x, y;
 
-        if (i % COUNT_OF(shares) == 0)
-            write_model(f, a->name, a->config, DTYPE_BF16);
         (void)snprintf(params, sizeof(params),
-                       "{'method':'wanda','flow':'dense',%s," TASKS "}", share);
-        one = open_fitted(f, a->name, params);
-        looked = params_of(f, a->name, "{" TASKS "}");
-        assert_ok(tiny_run(f, "prune_norms", looked, &result));
-        fake_context_set_job(f, "cd34", json_text_or(result, "artifact", ""));
-        (void)snprintf(params, sizeof(params),
-                       "{'method':'wanda','norms':{'$job':'cd34'},%s}", share);
-        recipe = json_pack("{s:{s:s, s:o}}", "$recipe", "kind", "prune",
-                           "params", params_of(f, a->name, params));
-        assert_ok(recipe_open(recipe, &f->context, &other));
+                       "{'method':'%s','flow':'dense',%s%s," TASKS "}",
+                       s->method, s->more, s->shares[i]);
+        one = open_fitted(f, name, params);
+        assert_true(f->done > 0);
+        f->done = f->total = 0;
+        other = s->open(f, name, s->shares[i]);
+        if (s->open == open_by_factors)
+            assert_int_equal(f->total, 0);
         x = recipe_digest(one);
         y = recipe_digest(other);
         assert_true(digest_equal(&x, &y));
         recipe_close(one);
         recipe_close(other);
-        json_decref(looked);
-        json_decref(recipe);
-        json_decref(result);
+    }
+}
+
+static void test_one_look_at_a_dense_model_serves_all(void **state)
+{
+    struct fake_context *f = *state;
+
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        write_model(f, texts[i].name, texts[i].config, DTYPE_BF16);
+        for (size_t k = 0; k < COUNT_OF(shared); k++)
+            check_shared(f, texts[i].name, &shared[k]);
     }
 }
 
@@ -519,8 +583,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_files_hold_what_memory_does,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_norms_of_a_dense_model_serve_all,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_one_look_at_a_dense_model_serves_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_went_does_not_come_back,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_done_is_said,
