@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/inspect_report.h"
+#include "cli/inspect_stage.h"
 #include "cli/interrupt.h"
 #include "cli/model_store.h"
 #include "common/memory.h"
@@ -13,6 +14,7 @@
 enum { GIVE_UP_MS = 20 * 1000 };
 
 struct inspect_settings {
+    struct inspect_stage stage;
     const char *base, *svg;
     int64_t threads;
     bool tensors;
@@ -34,7 +36,19 @@ static const struct option options[] = {
       .type = OPTION_TEXT,
       .offset = AT(svg),
       .value = "FILE",
-      .help = "Draw the norms of the task vectors as a heat map" },
+      .help = "Draw the norms of the task vectors as a heat map, or the "
+              "samples of a selection" },
+    { .name = "stage",
+      .type = OPTION_TEXT,
+      .offset = AT(stage.name),
+      .value = "NAME",
+      .help = "Of the trial MODEL: what its stage NAME selected" },
+    { .name = "output",
+      .letter = 'o',
+      .type = OPTION_TEXT,
+      .offset = AT(stage.output),
+      .value = "DIR",
+      .help = "Keep the files of that stage" },
     { .name = "threads",
       .letter = 'j',
       .type = OPTION_NUMBER,
@@ -249,9 +263,15 @@ MUST_CHECK static struct status work(struct cli *cli, struct job *j)
 
 MUST_CHECK static struct status run(struct cli *cli)
 {
-    struct job j = { .reports = json_array(), .warnings = json_array() };
+    struct inspect_settings *settings = cli->settings;
+    struct job j = { .reports = NULL };
     struct status st;
 
+    settings->stage.svg = settings->svg;
+    if (inspect_stage_is(cli, &settings->stage))
+        return inspect_stage(cli, &settings->stage);
+    j.reports = json_array();
+    j.warnings = json_array();
     interrupt_catch();
     model_store_init(&j.store, cli, NULL, GIVE_UP_MS);
     st = work(cli, &j);
@@ -261,7 +281,7 @@ MUST_CHECK static struct status run(struct cli *cli)
 
 const struct command command_inspect = {
     .name = "inspect",
-    .summary = "What models hold, and how fine-tunes differ from their base",
+    .summary = "What models hold, how fine-tunes differ, what was selected",
     .usage = "MODEL...",
     .details =
         "  MODEL is a directory, a .safetensors file or an index, a URL, or "
@@ -269,7 +289,11 @@ const struct command command_inspect = {
         "With --base: norms of the task\n  vectors by layer, their angles, "
         "sign conflicts and quantiles, and warnings of\n  what a merge would "
         "trip over.\n"
-        "  sinter inspect math code --base base --svg norms.svg\n",
+        "  sinter inspect math code --base base --svg norms.svg\n  Of a stage "
+        "`select`: its clusters, what was not selected and why, by its "
+        "directory or by\n  a trial and its name (the first such stage if "
+        "TRIAL is @last/12):\n  sinter inspect @last/12 --stage chosen --svg "
+        "plane.svg\n",
     .group = COMMAND_RESULTS,
     .options = options,
     .settings_size = sizeof(struct inspect_settings),

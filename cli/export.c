@@ -132,9 +132,9 @@ static bool cancelled(void *self)
     return session_sleep(self, 0);
 }
 
-struct status export_trial(struct cli *cli, struct session *s,
-                           const struct export_wish *wish,
-                           struct export_outcome *ret_outcome)
+struct status export_artifact(struct cli *cli, struct session *s,
+                              const char *digest, const char *directory,
+                              bool *ret_present)
 {
     AUTO(json_release) json_t *depot = NULL;
     struct http_settings settings = { .cancelled = cancelled, .self = s };
@@ -142,10 +142,6 @@ struct status export_trial(struct cli *cli, struct session *s,
     const char *url = NULL;
     struct status st;
 
-    st = export_check(wish->directory);
-    if (status_failed(&st))
-        return cli_here(cli, st);
-    TRY_PLAIN(make_files(cli, s, wish, ret_outcome->digest));
     TRY_PLAIN(session_ask(s, "depot", NULL, &depot));
     TRY(json_member_text(depot, "url", &url), "depot");
     if (s->token_file != NULL) {
@@ -153,8 +149,20 @@ struct status export_trial(struct cli *cli, struct session *s,
         settings.token_prefix = url;
     }
     TRY_PLAIN(http_new(&settings, &http));
-    st = artifact_download(http, url, ret_outcome->digest, wish->directory,
-                           &ret_outcome->present);
+    st = artifact_download(http, url, digest, directory, ret_present);
     http_free(http);
     return cli_here(cli, st);
+}
+
+struct status export_trial(struct cli *cli, struct session *s,
+                           const struct export_wish *wish,
+                           struct export_outcome *ret_outcome)
+{
+    struct status st = export_check(wish->directory);
+
+    if (status_failed(&st))
+        return cli_here(cli, st);
+    TRY_PLAIN(make_files(cli, s, wish, ret_outcome->digest));
+    return export_artifact(cli, s, ret_outcome->digest, wish->directory,
+                           &ret_outcome->present);
 }

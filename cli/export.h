@@ -24,6 +24,12 @@ MUST_CHECK struct status export_trial(struct cli *cli, struct session *s,
                                       const struct export_wish *wish,
                                       struct export_outcome *ret_outcome);
 
+/* The files of a directory artifact of the depot; see artifact_download(). */
+MUST_CHECK struct status export_artifact(struct cli *cli, struct session *s,
+                                         const char *digest,
+                                         const char *directory,
+                                         bool *ret_present);
+
 /* Before anything is computed: can `directory` be made where it shall be? */
 MUST_CHECK struct status export_check(const char *directory);
 

@@ -1,30 +1,23 @@
 #include "cli/picture.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cairo-pdf.h>
-#include <cairo-svg.h>
-
-#include "common/buf.h"
-#include "common/file.h"
+#include "cli/canvas.h"
 #include "common/macros.h"
 
-/* Points; one is a pixel on most screens. */
+/* Points. */
 #define CELL_WIDTH  58.0
 #define CELL_HEIGHT 20.0
 #define MARK_HEIGHT 14.0 /* more, for a line of marks */
-#define GAP         10.0
-#define LETTER      11.0
+#define GAP         CANVAS_GAP
+#define LETTER      CANVAS_LETTER
 #define SMALL       9.5
-#define TITLE       15.0
-#define LINE        16.0 /* from one line of text to the next */
+#define TITLE       CANVAS_TITLE
+#define LINE        CANVAS_LINE
 #define BAR_WIDTH   232.0
 #define BAR_HEIGHT  12.0
-#define PNG_SCALE   2.0
 
-enum { BAR_STEPS = 58, PICTURE_BYTES = 1 << 28, ABREAST = 2 };
+enum { BAR_STEPS = 58, ABREAST = 2 };
 
 struct drawing {
     const struct picture *picture;
@@ -41,32 +34,18 @@ struct corner {
     double x, y;
 };
 
-static double text_width(cairo_t *cr, const char *text)
-{
-    cairo_text_extents_t extents;
-
-    cairo_text_extents(cr, text, &extents);
-    return extents.x_advance;
-}
-
 static double widest(cairo_t *cr, const char *const *texts, size_t count)
 {
     double width = 0.0;
 
     for (size_t i = 0; i < count; i++)
-        width = fmax(width, text_width(cr, texts[i]));
+        width = fmax(width, canvas_text_width(cr, texts[i]));
     return width;
 }
 
 static void set_colour(cairo_t *cr, struct picture_colour c)
 {
     cairo_set_source_rgb(cr, c.red, c.green, c.blue);
-}
-
-static void write_at(cairo_t *cr, double x, double y, const char *text)
-{
-    cairo_move_to(cr, x, y);
-    cairo_show_text(cr, text);
 }
 
 /* ---- how large it gets ------------------------------------------------- */
@@ -99,9 +78,9 @@ static void measure_panel(struct drawing *d)
 
     d->cell_height = CELL_HEIGHT + (has_marks(p) ? MARK_HEIGHT : 0.0);
     for (size_t i = 0; i < p->panel_count; i++)
-        legend = fmax(legend, text_width(d->cr, p->panels[i].legend));
+        legend = fmax(legend, canvas_text_width(d->cr, p->panels[i].legend));
     d->left = 2.0 * GAP + fmax(widest(d->cr, p->row_labels, p->rows),
-                               text_width(d->cr, p->rows_are));
+                               canvas_text_width(d->cr, p->rows_are));
     d->above = LINE + (p->panels[0].title != NULL ? LINE + GAP : 0.0) +
                (p->columns_below ? 0.0 : labels);
     d->below = GAP + (p->columns_below ? labels + LINE : 0.0) + BAR_HEIGHT +
@@ -113,12 +92,15 @@ static void measure_panel(struct drawing *d)
         d->above + d->cell_height * (double)p->rows + d->below + GAP;
 }
 
-static void measure(struct drawing *d)
+static void measure(void *self, cairo_t *cr, double *ret_width,
+                    double *ret_height)
 {
+    struct drawing *d = self;
     const struct picture *p = d->picture;
     size_t abreast = p->panel_count < ABREAST ? p->panel_count : ABREAST;
     size_t high = (p->panel_count + ABREAST - 1) / ABREAST;
 
+    d->cr = cr;
     measure_panel(d);
     d->top = 2.0 * GAP + TITLE;
     d->width = d->panel_width * (double)abreast + GAP;
@@ -127,8 +109,10 @@ static void measure(struct drawing *d)
     d->width =
         fmax(d->width, 2.0 * GAP + widest(d->cr, p->notes, note_count(p)));
     cairo_set_font_size(d->cr, TITLE);
-    d->width = fmax(d->width, 2.0 * GAP + text_width(d->cr, p->title));
+    d->width = fmax(d->width, 2.0 * GAP + canvas_text_width(d->cr, p->title));
     cairo_set_font_size(d->cr, LETTER);
+    *ret_width = d->width;
+    *ret_height = d->height;
 }
 
 /* ---- one panel --------------------------------------------------------- */
@@ -146,7 +130,8 @@ static void draw_absent(const struct drawing *d, double x, double y)
 static void write_in_cell(const struct drawing *d, double x, double y,
                           const char *text)
 {
-    write_at(d->cr, x + (CELL_WIDTH - text_width(d->cr, text)) / 2.0, y, text);
+    canvas_text(d->cr, x + (CELL_WIDTH - canvas_text_width(d->cr, text)) / 2.0,
+                y, text);
 }
 
 static void draw_mark(const struct drawing *d, double x, double y,
@@ -249,23 +234,25 @@ static void draw_columns_below(const struct drawing *d, struct corner first)
     for (size_t i = 0; i < p->columns; i++)
         write_in_cell(d, first.x + CELL_WIDTH * (double)i, y,
                       p->column_labels[i]);
-    write_at(d->cr, first.x + (width - text_width(d->cr, p->columns_are)) / 2.0,
-             y + LINE, p->columns_are);
+    canvas_text(d->cr,
+                first.x +
+                    (width - canvas_text_width(d->cr, p->columns_are)) / 2.0,
+                y + LINE, p->columns_are);
 }
 
 static void draw_columns_above(const struct drawing *d, struct corner first)
 {
     const struct picture *p = d->picture;
 
-    write_at(d->cr, first.x,
-             first.y - widest(d->cr, p->column_labels, p->columns) - GAP,
-             p->columns_are);
+    canvas_text(d->cr, first.x,
+                first.y - widest(d->cr, p->column_labels, p->columns) - GAP,
+                p->columns_are);
     for (size_t i = 0; i < p->columns; i++) {
         cairo_save(d->cr);
         cairo_translate(d->cr, first.x + CELL_WIDTH * ((double)i + 0.5) + 4.0,
                         first.y - 4.0);
         cairo_rotate(d->cr, -1.5707963267948966);
-        write_at(d->cr, 0.0, 0.0, p->column_labels[i]);
+        canvas_text(d->cr, 0.0, 0.0, p->column_labels[i]);
         cairo_restore(d->cr);
     }
 }
@@ -279,15 +266,15 @@ static void draw_labels(const struct drawing *d,
     cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
     if (panel->title != NULL) {
         cairo_set_font_size(d->cr, LETTER + 2.0);
-        write_at(d->cr, first.x, first.y - d->above + LINE, panel->title);
+        canvas_text(d->cr, first.x, first.y - d->above + LINE, panel->title);
         cairo_set_font_size(d->cr, LETTER);
     }
-    write_at(d->cr, end - text_width(d->cr, p->rows_are), first.y - 6.0,
-             p->rows_are);
+    canvas_text(d->cr, end - canvas_text_width(d->cr, p->rows_are),
+                first.y - 6.0, p->rows_are);
     for (size_t i = 0; i < p->rows; i++)
-        write_at(d->cr, end - text_width(d->cr, p->row_labels[i]),
-                 first.y + d->cell_height * ((double)i + 0.5) + 4.0,
-                 p->row_labels[i]);
+        canvas_text(d->cr, end - canvas_text_width(d->cr, p->row_labels[i]),
+                    first.y + d->cell_height * ((double)i + 0.5) + 4.0,
+                    p->row_labels[i]);
     if (p->columns_below)
         draw_columns_below(d, first);
     else
@@ -313,12 +300,13 @@ static void draw_scale(const struct drawing *d,
     cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
     for (int i = 0; i <= 2; i++) {
         picture_number(panel, panel->dark + range * 0.5 * i, text);
-        write_at(d->cr,
-                 first.x + (BAR_WIDTH - text_width(d->cr, text)) * 0.5 * i,
-                 y + BAR_HEIGHT + LETTER + 2.0, text);
+        canvas_text(d->cr,
+                    first.x +
+                        (BAR_WIDTH - canvas_text_width(d->cr, text)) * 0.5 * i,
+                    y + BAR_HEIGHT + LETTER + 2.0, text);
     }
-    write_at(d->cr, first.x + BAR_WIDTH + GAP, y + BAR_HEIGHT - 2.0,
-             panel->legend);
+    canvas_text(d->cr, first.x + BAR_WIDTH + GAP, y + BAR_HEIGHT - 2.0,
+                panel->legend);
 }
 
 /* ---- all of it --------------------------------------------------------- */
@@ -329,19 +317,19 @@ static void draw_notes(const struct drawing *d)
 
     cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
     for (size_t i = 0; i < count; i++)
-        write_at(d->cr, GAP, d->height - GAP - LINE * (double)(count - 1 - i),
-                 d->picture->notes[i]);
+        canvas_text(d->cr, GAP,
+                    d->height - GAP - LINE * (double)(count - 1 - i),
+                    d->picture->notes[i]);
 }
 
-static void draw(const struct drawing *d)
+static void draw(void *self, cairo_t *cr)
 {
+    struct drawing *d = self;
     const struct picture *p = d->picture;
 
-    cairo_set_source_rgb(d->cr, 1.0, 1.0, 1.0);
-    cairo_paint(d->cr);
-    cairo_set_source_rgb(d->cr, 0.0, 0.0, 0.0);
+    d->cr = cr;
     cairo_set_font_size(d->cr, TITLE);
-    write_at(d->cr, GAP, GAP + TITLE, p->title);
+    canvas_text(d->cr, GAP, GAP + TITLE, p->title);
     cairo_set_font_size(d->cr, LETTER);
     for (size_t i = 0; i < p->panel_count; i++) {
         size_t row = i / ABREAST;
@@ -359,106 +347,10 @@ static void draw(const struct drawing *d)
     draw_notes(d);
 }
 
-static cairo_status_t collect(void *self, const unsigned char *data,
-                              unsigned size)
-{
-    struct status st = buf_add(self, data, size);
-
-    return status_failed(&st) ? CAIRO_STATUS_WRITE_ERROR : CAIRO_STATUS_SUCCESS;
-}
-
-static cairo_t *context_of(cairo_surface_t *surface)
-{
-    cairo_t *cr = cairo_create(surface);
-
-    cairo_surface_destroy(surface); /* the context holds it */
-    cairo_select_font_face(cr, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
-                           CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(cr, LETTER);
-    return cr;
-}
-
-/* How large it gets is known when the labels were measured. */
-static void size_up(struct drawing *d)
-{
-    d->cr = context_of(
-        cairo_recording_surface_create(CAIRO_CONTENT_COLOR_ALPHA, NULL));
-    measure(d);
-    cairo_destroy(d->cr);
-}
-
-static cairo_surface_t *svg_surface(const struct drawing *d, struct buf *out)
-{
-    return cairo_svg_surface_create_for_stream(collect, out, d->width,
-                                               d->height);
-}
-
-static cairo_surface_t *pdf_surface(const struct drawing *d, struct buf *out)
-{
-    return cairo_pdf_surface_create_for_stream(collect, out, d->width,
-                                               d->height);
-}
-
-static cairo_surface_t *png_surface(const struct drawing *d, struct buf *out)
-{
-    cairo_surface_t *surface = cairo_image_surface_create(
-        CAIRO_FORMAT_RGB24, (int)ceil(d->width * PNG_SCALE),
-        (int)ceil(d->height * PNG_SCALE));
-
-    (void)out;
-    cairo_surface_set_device_scale(surface, PNG_SCALE, PNG_SCALE);
-    return surface;
-}
-
-static const struct form {
-    const char *ending;
-    cairo_surface_t *(*surface)(const struct drawing *d, struct buf *out);
-} forms[] = {
-    { ".svg", svg_surface },
-    { ".pdf", pdf_surface },
-    { ".png", png_surface },
-};
-
-static const struct form *find_form(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-
-    for (size_t i = 1; dot != NULL && i < COUNT_OF(forms); i++) {
-        if (strcmp(forms[i].ending, dot) == 0)
-            return &forms[i];
-    }
-    return &forms[0];
-}
-
-MUST_CHECK static struct status render(struct drawing *d,
-                                       const struct form *form, struct buf *out)
-{
-    cairo_surface_t *surface = NULL;
-    cairo_status_t status;
-
-    size_up(d);
-    surface = form->surface(d, out);
-    d->cr = context_of(cairo_surface_reference(surface));
-    draw(d);
-    status = cairo_status(d->cr);
-    cairo_destroy(d->cr);
-    if (status == CAIRO_STATUS_SUCCESS && form->surface == png_surface)
-        status = cairo_surface_write_to_png_stream(surface, collect, out);
-    cairo_surface_finish(surface);
-    if (status == CAIRO_STATUS_SUCCESS)
-        status = cairo_surface_status(surface);
-    cairo_surface_destroy(surface);
-    if (status != CAIRO_STATUS_SUCCESS)
-        return FAIL(STATUS_FAILED, "cannot draw: %s",
-                    cairo_status_to_string(status));
-    return SUCCESS;
-}
-
 struct status picture_write(const struct picture *p, const char *path)
 {
     struct drawing d = { .picture = p };
-    struct buf out;
-    struct status st;
+    const struct canvas_page page = { &d, measure, draw };
 
     if (p->rows > PICTURE_ROWS || p->columns > PICTURE_COLUMNS)
         return FAIL(STATUS_TOO_BIG,
@@ -466,10 +358,5 @@ struct status picture_write(const struct picture *p, const char *path)
                     "%d are drawn",
                     path, p->rows, p->columns, (int)PICTURE_ROWS,
                     (int)PICTURE_COLUMNS);
-    buf_init(&out, PICTURE_BYTES);
-    st = render(&d, find_form(path), &out);
-    if (!status_failed(&st))
-        st = file_write(path, out.data, out.size);
-    buf_release(&out);
-    return status_failed(&st) ? status_wrap(st, "%s", path) : SUCCESS;
+    return canvas_write(&page, path);
 }

@@ -1,5 +1,5 @@
-/* picture.h -- heat maps: one description, drawn to files (picture.c, the door
- * to cairo) and in a terminal (picture_text.c).
+/* picture.h -- heat maps: one description, drawn to files (picture.c) and in a
+ * terminal (picture_text.c).
  *
  * The colours (viridis) go evenly from dark to light, so that they are told
  * apart without colour vision and on paper; the numbers stand in the cells.

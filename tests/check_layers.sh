@@ -31,7 +31,7 @@ msgpack.h       tests/contract/test_wire.c tests/fuzz/fuzz_wire.c
 zmq.h           common/curve.c common/dealer.c broker/gate.c broker/link_zmq.c bench/bench_fleet.c tests/*
 curl/*          common/http_internal.h
 openssl/*       common/digest.c
-cblas.h         tensor/blas.c tensor/lapack.c
+cblas.h         tensor/blas.c tensor/lapack.c tensor/one_thread.h
 openblas*       tensor/blas.c
 lapack*.h       tensor/lapack.c
 arpack*         tensor/lapack.c
@@ -39,7 +39,7 @@ yaml.h          sweep/yaml.c
 sqlite3.h       broker/store_sqlite.h
 hiredis/*       broker/store_redis.h
 microhttpd.h    broker/http_internal.h
-cairo*          cli/picture.c
+cairo*          cli/canvas.h cli/canvas.c
 cmocka.h        tests/support/test.h
 '
 

@@ -138,3 +138,64 @@ assert_exit 0 sinter inspect code --base base --json
 jq .compared.models[0].norm out.txt >near.txt
 assert_same far.txt near.txt
 assert_exit 5 sinter inspect "http://127.0.0.1:$port/nowhere/"
+
+# A selection: clusters, three examples each, what was left out, and a picture.
+mkdir chosen
+cat >chosen/selection.json <<'JSON'
+{"sinter_selection": 1, "method": "paser", "samples": 9, "kept": 8,
+ "budget": 3, "selected": 3, "rejected": 6, "unspent": 0, "gap": 0.2,
+ "reasons": {"budget": 3, "conflict": 2, "duplicate": 1},
+ "notes": ["a note of the spectrum"],
+ "clusters": [
+  {"label": 0, "size": 5, "degradation": 0.125, "budget": 2, "taken": 2,
+   "conflicts": 2, "share": 0.667,
+   "nearest": [{"id": 4, "text": "first\nline"}, {"id": 2, "text": "b"}]},
+  {"label": 1, "size": 3, "degradation": 0.0625, "budget": 1, "taken": 1,
+   "conflicts": 0, "share": 0.333,
+   "nearest": [{"id": 7, "text": "0123456789012345678901234567890123456789012345678901234567äöü"}]}]}
+JSON
+cat >chosen/rejected.jsonl <<'JSON'
+{"id": 1, "reason": "conflict", "pair": ["sum", "list"], "pairs": 2}
+{"id": 3, "reason": "conflict", "pair": ["sum", "list"], "pairs": 1}
+{"id": 8, "reason": "duplicate", "of": 2}
+JSON
+cat >chosen/plane.json <<'JSON'
+{"id": [0, 1, 2, 3, 4, 5, 6, 7], "x": [0, 1, 0, 1, 0.5, 3, 4, 3.5],
+ "y": [0, 0, 1, 1, 0.5, 3, 3, 4], "cluster": [0, 0, 0, 0, 0, 1, 1, 1],
+ "selected": [true, false, true, false, false, true, false, false]}
+JSON
+assert_exit 0 sinter inspect chosen --svg plane.svg
+assert_contains out.txt "paser: 3 of 9 samples from 2 clusters"
+assert_contains out.txt "      0        5        0.125  66.7 %       2      2          2"
+assert_contains out.txt "      0       4  first line"
+assert_contains out.txt "               2  b"
+assert_contains out.txt "567ä..." # whole characters
+assert_contains out.txt "duplicate"
+assert_contains out.txt "  conflict of sum and list        2"
+assert_contains err.txt "a note of the spectrum"
+# Three are filled, and so are the marks of the legend.
+[ "$(grep -c 'fill="rgb' plane.svg)" -ge 5 ] || [ "$(grep -c 'fill:rgb' plane.svg)" -ge 5 ]
+for picture in plane.png plane.pdf; do
+    assert_exit 0 sinter inspect chosen --svg $picture
+    [ -s $picture ]
+done
+assert_exit 0 sinter inspect chosen --json
+python3 - <<'PY'
+import json
+found = json.load(open("out.txt"))["selection"]
+assert found["selected"] == 3 and len(found["clusters"]) == 2
+assert found["pairs"] == [{"pair": ["sum", "list"], "samples": 2}]
+PY
+sed -i 's/"cluster": \[0/"cluster": [2/' chosen/plane.json
+assert_exit 1 sinter inspect chosen --svg plane.svg
+assert_contains err.txt "plane.json: point 0 is of none of the 2 clusters"
+rm chosen/plane.json
+assert_exit 1 sinter inspect chosen --svg plane.svg
+assert_contains err.txt "there is no plane to draw"
+echo '{"id": 1' >>chosen/rejected.jsonl
+assert_exit 1 sinter inspect chosen
+assert_contains err.txt "rejected.jsonl, line 4"
+echo '{}' >chosen/selection.json
+assert_exit 1 sinter inspect chosen
+assert_contains err.txt "is no selection of a form that is known"
+assert_exit 2 sinter inspect chosen base
