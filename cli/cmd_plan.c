@@ -13,6 +13,7 @@
 #include "cli/sweep_file.h"
 #include "cli/table.h"
 #include "cli/trial_table.h"
+#include "jobs/job_kind.h"
 #include "sweep/plan.h"
 
 struct plan_settings {
@@ -109,6 +110,38 @@ static void print_stages(const struct cli *cli, const struct findings *f,
     }
     table_print(t, TABLE_PEOPLE, &cli->out, NULL);
     table_free(t);
+}
+
+enum { REMARK = 512 };
+
+/* What its kind says of a stage; "": nothing. */
+static void find_remark(const struct plan_stage *s, char text[REMARK])
+{
+    const struct catalog_kind *kind = catalog_find(job_catalog(), s->kind);
+
+    text[0] = '\0';
+    if (kind != NULL && kind->remark != NULL && s->first != NULL)
+        kind->remark(s->first, text, REMARK);
+}
+
+static void print_remarks(const struct cli *cli, const struct plan *p)
+{
+    char text[REMARK];
+
+    for (size_t i = 0; i < p->stage_count; i++) {
+        find_remark(&p->stages[i], text);
+        if (text[0] != '\0')
+            fprintf(cli->out.stream, "  %s: %s\n", p->stages[i].name, text);
+    }
+}
+
+static void note_remark(const struct plan_stage *s, json_t *stage)
+{
+    char text[REMARK];
+
+    find_remark(s, text);
+    if (text[0] != '\0')
+        (void)json_object_set_new(stage, "remark", json_string(text));
 }
 
 static void print_pass(struct table *t, const char *stage,
@@ -290,6 +323,7 @@ static json_t *stages_json(const struct findings *f, const json_t *document)
             "gives", sort_name(s->sort), "runs", (json_int_t)s->runs, "trials",
             (json_int_t)s->trials, "reads_bytes", (json_int_t)bytes);
 
+        note_remark(s, stage);
         if (s->sort == STAGE_LAZY)
             (void)json_object_set_new(
                 stage, "passes",
@@ -402,6 +436,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     print_stages(cli, &f, file.document);
     print_passes(cli, &f);
     print_sources(cli, &f);
+    print_remarks(cli, &f.plan);
     print_notes(cli, &f);
     if (settings->points)
         TRY_PLAIN(print_points(cli, &file));

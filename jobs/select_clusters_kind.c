@@ -9,7 +9,6 @@
 #include "jobs/select/cluster.h"
 #include "jobs/select_keys.h"
 #include "jobs/select_manifold.h"
-#include "tensor/blas.h"
 
 enum { NEAREST = 3 }; /* examples of a cluster, for people */
 
@@ -79,7 +78,6 @@ MUST_CHECK static struct status make(struct clustering *c)
     };
     char line[256];
 
-    blas_set_threads(1); /* threads are ours: the same bits however many */
     TRY_PLAIN(model_input_fits(
         (size_t)cluster_memory(c->spectrum.n, how.k, c->context->threads),
         "the clusters of the samples", c->context));

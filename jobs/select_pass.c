@@ -104,7 +104,7 @@ struct status select_work_send(struct select_work *w,
                                const struct select_sender *sender, size_t first,
                                size_t count)
 {
-    size_t numbers[SELECT_BLOCK];
+    size_t numbers[SELECT_BLOCK] = { 0 };
 
     batch_clear(&w->batch);
     for (size_t i = first; i < first + count; i++) {

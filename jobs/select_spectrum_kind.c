@@ -5,7 +5,6 @@
 #include "jobs/model_input.h"
 #include "jobs/select_keys.h"
 #include "jobs/select_manifold.h"
-#include "tensor/blas.h"
 
 static const char *const route_words[] = { "auto", "dense", "knn", "landmarks",
                                            NULL };
@@ -65,7 +64,6 @@ MUST_CHECK static struct status work(const json_t *params,
     char line[256];
     size_t width, count;
 
-    blas_set_threads(1); /* threads are ours: the same bits however many */
     TRY_PLAIN(select_open(json_object_get(params, "embedded"), context, &o));
     width = (size_t)json_int_or(o.notes, "width", 1);
     TRY_PLAIN(select_take(&o, "points", DTYPE_F32, width, &points, &count));

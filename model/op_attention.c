@@ -4,7 +4,11 @@
  * square of the length. saved: log sum exp of each row's scores for each head
  * [heads][rows], from which backward makes the probabilities again, and two
  * strips (one without a backward). Rows of q, k, v and out are strided by all
- * their heads, so BLAS reads them in place. */
+ * their heads, so products read them in place.
+ *
+ * A strip lies [keys][STRIP]: what softmax does over the keys of a query it
+ * then does for all queries at a time, and products copy only what belongs to
+ * the strip's queries. */
 #include "model/op.h"
 
 #include <assert.h>
@@ -15,7 +19,10 @@
 #include "tensor/blas.h"
 #include "tensor/isa.h"
 
-enum { STRIP = 64 }; /* queries */
+enum {
+    STRIP = 32, /* queries */
+    TERMS = 32, /* keys whose probabilities are added up before the rest */
+};
 
 static size_t length_of(const struct op_shape *s, size_t segment)
 {
@@ -36,7 +43,7 @@ static size_t strip_size(const struct op_shape *s)
 
     for (size_t g = 0; g < s->segments; g++)
         longest = length_of(s, g) > longest ? length_of(s, g) : longest;
-    return (longest < STRIP ? longest : STRIP) * strip_width(s, longest);
+    return STRIP * strip_width(s, longest);
 }
 
 static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
@@ -59,59 +66,118 @@ struct strip {
     bool both_ways;
     size_t dim, stride, kv_stride; /* floats from token to token */
     size_t head, shared;           /* where a head begins in a row */
-    float *p;                      /* [count][keys] */
+    float *p;                      /* [keys][STRIP] */
     float *dp;                     /* the same; backward only */
     float *whole;                  /* log sum exp of each row; NULL: lean */
     float scale;
 };
 
-/* Keys of row `i` of the strip: from *ret_first up to, not with, the result,
- * counted from the strip's first key. */
-static size_t keys_of(const struct strip *s, size_t i, size_t *ret_first)
-{
-    size_t end = s->first + i + 1 - s->key;
+/* The queries that see key `k` of the strip: the result's first up to, not
+ * with, its last. */
+struct range {
+    size_t first, last;
+};
 
-    if (s->both_ways)
-        end = s->keys;
-    *ret_first = s->window == 0 || end < s->window ? 0 : end - s->window;
-    return end;
+static struct range seeing(const struct strip *s, size_t k)
+{
+    size_t key = s->key + k, end = key + s->window - s->first;
+    struct range r = { 0, s->count };
+
+    if (!s->both_ways && key > s->first)
+        r.first = key - s->first;
+    if (s->window != 0 && end < r.last)
+        r.last = end;
+    return r;
 }
 
-/* Softmax over row[first] .. row[end - 1] scaled by `scale`, zeros around
- * them; returns log sum exp. */
-ISA_CLONES static float softmax_row(float *row, size_t first, size_t end,
-                                    size_t width, float scale)
+/* Sets what is not seen, and columns without a query. */
+static void hide(const struct strip *s, float value)
 {
-    float most = row[first], sum, by;
-    size_t i;
+    for (size_t k = 0; k < s->keys; k++) {
+        struct range seen = seeing(s, k);
+        float *row = s->p + k * STRIP;
 
-    for (i = first + 1; i < end; i++)
-        most = row[i] > most ? row[i] : most;
-    for (i = first; i < end; i++)
-        row[i] = simd_exp((row[i] - most) * scale);
-    sum = simd_total(row + first, end - first);
-    by = 1.0F / sum;
-    for (i = 0; i < first; i++)
-        row[i] = 0.0F;
-    for (; i < end; i++)
-        row[i] *= by;
-    for (; i < width; i++)
-        row[i] = 0.0F;
-    return most * scale + logf(sum);
+        for (size_t j = 0; j < seen.first; j++)
+            row[j] = value;
+        for (size_t j = seen.last; j < STRIP; j++)
+            row[j] = value;
+    }
 }
 
-/* The same probabilities from what softmax_row() returned. */
-ISA_CLONES static void again_row(float *row, size_t first, size_t end,
-                                 size_t width, float scale, float whole)
+/* ret_most: the largest of each column. */
+ISA_CLONES static void find_most(const float *restrict p, size_t keys,
+                                 float *restrict ret_most)
 {
-    size_t i;
+    memcpy(ret_most, p, STRIP * sizeof(*p));
+    for (size_t k = 1; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++) {
+            float x = p[k * STRIP + j];
 
-    for (i = 0; i < first; i++)
-        row[i] = 0.0F;
-    for (; i < end; i++)
-        row[i] = simd_exp(row[i] * scale - whole);
-    for (; i < width; i++)
-        row[i] = 0.0F;
+            ret_most[j] = x > ret_most[j] ? x : ret_most[j];
+        }
+}
+
+/* sums += the columns */
+ISA_CLONES static void add_up(const float *restrict p, size_t keys,
+                              float *restrict sums)
+{
+    float part[STRIP] = { 0.0F };
+
+    for (size_t k = 0; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++)
+            part[j] += p[k * STRIP + j];
+    for (size_t j = 0; j < STRIP; j++)
+        sums[j] += part[j];
+}
+
+/* p = exp(scale p - whole) */
+ISA_CLONES static void exponentials(float *restrict p, size_t keys, float scale,
+                                    const float *restrict whole)
+{
+    for (size_t k = 0; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++)
+            p[k * STRIP + j] = simd_exp(p[k * STRIP + j] * scale - whole[j]);
+}
+
+ISA_CLONES static void multiply_columns(float *restrict p, size_t keys,
+                                        const float *restrict by)
+{
+    for (size_t k = 0; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++)
+            p[k * STRIP + j] *= by[j];
+}
+
+/* Softmax over the keys of each query; what is not seen is 0 then. */
+static void softmax(const struct strip *s)
+{
+    float most[STRIP], sums[STRIP] = { 0.0F };
+
+    hide(s, -INFINITY);
+    find_most(s->p, s->keys, most);
+    for (size_t j = 0; j < STRIP; j++)
+        most[j] = j < s->count ? most[j] * s->scale : 0.0F;
+    exponentials(s->p, s->keys, s->scale, most);
+    hide(s, 0.0F);
+    for (size_t k = 0; k < s->keys; k += TERMS)
+        add_up(s->p + k * STRIP, s->keys - k < TERMS ? s->keys - k : TERMS,
+               sums);
+    for (size_t j = 0; j < s->count; j++) {
+        if (s->whole != NULL)
+            s->whole[s->first + j] = most[j] + logf(sums[j]);
+        sums[j] = 1.0F / sums[j];
+    }
+    multiply_columns(s->p, s->keys, sums);
+}
+
+/* The same probabilities again, from `whole`. */
+static void again(const struct strip *s)
+{
+    float whole[STRIP] = { 0.0F };
+
+    memcpy(whole, s->whole + s->first, s->count * sizeof(*whole));
+    hide(s, 0.0F);
+    exponentials(s->p, s->keys, s->scale, whole);
+    hide(s, 0.0F);
 }
 
 static struct blas_operand rows(const float *data, size_t stride)
@@ -145,68 +211,80 @@ static size_t key_at(const struct strip *s)
     return s->key * s->kv_stride + s->shared;
 }
 
-static void scores(const struct op_call *c, const struct strip *s)
+/* Of each key with each query: ret_scores [keys][STRIP] = x y^T */
+static void scores(const struct strip *s, const float *keys,
+                   const float *queries, float *ret_scores)
 {
-    product(s->count, s->keys, s->dim, rows(c->in[0] + query_at(s), s->stride),
-            columns(c->in[1] + key_at(s), s->kv_stride), 0.0F, s->p, s->keys);
+    product(s->keys, s->count, s->dim, rows(keys + key_at(s), s->kv_stride),
+            columns(queries + query_at(s), s->stride), 0.0F, ret_scores, STRIP);
 }
 
 static void forward_strip(const struct op_call *c, const struct strip *s)
 {
-    scores(c, s);
-    for (size_t i = 0; i < s->count; i++) {
-        size_t first, end = keys_of(s, i, &first);
-        float whole =
-            softmax_row(s->p + i * s->keys, first, end, s->keys, s->scale);
-
-        if (s->whole != NULL)
-            s->whole[s->first + i] = whole;
-    }
-    product(s->count, s->dim, s->keys, rows(s->p, s->keys),
+    scores(s, c->in[1], c->in[0], s->p);
+    softmax(s);
+    product(s->count, s->dim, s->keys, columns(s->p, STRIP),
             rows(c->in[2] + key_at(s), s->kv_stride), 0.0F,
             c->out + query_at(s), s->stride);
 }
 
-/* ds_ij = scale p_ij (dp_ij - sum_k p_ik dp_ik), in place of dp; p is 0 where
- * a key is not seen. */
-ISA_CLONES static void slope_row(const float *restrict p, float *restrict dp,
-                                 size_t width, float scale)
+ISA_CLONES static void add_products(const float *restrict p,
+                                    const float *restrict dp, size_t keys,
+                                    float *restrict sums)
 {
-    float sum = simd_dot(p, dp, width);
+    float part[STRIP] = { 0.0F };
 
-    for (size_t i = 0; i < width; i++)
-        dp[i] = scale * p[i] * (dp[i] - sum);
+    for (size_t k = 0; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++)
+            part[j] += p[k * STRIP + j] * dp[k * STRIP + j];
+    for (size_t j = 0; j < STRIP; j++)
+        sums[j] += part[j];
 }
 
-/* The probabilities of the strip in p and the slopes of its scores in dp. */
+ISA_CLONES static void slope_rows(const float *restrict p, float *restrict dp,
+                                  size_t keys, float scale,
+                                  const float *restrict sums)
+{
+    for (size_t k = 0; k < keys; k++)
+        for (size_t j = 0; j < STRIP; j++) {
+            size_t i = k * STRIP + j;
+
+            dp[i] = scale * p[i] * (dp[i] - sums[j]);
+        }
+}
+
+/* The probabilities of the strip in p and the slopes of its scores in dp:
+ * ds = scale p (dp - sum of p dp over the keys); p is 0 where a key is not
+ * seen. */
 static void slopes(const struct op_call *c, const struct strip *s)
 {
-    assert(s->whole != NULL); /* backward is never lean */
-    scores(c, s);
-    product(s->count, s->keys, s->dim, rows(c->d_out + query_at(s), s->stride),
-            columns(c->in[2] + key_at(s), s->kv_stride), 0.0F, s->dp, s->keys);
-    for (size_t i = 0; i < s->count; i++) {
-        size_t first, end = keys_of(s, i, &first);
+    float sums[STRIP] = { 0.0F };
 
-        again_row(s->p + i * s->keys, first, end, s->keys, s->scale,
-                  s->whole[s->first + i]);
-        slope_row(s->p + i * s->keys, s->dp + i * s->keys, s->keys, s->scale);
-    }
+    assert(s->whole != NULL); /* backward is never lean */
+    scores(s, c->in[1], c->in[0], s->p);
+    again(s);
+    if (s->count < STRIP)
+        memset(s->dp, 0, s->keys * STRIP * sizeof(*s->dp));
+    scores(s, c->in[2], c->d_out, s->dp);
+    for (size_t k = 0; k < s->keys; k += TERMS)
+        add_products(s->p + k * STRIP, s->dp + k * STRIP,
+                     s->keys - k < TERMS ? s->keys - k : TERMS, sums);
+    slope_rows(s->p, s->dp, s->keys, s->scale, sums);
 }
 
 static void backward_strip(const struct op_call *c, const struct strip *s)
 {
     slopes(c, s);
     if (c->d_in[2] != NULL) /* dv = p^T dy */
-        product(s->keys, s->dim, s->count, columns(s->p, s->keys),
+        product(s->keys, s->dim, s->count, rows(s->p, STRIP),
                 rows(c->d_out + query_at(s), s->stride), 1.0F,
                 c->d_in[2] + key_at(s), s->kv_stride);
     if (c->d_in[0] != NULL) /* dq = ds k */
-        product(s->count, s->dim, s->keys, rows(s->dp, s->keys),
+        product(s->count, s->dim, s->keys, columns(s->dp, STRIP),
                 rows(c->in[1] + key_at(s), s->kv_stride),
                 c->fresh[0] ? 0.0F : 1.0F, c->d_in[0] + query_at(s), s->stride);
     if (c->d_in[1] != NULL) /* dk = ds^T q */
-        product(s->keys, s->dim, s->count, columns(s->dp, s->keys),
+        product(s->keys, s->dim, s->count, rows(s->dp, STRIP),
                 rows(c->in[0] + query_at(s), s->stride), 1.0F,
                 c->d_in[1] + key_at(s), s->kv_stride);
 }

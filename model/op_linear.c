@@ -15,35 +15,23 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
     ret_sizes->out = s->rows * s->out;
 }
 
-/* What the product is added to. False: nothing. */
-static bool begin(const struct op_call *c)
-{
-    size_t width = c->shape.out;
-
-    if (c->in[3] != NULL)
-        memcpy(c->out, c->in[3], c->shape.rows * width * sizeof(float));
-    if (c->in[2] == NULL)
-        return c->in[3] != NULL;
-    for (size_t t = 0; t < c->shape.rows; t++) {
-        float *y = c->out + t * width;
-
-        if (c->in[3] == NULL)
-            memcpy(y, c->in[2], width * sizeof(*y));
-        else
-            elementwise_add(y, c->in[2], y, width);
-    }
-    return true;
-}
-
 static void forward(const struct op_call *c)
 {
     const struct op_shape *s = &c->shape;
-    float keep = begin(c) ? 1.0F : 0.0F;
+    struct blas_product p = {
+        .m = s->rows,
+        .n = s->out,
+        .k = s->in,
+        .alpha = 1.0F,
+        .a = { .data = c->in[0], .stride = s->in },
+        .b = { .data = c->in[1],
+               .stride = s->transposed ? s->out : s->in,
+               .transposed = !s->transposed },
+        .bias = c->in[2],
+        .sum = { .data = c->in[3], .stride = s->out },
+    };
 
-    if (s->transposed)
-        blas_nn(s->rows, s->out, s->in, c->in[0], c->in[1], keep, c->out);
-    else
-        blas_nt(s->rows, s->out, s->in, c->in[0], c->in[1], keep, c->out);
+    blas_multiply(&p, c->out, s->out);
 }
 
 /* db = sum of the rows of dy */

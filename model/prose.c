@@ -15,13 +15,13 @@ enum {
 /* Words of each class: 2^log of them, of which number n is 2^k times rarer
  * than the first if it is about 2^k. */
 static const struct word_class {
-    char sign;        /* in patterns */
     const char *name; /* of its stream: never changes */
     unsigned log;
+    char sign; /* in patterns */
 } classes[] = {
-    { 'N', "prose.noun", 11 },     { 'P', "prose.noun", 11 },
-    { 'V', "prose.verb", 9 },      { 'W', "prose.verb", 9 },
-    { 'A', "prose.adjective", 9 }, { 'X', "prose.name", 8 },
+    { "prose.noun", 11, 'N' },     { "prose.noun", 11, 'P' },
+    { "prose.verb", 9, 'V' },      { "prose.verb", 9, 'W' },
+    { "prose.adjective", 9, 'A' }, { "prose.name", 8, 'X' },
 };
 
 /* N a noun, P more of them; V a verb of one, W of more; A an adjective, X a
@@ -69,19 +69,20 @@ static void spell(uint32_t seed, const char *stream, uint32_t number,
     unsigned syllables = number < 8 ? 1 : number < 256 ? 2 : 3;
     size_t used = 0;
 
-    for (unsigned i = 0; i < syllables; i++)
+    for (unsigned i = 0; i < syllables; i++) {
+        /* One after the other: arguments have no order. */
+        const char *onset = onsets[below(&d, COUNT_OF(onsets))];
+        const char *nucleus = nuclei[below(&d, COUNT_OF(nuclei))];
+
         used += (size_t)snprintf(
-            ret_word + used, WORD_MOST - used, "%s%s%s",
-            onsets[below(&d, sizeof(onsets) / sizeof(*onsets))],
-            nuclei[below(&d, sizeof(nuclei) / sizeof(*nuclei))],
-            i + 1 < syllables
-                ? ""
-                : codas[below(&d, sizeof(codas) / sizeof(*codas))]);
+            ret_word + used, WORD_MOST - used, "%s%s%s", onset, nucleus,
+            i + 1 < syllables ? "" : codas[below(&d, COUNT_OF(codas))]);
+    }
 }
 
 static const struct word_class *class_of(char sign)
 {
-    for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
+    for (size_t i = 0; i < COUNT_OF(classes); i++)
         if (classes[i].sign == sign)
             return &classes[i];
     return NULL;
@@ -111,8 +112,7 @@ static void choose(struct draw *d, const struct word_class *c, uint32_t topic,
 /* At `at`, which has room for it; the end of it. */
 static char *sentence(struct draw *d, uint32_t topic, char *at)
 {
-    const char *pattern =
-        patterns[below(d, sizeof(patterns) / sizeof(*patterns))];
+    const char *pattern = patterns[below(d, COUNT_OF(patterns))];
     char *first = at;
 
     for (; *pattern != '\0'; pattern++) {

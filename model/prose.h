@@ -1,7 +1,7 @@
 /* prose.h -- text without end, made from a seed: a language with words of its
  * own, most of them rare, a small grammar, and documents that keep to a topic.
  *
- *     The lains of Per duro. No ragifen faibis without bikus. Traili ...
+ *     The mains of Per wakor. No boleme afis without mafus. Trailin ...
  *
  * The language is a function of the seed, a document one of (seed, split,
  * number), so no document of one split is one of the other. */

@@ -314,18 +314,16 @@ static void take(struct writing *w, uint32_t c)
     }
 }
 
-size_t wordpiece_encode(const struct wordpiece *pieces, const char *text,
+size_t wordpiece_encode(const struct wordpiece *w, const char *text,
                         size_t size, size_t most, int32_t *ret_tokens)
 {
-    struct writing w = { .pieces = pieces,
-                         .tokens = ret_tokens,
-                         .most = most - 1 };
+    struct writing to = { .pieces = w, .tokens = ret_tokens, .most = most - 1 };
 
-    add_token(&w, pieces->begin);
-    for (size_t at = 0, step; at < size && w.count < w.most; at += step)
-        take(&w,
+    add_token(&to, w->begin);
+    for (size_t at = 0, step; at < size && to.count < to.most; at += step)
+        take(&to,
              unicode_next((const unsigned char *)text + at, size - at, &step));
-    end_word(&w);
-    w.tokens[w.count++] = pieces->end;
-    return w.count;
+    end_word(&to);
+    to.tokens[to.count++] = w->end;
+    return to.count;
 }

@@ -97,6 +97,10 @@ struct catalog_kind {
     /* Names of the numbers an evaluator gives, as a new array; of an artifact
      * those a file may name (`again.loss_after`). NULL: none. */
     json_t *(*metrics)(const json_t *body);
+    /* A sentence of `plan` on how resolved parameters will be carried out,
+     * which the file leaves open; "" if there is none. May look at local
+     * files. May be NULL. */
+    void (*remark)(const json_t *params, char *ret_text, size_t size);
     /* Memory the job takes in bytes for resolved parameters, and a name for
      * its size; 0: unknown. May be NULL. */
     int64_t (*memory)(const json_t *params);

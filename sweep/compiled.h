@@ -127,6 +127,7 @@ json_t *compiled_verify_document(const struct compiled *c, const json_t *values,
 struct objective {
     const char *metric; /* "mean.value"; NULL: none was asked */
     bool maximize;
+    size_t pairs; /* replicates it compares; 0: none */
 };
 struct objective compiled_objective(const struct compiled *c);
 

@@ -3,6 +3,7 @@
 
 #include "common/memory.h"
 #include "sweep/compiled_parts.h"
+#include "sweep/pairs.h"
 
 enum {
     MOST_VARIANTS = 1024,
@@ -438,6 +439,7 @@ MUST_CHECK static struct status read_objective(struct compiled *c)
     if (find_metric(c, c->objective.metric) == EXPR_UNBOUND)
         return FAIL(STATUS_INVALID, "objective: nothing measures \"%.80s\"",
                     c->objective.metric);
+    c->objective.pairs = pairs_of_metric(c->document, c->objective.metric);
     c->objective.maximize = strcmp(goal, "maximize") == 0;
     if (!c->objective.maximize && strcmp(goal, "minimize") != 0)
         return FAIL(STATUS_INVALID,

@@ -366,25 +366,34 @@ static json_t *convert_depth(struct value_env *e, const struct catalog_key *row,
 
 /* ---- models and data -------------------------------------------------- */
 
-/* Does the stage give what stands behind its name? */
-static bool check_given(struct value_env *e, const struct yaml_node *node,
+/* Does the stage give what stands behind its name, and the key take that? */
+static bool check_given(struct value_env *e, const struct catalog_key *row,
+                        const struct yaml_node *node,
                         const struct spec_stage *stage, bool data)
 {
+    bool gives = stage->kind->gives_data;
     struct spec_problem *p;
 
-    if (stage->kind->gives_data == data)
+    if (row->type != KEY_ANY && gives != (row->type == KEY_DATA)) {
+        problem_add(e->s->problems, PROBLEM_BAD_REFERENCE, node->place,
+                    "`%.60s` takes %s; the stage `%.60s` gives %s", e->what,
+                    gives ? "a model" : "data", stage->name,
+                    gives ? "data" : "a model");
+        return false;
+    }
+    if (gives == data)
         return true;
     p = problem_add(e->s->problems, PROBLEM_BAD_REFERENCE, node->place,
                     "the stage `%.60s` gives %s", stage->name,
-                    data ? "a model, not data" : "data, not a model");
+                    gives ? "data, not a model" : "a model, not data");
     problem_suggest(p, "write $stages.%.60s.%s", stage->name,
-                    data ? "model" : "data");
+                    gives ? "data" : "model");
     return false;
 }
 
 /* $stages.NAME.model; `name` is what follows the dollar. */
-static json_t *stage_json(struct value_env *e, const struct yaml_node *node,
-                          const char *name)
+static json_t *stage_json(struct value_env *e, const struct catalog_key *row,
+                          const struct yaml_node *node, const char *name)
 {
     const char *start = name + strlen("stages.");
     const char *end = strchr(start, '.');
@@ -404,7 +413,8 @@ static json_t *stage_json(struct value_env *e, const struct yaml_node *node,
         names[i] = e->s->stages[i].name;
         if (strcmp(names[i], stage) != 0)
             continue;
-        return check_given(e, node, &e->s->stages[i], strcmp(end, ".data") == 0)
+        return check_given(e, row, node, &e->s->stages[i],
+                           strcmp(end, ".data") == 0)
                    ? json_pack("{s:s}", "$stage", stage)
                    : NULL;
     }
@@ -592,7 +602,7 @@ static json_t *reference(struct value_env *e, const struct catalog_key *row,
         if (row->type != KEY_MODEL && row->type != KEY_DATA &&
             row->type != KEY_ANY)
             return wrong_type(e, row, node);
-        return stage_json(e, node, name);
+        return stage_json(e, row, node, name);
     }
     if (d == NULL) {
         spec_undeclared(e->s, node->place, name, "$");

@@ -2,10 +2,13 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stdint.h>
 
 #include <cblas.h>
 
+#include "common/macros.h"
 #include "tensor/gemm.h"
+#include "tensor/one_thread.h"
 
 static blasint size_of(size_t size)
 {
@@ -24,26 +27,64 @@ static CBLAS_TRANSPOSE order_of(const struct blas_operand *x)
     return x->transposed ? CblasTrans : CblasNoTrans;
 }
 
-/* Vectors are not worth a panel. */
+/* Products that OpenBLAS does faster, with the rate of ours as a share of its,
+ * on a Zen 4. All others are ours: 1.05 to 1.15 for the shapes of a training,
+ * up to 2.3 where one side is short. */
+static const struct {
+    size_t m[2], n[2], k[2]; /* least and most */
+} theirs[] = {
+    { { 1, 1 }, { 1, SIZE_MAX }, { 0, SIZE_MAX } }, /* 0.3: B is read once */
+    { { 1, SIZE_MAX }, { 1, 7 }, { 0, SIZE_MAX } }, /* 0.1 to 0.8: a panel is
+                                                       mostly padding */
+    /* 0.9: copies of A pay */
+    { { 2048, SIZE_MAX }, { 2048, SIZE_MAX }, { 2048, SIZE_MAX } },
+};
+
+static bool within(size_t size, const size_t range[2])
+{
+    return size >= range[0] && size <= range[1];
+}
+
 static bool is_ours(const struct blas_product *p)
 {
-    return p->m > 1 && p->n > 1;
+    for (size_t i = 0; i < COUNT_OF(theirs); i++)
+        if (within(p->m, theirs[i].m) && within(p->n, theirs[i].n) &&
+            within(p->k, theirs[i].k))
+            return false;
+    return true;
+}
+
+/* What OpenBLAS finds in C: the bias and what is added. */
+static float begin(const struct blas_product *p, float *c, size_t stride)
+{
+    if (p->bias == NULL && p->sum.data == NULL)
+        return p->beta;
+    for (size_t i = 0; i < p->m; i++)
+        for (size_t j = 0; j < p->n; j++)
+            c[i * stride + j] =
+                (p->bias == NULL ? 0.0F : p->bias[j]) +
+                (p->sum.data == NULL ? 0.0F
+                                     : p->sum.data[i * p->sum.stride + j]);
+    return 1.0F;
 }
 
 void blas_multiply(const struct blas_product *p, float *c, size_t stride)
 {
     const struct gemm_set *set = gemm_best();
+    float beta;
 
+    assert(p->beta == 0.0F || (p->bias == NULL && p->sum.data == NULL));
     if (p->m == 0 || p->n == 0)
         return;
     if (set != NULL && is_ours(p)) {
         gemm_multiply(set, p, c, stride);
         return;
     }
+    beta = begin(p, c, stride);
     cblas_sgemm(CblasRowMajor, order_of(&p->a), order_of(&p->b), size_of(p->m),
                 size_of(p->n), size_of(p->k), p->alpha, p->a.data,
-                stride_of(p->a.stride), p->b.data, stride_of(p->b.stride),
-                p->beta, c, stride_of(stride));
+                stride_of(p->a.stride), p->b.data, stride_of(p->b.stride), beta,
+                c, stride_of(stride));
 }
 
 void blas_nn(size_t m, size_t n, size_t k, const float *a, const float *b,
@@ -101,9 +142,4 @@ void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,
         return;
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size_of(n),
                 size_of(rows), alpha, x, stride_of(n), beta, c, stride_of(n));
-}
-
-void blas_set_threads(int count)
-{
-    openblas_set_num_threads(count);
 }

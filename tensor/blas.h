@@ -1,5 +1,5 @@
 /* blas.h -- dense matrix products, row-major float32.
- * The bits depend on the CPU family and on the number of threads. */
+ * The bits depend on the CPU family and on nothing else. */
 #ifndef SINTER_TENSOR_BLAS_H
 #define SINTER_TENSOR_BLAS_H
 
@@ -19,6 +19,9 @@ struct blas_product {
     size_t m, n, k;
     float alpha, beta;
     struct blas_operand a, b;
+    /* With beta 0 these may be added to it, which costs no passes over C. */
+    const float *bias;       /* [n], to each row; NULL: none */
+    struct blas_operand sum; /* [m][n], not transposed; NULL: none */
 };
 
 /* c: [m][n], `stride` elements from row to row */
@@ -36,9 +39,5 @@ void blas_tn(size_t m, size_t n, size_t k, const float *a, const float *b,
 /* The upper triangle of c [n][n] = alpha x^T x + beta c, x: [rows][n]. */
 void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,
                float *c);
-
-/* Of all later products of this process; 1 makes them reproducible on one
- * CPU family. */
-void blas_set_threads(int count);
 
 #endif

@@ -18,6 +18,7 @@ enum {
      * more than four of them at a time would drive each other out. */
     ALIASES = 1024,
     ALIAS_ROWS = 4,
+    LINE = 16, /* floats */
 };
 
 const struct gemm_set *gemm_best(void)
@@ -50,6 +51,23 @@ struct block {
     size_t stride;
 };
 
+/* What a tile will write and, under the first panel, what the next one will
+ * read lies far away: it is asked for a tile's time before. */
+static void fetch(const float *at, size_t stride, size_t rows, size_t count)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < count; j += LINE)
+            __builtin_prefetch(at + i * stride + j, 0, 2);
+}
+
+static void fetch_written(const float *at, size_t stride, size_t rows,
+                          size_t count)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < count; j += LINE)
+            __builtin_prefetch(at + i * stride + j, 1, 3);
+}
+
 /* Tiles of all rows of the block under one panel of `count` columns. */
 static void multiply_panel(const struct block *b, const float *panel,
                            size_t column, size_t count)
@@ -62,6 +80,8 @@ static void multiply_panel(const struct block *b, const float *panel,
         b->set->tiles[a->transposed][wide];
     size_t parts = parts_of(b->rows, aliases ? ALIAS_ROWS : b->set->rows);
     float *c = b->c + b->row * b->stride + column;
+    const float *sum =
+        b->at == 0 && p->sum.data != NULL ? p->sum.data + column : NULL;
     struct gemm_tile t = {
         .a_stride = a->stride,
         .panel = panel,
@@ -69,10 +89,15 @@ static void multiply_panel(const struct block *b, const float *panel,
         .alpha = p->alpha,
         .from_stride = b->stride,
         .beta = b->at == 0 ? p->beta : 1.0F,
+        .bias = b->at == 0 && p->bias != NULL ? p->bias + column : NULL,
         .c_stride = b->stride,
         .columns = count,
     };
 
+    if (sum != NULL) {
+        t.beta = 1.0F;
+        t.from_stride = p->sum.stride;
+    }
     for (size_t i = 0; i < parts; i++) {
         size_t row = begin_of(b->rows, parts, i);
         size_t rows = begin_of(b->rows, parts, i + 1) - row;
@@ -82,6 +107,11 @@ static void multiply_panel(const struct block *b, const float *panel,
                             : a->data + down * a->stride + b->at;
         t.c = c + row * b->stride;
         t.from = t.beta == 0.0F ? NULL : t.c;
+        if (sum != NULL)
+            t.from = sum + down * p->sum.stride;
+        fetch_written(t.c, t.c_stride, rows, count);
+        if (column == 0 && !a->transposed)
+            fetch(t.a + rows * a->stride, a->stride, rows, b->depth);
         tiles[rows - 1](&t);
     }
 }

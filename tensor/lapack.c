@@ -9,6 +9,7 @@
 #include <cblas.h>
 
 #include "common/memory.h"
+#include "tensor/one_thread.h"
 
 /* LAPACK lies in the library of BLAS and has no header of its own there. A
  * lower triangle by columns is an upper one by rows, and the other way round.

@@ -1,7 +1,6 @@
 /* lapack.h -- factors and eigenpairs of symmetric matrices, and the float64
  * products beside them; the only door to LAPACK and ARPACK. Matrices are
- * row-major. The bits depend on the CPU family, and on the number of threads
- * of blas_set_threads(). */
+ * row-major. The bits depend on the CPU family and on nothing else. */
 #ifndef SINTER_TENSOR_LAPACK_H
 #define SINTER_TENSOR_LAPACK_H
 

@@ -1,6 +1,6 @@
 # Whole sweeps on real processes; each script gets the directory of the
 # programs.
-foreach(script merge prune select shards_restart sources_hub faults bad_input identical fusion statistics quickstart
+foreach(script merge prune select shards_restart sources_hub faults bad_input own_data identical fusion statistics quickstart
                dashboard export_resume train_resume gc verdicts security standby snapshot_restart)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
@@ -14,7 +14,7 @@ if(SINTER_SANITIZE) # ten times slower
 endif()
 # Whole examples, minutes of training: ten times that with sanitizers.
 if(NOT SINTER_SANITIZE)
-  foreach(script three_regime perp)
+  foreach(script three_regime perp paser)
     add_test(NAME integration.${script}
       COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
               ${PROJECT_BINARY_DIR}/bin)

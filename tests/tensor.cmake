@@ -1,4 +1,4 @@
-foreach(name dtype tensor elementwise elementary reduce select blas)
+foreach(name dtype tensor elementwise elementary reduce select blas gemm lapack)
   sinter_test(unit/tensor/test_${name}.c support/reference.c LABEL unit
     LINK sinter_tensor)
 endforeach()

@@ -16,8 +16,8 @@ enum affinity_rule {
     AFFINITY_MEDIAN_OFFDIAG, /* of the pairs */
     AFFINITY_RULES
 };
-const char *affinity_rule_name(enum affinity_rule rule); /* "median_full" */
-bool affinity_rule_find(const char *name, enum affinity_rule *ret_rule);
+const char *affinity_rule_name(enum affinity_rule value); /* "median_full" */
+bool affinity_rule_find(const char *name, enum affinity_rule *ret_value);
 
 /* The width of the kernel. */
 struct affinity_sigma {

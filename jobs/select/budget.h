@@ -19,8 +19,8 @@ enum budget_mode {
     BUDGET_FLOOR,     /* as released: the rest is lost */
     BUDGET_MODES
 };
-const char *budget_mode_name(enum budget_mode mode);
-bool budget_mode_find(const char *name, enum budget_mode *ret_mode);
+const char *budget_mode_name(enum budget_mode value);
+bool budget_mode_find(const char *name, enum budget_mode *ret_value);
 
 struct budget_how {
     enum budget_mode mode;

@@ -88,6 +88,13 @@ static enum letter letter_of(char byte)
     return OTHER;
 }
 
+static char lower_of(char byte)
+{
+    if (byte < 'A' || byte > 'Z')
+        return byte;
+    return (char)(byte - 'A' + 'a');
+}
+
 /* A phrase as it grows, and what was found so far. */
 struct reader {
     struct concepts *concepts;
@@ -141,10 +148,7 @@ static void add_word(struct reader *r, const char *word, size_t size)
     size_t gap = r->size > 0;
 
     for (size_t i = 0; i < size && i < sizeof(lower) - 1; i++)
-        lower[i] = word[i];
-    for (size_t i = 0; lower[i] != '\0'; i++)
-        if (lower[i] >= 'A' && lower[i] <= 'Z')
-            lower[i] = (char)(lower[i] - 'A' + 'a');
+        lower[i] = lower_of(word[i]);
     if (size < sizeof(lower) && is_stop(r->concepts->stops, lower)) {
         end_phrase(r);
         return;
@@ -155,11 +159,8 @@ static void add_word(struct reader *r, const char *word, size_t size)
     }
     if (gap > 0)
         r->phrase[r->size++] = ' ';
-    for (size_t i = 0; i < size; i++) {
-        char b = word[i];
-
-        r->phrase[r->size++] = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
-    }
+    for (size_t i = 0; i < size; i++)
+        r->phrase[r->size++] = lower_of(word[i]);
 }
 
 static void read_phrases(struct reader *r, const char *text, size_t size)

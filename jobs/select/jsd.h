@@ -20,8 +20,8 @@ enum jsd_form {
                           * are those of the instruction alone */
     JSD_FORMS
 };
-const char *jsd_form_name(enum jsd_form form); /* "mean_answer" ... */
-bool jsd_form_find(const char *name, enum jsd_form *ret_form);
+const char *jsd_form_name(enum jsd_form value); /* "mean_answer" ... */
+bool jsd_form_find(const char *name, enum jsd_form *ret_value);
 
 /* One row of logits of each model, of a float type. False: invalid. */
 bool jsd_row(enum dtype dtype, const void *original, const void *pruned,

@@ -36,24 +36,25 @@ static void multiply_rows(const struct step *t, size_t hand, size_t first,
                           size_t rows, double *product)
 {
     const struct nmf_matrix *s = t->s;
-    const struct lapack_product p = { .m = rows,
-                                      .n = t->k,
-                                      .k = s->n,
-                                      .a = s->dense + first * s->n,
-                                      .b = t->from,
-                                      .a_stride = s->n,
-                                      .b_stride = t->k };
     const struct nmf_rows r = { .factor = t->factor,
                                 .other = t->columns,
                                 .padded = t->padded,
                                 .rank = s->rank,
                                 .k = t->k };
+    struct lapack_product p = { .m = rows,
+                                .n = t->k,
+                                .k = s->n,
+                                .b = t->from,
+                                .a_stride = s->n,
+                                .b_stride = t->k };
 
-    if (s->factor == NULL)
+    if (s->factor == NULL) {
+        p.a = s->dense + first * s->n;
         lapack_multiply(&p, product, t->k);
-    else
-        nmf_multiply(&r, s->factor + first * s->rank, rows,
-                     t->scratch + hand * nmf_rows_scratch(ROWS, t->k), product);
+        return;
+    }
+    nmf_multiply(&r, s->factor + first * s->rank, rows,
+                 t->scratch + hand * nmf_rows_scratch(ROWS, t->k), product);
 }
 
 void nmf_sweep_row(const double *gram, const double *product, size_t k,

@@ -31,8 +31,6 @@ void nmf_transpose(const double *rows, size_t n, size_t k, double *columns)
     }
 }
 
-#define EACH(v) for (size_t v = 0; v < VECTORS; v++)
-
 /* sums[l] += sum |z Z^T| X_l over some groups of columns. */
 static inline __attribute__((always_inline)) void add_columns(
     const struct nmf_rows *r, const double *z, size_t first, size_t end,
@@ -44,18 +42,17 @@ static inline __attribute__((always_inline)) void add_columns(
         lanes s[VECTORS] = { { 0.0 } }, x;
 
         for (size_t j = 0; j < r->rank; j++)
-            EACH(v)
-            {
+            for (size_t v = 0; v < VECTORS; v++) {
                 memcpy(&x, r->factor + j * r->padded + at + v * LANES,
                        sizeof(x));
                 s[v] += z[j] * x;
             }
-        EACH(v) s[v] = (lanes)((bits)s[v] & magnitude);
+        for (size_t v = 0; v < VECTORS; v++)
+            s[v] = (lanes)((bits)s[v] & magnitude);
         for (size_t l = 0; l < r->k; l++) {
             lanes sum = sums[l];
 
-            EACH(v)
-            {
+            for (size_t v = 0; v < VECTORS; v++) {
                 memcpy(&x, r->other + l * r->padded + at + v * LANES,
                        sizeof(x));
                 sum += s[v] * x;

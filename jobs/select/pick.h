@@ -27,8 +27,8 @@ enum pick_method {
     PICK_FULL,         /* all, in their order */
     PICK_METHODS
 };
-const char *pick_method_name(enum pick_method method);
-bool pick_method_find(const char *name, enum pick_method *ret_method);
+const char *pick_method_name(enum pick_method value);
+bool pick_method_find(const char *name, enum pick_method *ret_value);
 /* Which arrays of struct pick_samples the method reads. */
 bool pick_needs_clusters(enum pick_method method);
 bool pick_needs_jsd(enum pick_method method);
@@ -39,8 +39,8 @@ enum pick_order {
     PICK_DEGRADATION, /* the most degraded first; equal: the lower label */
     PICK_ORDERS
 };
-const char *pick_order_name(enum pick_order order);
-bool pick_order_find(const char *name, enum pick_order *ret_order);
+const char *pick_order_name(enum pick_order value);
+bool pick_order_find(const char *name, enum pick_order *ret_value);
 
 /* What the samples are; borrowed. Arrays a method does not need are NULL. */
 struct pick_samples {

@@ -19,8 +19,8 @@ enum priority_cost {
     PRIORITY_NONE,   /* the score is j */
     PRIORITY_COSTS
 };
-const char *priority_cost_name(enum priority_cost cost);
-bool priority_cost_find(const char *name, enum priority_cost *ret_cost);
+const char *priority_cost_name(enum priority_cost value);
+bool priority_cost_find(const char *name, enum priority_cost *ret_value);
 
 /* What ln is taken of; 1 for none, where nothing is. */
 double priority_cost_of(enum priority_cost cost, size_t x, size_t y);

@@ -38,8 +38,8 @@ enum spectrum_route {
     SPECTRUM_BY_LANDMARKS,
     SPECTRUM_ROUTES
 };
-const char *spectrum_route_name(enum spectrum_route route); /* "auto" ... */
-bool spectrum_route_find(const char *name, enum spectrum_route *ret_route);
+const char *spectrum_route_name(enum spectrum_route value); /* "auto" ... */
+bool spectrum_route_find(const char *name, enum spectrum_route *ret_value);
 /* Which one `asked` is for n samples: never SPECTRUM_AUTO. */
 enum spectrum_route spectrum_route_for(enum spectrum_route asked, size_t n);
 

@@ -77,6 +77,12 @@ chosen() {
         find "$worker.cache/artifacts" -name selection.json
     done | sed 's,.*/artifacts/,,' | LC_ALL=C sort -u
 }
+# all_done SWEEP: each trial has its numbers
+all_done() {
+    local failed
+    failed=$(sinter --json status "$1" | jq .failed)
+    [ "$failed" = 0 ] || fail "$failed trials of $1 failed: $(sinter status "$1")"
+}
 results() { # SWEEP
     sinter trials "$1" -o csv --columns \
         id,sparsity,method,budget,clusters,conflicts,loss.perplexity
@@ -115,6 +121,7 @@ worker one # which says that the old one is dead
 assert_exit 0 sinter watch cut
 assert_equal "jobs" "$(sinter --json status cut | jq .jobs.total)" \
     $((1 + 3 + 6 + 1 + 1 + 1 + 2 + 22 + 24))
+all_done cut
 results cut >cut.csv
 stop two
 stop farm
@@ -124,6 +131,7 @@ broker other
 export SINTER_BROKER=$CLIENTS
 worker three
 assert_exit 0 sinter submit calm.yaml --wait
+all_done calm
 results calm >calm.csv
 assert_same calm.csv cut.csv
 chosen one two >cut.txt
@@ -131,3 +139,18 @@ chosen three >calm.txt
 assert_equal "selections" "$(wc -l <calm.txt)" 22
 comm -13 calm.txt cut.txt >only.txt
 assert_equal "selections of the disturbed sweep alone" "$(cat only.txt)" ""
+
+# What was selected, and why.
+number=$(sinter trials calm --json | jq '[.trials[] | select(.values.method == "paser")][0].trial')
+assert_exit 0 sinter inspect "@last/$number" -o files --svg plane.svg
+assert_contains out.txt "of 410 samples"
+[ -s files/selection.jsonl ] && [ -s plane.svg ]
+cp out.txt far.txt
+assert_exit 0 sinter inspect files
+assert_same out.txt far.txt
+assert_exit 0 sinter inspect "calm/$number" --stage chosen --json
+assert_equal "method" "$(jq -r .selection.method out.txt)" "$(jq -r .method files/selection.json)"
+assert_exit 1 sinter inspect "calm/$number" --stage base
+assert_contains err.txt 'stage "base" selects no data'
+assert_exit 5 sinter inspect "calm/$number" --stage nowhere
+assert_contains err.txt 'has no stage "nowhere"'

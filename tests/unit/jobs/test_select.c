@@ -253,7 +253,9 @@ static void test_a_method_has_no_stage_it_does_not_need(void **state)
 
 static void test_parts_do_not_matter(void **state)
 {
-    static const char *const embeds[] = { "hidden", "tfidf" };
+    static const char *const embeds[] = { "'hidden'", "'tfidf'",
+                                          "{'$source':{'url':'" TEST_DATA
+                                          "/golden/bert'}}" };
 
     (void)state;
     write_models();
@@ -263,7 +265,7 @@ static void test_parts_do_not_matter(void **state)
 
         for (size_t k = 0; k < COUNT_OF(parts); k++) {
             AUTO(free_pointer)
-            char *text = xasprintf("'embed':'%s','parts':%d,%s", embeds[i],
+            char *text = xasprintf("'embed':%s,'parts':%d,%s", embeds[i],
                                    parts[k], POOL);
             AUTO(free_pointer) char *found = NULL;
 

@@ -253,8 +253,7 @@ static void test_the_digest_is_of_the_texts(void **state)
 {
     static const char *const other[] = {
         "{\"instruction\": \"a\", \"output\": \"b\"}\n",
-        "{\"instruction\": \"a\", \"input\": \"b\", \"output\": \"\"}\n"
-        "{\"prompt\": \"a\", \"answer\": \"b\"}\n",
+        "{\"instruction\": \"a\", \"input\": \"b\", \"output\": \"c\"}\n",
         "{\"prompt\": \"ab\", \"answer\": \"c\"}\n",
         "{\"prompt\": \"a\", \"answer\": \"bc\"}\n",
         "{\"prompt\": \"a\", \"answer\": \"b\"}\n",

@@ -4,7 +4,6 @@
 #include "model/batch.h"
 #include "model/optim.h"
 #include "support/tiny_models.h"
-#include "tensor/blas.h"
 
 #include <math.h>
 
@@ -78,6 +77,45 @@ static void test_a_lean_pass_gives_the_same_logits_in_less_memory(void **state)
     }
 }
 
+/* The logit of a row and a word, of what stands in front of the head. */
+static double logit_of(const struct model *m, const float *hidden, size_t row,
+                       size_t word)
+{
+    const struct graph *g = m->graph;
+    int table = g->steps[g->values[g->logits].writer].in[1];
+    const float *w = m->parameters[-1 - table].data + word * m->config.hidden;
+    double sum = 0.0;
+
+    for (size_t i = 0; i < m->config.hidden; i++)
+        sum += (double)w[i] * (double)hidden[row * m->config.hidden + i];
+    return sum;
+}
+
+static void test_a_pass_may_end_before_the_head(void **state)
+{
+    (void)state;
+    for (const struct tiny_model *t = tiny_models; t->name != NULL; t++) {
+        struct fixture f;
+        struct pass_room room;
+        struct pass *p;
+        size_t vocab;
+        double loss;
+
+        fixture_init(&f, t, false, false);
+        vocab = f.model->config.vocab;
+        room = tiny_room(f.model, false);
+        room.headless = true;
+        assert_ok(pass_new(f.model, &room, &p));
+        assert_ok(pass_forward(p, &f.batch.view, &loss));
+        for (size_t i = 0; i < 24 * vocab && f.model->graph->pixels == 0; i++)
+            assert_true(
+                fabs(logit_of(f.model, pass_hidden(p), i / vocab, i % vocab) -
+                     (double)pass_logits(f.pass)[i]) < 1e-4);
+        pass_free(p);
+        fixture_release(&f);
+    }
+}
+
 static void test_bytes_are_known_before(void **state)
 {
     (void)state;
@@ -101,6 +139,25 @@ static void test_bytes_are_known_before(void **state)
         assert_false(pass_fit(m, less - 1, &full));
         assert_false(pass_fit(m, 64, &lean));
         model_free(m);
+    }
+}
+
+/* Twice the length takes twice the bytes: nothing is as large as all pairs of
+ * tokens. */
+static void test_memory_grows_with_the_length_not_its_square(void **state)
+{
+    (void)state;
+    for (int again = 0; again < 2; again++) {
+        struct model_config c = tiny_config_of("llama-tied-biased");
+        struct pass_room room = { .gradients = true, .again = again != 0 };
+        size_t bytes[2];
+
+        c.positions = 1 << 16;
+        for (int i = 0; i < 2; i++) {
+            room.rows = room.longest = (size_t)1 << (13 + i);
+            bytes[i] = pass_bytes(&c, &room);
+        }
+        assert_true((double)bytes[1] < 2.1 * (double)bytes[0]);
     }
 }
 
@@ -324,7 +381,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels_are_the_tokens_that_follow),
         cmocka_unit_test(test_a_lean_pass_gives_the_same_logits_in_less_memory),
+        cmocka_unit_test(test_a_pass_may_end_before_the_head),
         cmocka_unit_test(test_bytes_are_known_before),
+        cmocka_unit_test(test_memory_grows_with_the_length_not_its_square),
         cmocka_unit_test(test_making_values_again_gives_the_same_gradients),
         cmocka_unit_test(test_sequences_of_a_batch_do_not_see_each_other),
         cmocka_unit_test(test_whole_models_have_the_gradient_of_their_loss),
@@ -334,6 +393,5 @@ int main(void)
         cmocka_unit_test(test_the_place_of_the_first_nan_is_told),
     };
 
-    blas_set_threads(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,6 @@
 #include "model/subset.h"
 #include "model/trainer.h"
 #include "support/tiny_models.h"
-#include "tensor/blas.h"
 
 #include <math.h>
 
@@ -456,6 +455,5 @@ int main(void)
         cmocka_unit_test(test_what_can_have_no_adapter_is_refused),
     };
 
-    blas_set_threads(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
