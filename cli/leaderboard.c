@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/view.h"
 #include "common/map.h"
 #include "common/memory.h"
+#include "sweep/pairs.h"
 
 static bool value_of(const json_t *trial, const char *metric, double *ret_value)
 {
@@ -22,15 +22,13 @@ struct estimate leader_estimate(const struct leader *l, const char *metric)
 {
     size_t most = json_array_size(l->trials);
     AUTO(free_pointer) double *values = xcalloc(most + 1, sizeof *values);
-    size_t pairs = view_pairs(l->spec, metric);
     size_t count = 0;
 
     for (size_t i = 0; i < most; i++)
         count += value_of(json_array_get(l->trials, i), metric, &values[count])
                      ? 1
                      : 0;
-    return pairs > 0 ? estimate_of_pairs(values, count, pairs)
-                     : estimate_of(values, count);
+    return estimate_of_pairs(values, count, pairs_of_metric(l->spec, metric));
 }
 
 static json_t *point_of(const json_t *trial)

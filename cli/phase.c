@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "cli/rank.h"
-#include "cli/view.h"
 #include "common/map.h"
 #include "common/memory.h"
+#include "sweep/pairs.h"
 
 enum { MOST_SIDE = 200 };
 
@@ -140,8 +140,7 @@ static struct estimate estimate_points(const struct map *points, size_t pairs)
     for (size_t i = 0; i < map_count(points); i++) {
         const struct point *point = map_at(points, i, NULL, NULL);
 
-        e = pairs > 0 ? estimate_of_pairs(point->values, point->count, pairs)
-                      : estimate_of(point->values, point->count);
+        e = estimate_of_pairs(point->values, point->count, pairs);
         means[i] = e.mean;
     }
     return map_count(points) > 1 ? estimate_of(means, map_count(points)) : e;
@@ -262,7 +261,7 @@ static void fill_cells(struct phase *p, const json_t *spec,
             .p = p, .trials = trials, .places = places, .metric = p->maps[m]
         };
 
-        g.pairs = g.metric == NULL ? 0 : view_pairs(spec, g.metric);
+        g.pairs = g.metric == NULL ? 0 : pairs_of_metric(spec, g.metric);
         for (size_t i = 0; i < p->rows * p->columns; i++)
             p->cells[i].maps[m] = gather(&g, i / p->columns, i % p->columns);
     }

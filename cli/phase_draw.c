@@ -146,7 +146,7 @@ static char *new_note(struct phase_drawn *d)
 }
 
 struct tally {
-    size_t labels, doubtful, unknown, hot, failed;
+    size_t labels, doubtful, unknown, alone, hot, failed;
 };
 
 static struct tally tally_of(const struct phase *p)
@@ -160,6 +160,8 @@ static struct tally tally_of(const struct phase *p)
         t.labels += labelled;
         t.doubtful += labelled && cell->certainty == CERTAINTY_DOUBTFUL;
         t.unknown += labelled && cell->certainty == CERTAINTY_UNKNOWN;
+        t.alone += labelled && cell->certainty != CERTAINTY_UNKNOWN &&
+                   cell->maps[PHASE_LMC].count == 1;
         t.failed += cell->failed;
     }
     for (size_t i = 0; i < p->rows; i++)
@@ -180,7 +182,10 @@ static void fill_notes(struct phase_drawn *d)
                        l->lmc, l->cka);
     if (t.doubtful > 0)
         (void)snprintf(new_note(d), NOTE,
-                       "?: one standard error away the label is another");
+                       "?: one standard error away the label is another%s",
+                       t.alone > 0 ? "; of one pair of replicates a cell that "
+                                     "is how far it lies off its neighbours"
+                                   : "");
     if (t.unknown > 0)
         (void)snprintf(new_note(d), NOTE,
                        "one pair of replicates a cell: how sure the labels are "

@@ -1,10 +1,7 @@
 #include "cli/view.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "common/memory.h"
 
 static bool has_choice(const json_t *parameter)
 {
@@ -51,16 +48,6 @@ static bool is_name_part(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
-/* Does a metric of `owner`, with its point, stand in the expression? */
-static bool names_owner(const char *expr, const char *owner)
-{
-    const char *at = strstr(expr, owner);
-
-    while (at != NULL && at > expr && is_name_part(at[-1]))
-        at = strstr(at + 1, owner);
-    return at != NULL;
-}
-
 /* Does `name` stand in the expression as a word? */
 static bool mentions(const char *expr, const char *name)
 {
@@ -93,41 +80,6 @@ static const json_t *evaluator_of(const json_t *spec, const char *metric)
             return json_array_get(list, i);
     }
     return NULL;
-}
-
-/* Formulas stand behind what they name. */
-static bool is_of_pairs(const json_t *list, size_t i, const bool *before)
-{
-    const json_t *e = json_array_get(list, i);
-    const char *expr = json_text_or(e, "expr", "");
-
-    for (size_t k = 0; k < i; k++) {
-        AUTO(free_pointer)
-        char *owner =
-            xasprintf("%s.", json_text_or(json_array_get(list, k), "name", ""));
-
-        if (before[k] && names_owner(expr, owner))
-            return true;
-    }
-    return json_object_get(e, "across") != NULL;
-}
-
-size_t view_pairs(const json_t *spec, const char *metric)
-{
-    const json_t *list = json_object_get(spec, "evaluate");
-    const json_t *wanted = evaluator_of(spec, metric);
-    AUTO(free_pointer)
-    bool *pairs = xcalloc(json_array_size(list) + 1, sizeof *pairs);
-
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        pairs[i] = is_of_pairs(list, i, pairs);
-        if (json_array_get(list, i) == wanted)
-            return pairs[i]
-                       ? (size_t)json_int_or(
-                             json_object_get(spec, "replicates"), "count", 1)
-                       : 0;
-    }
-    return 0;
 }
 
 /* Of evaluators, or of stages: those of them that the file names. */

@@ -14,10 +14,6 @@ json_t *view_varying(const json_t *spec);
  * `ret_main`: how many of them are the objective or behind it. */
 json_t *view_metrics(const json_t *spec, size_t *ret_main);
 
-/* Of a metric that compares replicates, or of a formula over one: how many
- * replicates there are; of all others 0. */
-size_t view_pairs(const json_t *spec, const char *metric);
-
 /* NULL if the sweep names none. */
 const char *view_objective(const json_t *spec, bool *ret_maximize);
 

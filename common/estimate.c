@@ -27,6 +27,8 @@ struct estimate estimate_of_pairs(const double *values, size_t count,
         estimate_of(values, replicates == 2 && count > 1 ? 1 : count);
     double n = (double)e.count;
 
+    if (replicates == 0)
+        return e;
     if (e.count > 2)
         e.error *= sqrt(2.0 * (n - 1.0) / (n - 2.0));
     else if (e.count == 2)

@@ -16,7 +16,8 @@ struct estimate estimate_of(const double *values, size_t count);
 /* Of comparisons of each replicate with the next one, the last with the first.
  * Two replicates are one pair, which both of them have measured. More pairs
  * share replicates, so their mean is less certain than that of as many apart:
- * exact if both of a pair add to it, else an error that is too large. */
+ * exact if both of a pair add to it, else an error that is too large.
+ * `replicates` 0: they are no pairs. */
 struct estimate estimate_of_pairs(const double *values, size_t count,
                                   size_t replicates);
 

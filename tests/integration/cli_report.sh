@@ -93,6 +93,31 @@ assert_contains t.tex "4 & 5.0 & 5.0 & 4.0 \\\\"
 assert_exit 0 sinter verify table/2 --stage pair
 assert_exit 1 sinter report table -o /proc/nowhere
 
+# Other axes: the radius of SAM is a temperature whose hot end is the high one,
+# the width of the net a load.
+cat >axes.yaml <<'YAML'
+sinter: 1
+name: axes
+stages:
+  dense: {train: {init: {architecture: mlp, sizes: [64, $width, $width, 10]}, data: {builtin: teacher10k}, steps: 30, batch: 16, seed: 1, optimizer: {name: sgd, lr: 0.1, rho: $rho}}}
+  pruned: {prune: {model: $stages.dense.model, method: magnitude, density: 0.3, exclude: [fc2]}}
+  again: {retrain: {model: $stages.pruned.model, train: [full], data: {builtin: teacher10k}, steps: 20, batch: 16, seed: $seed, optimizer: {name: sgd, lr: 0.1}}}
+parameters: {rho: [0, 0.05, 0.3], width: [16, 32]}
+replicates: 2
+evaluate:
+  test: {builtin: error, data: {builtin: teacher10k, split: test}}
+  lmc: {builtin: lmc, across: replicates, points: 3, data: {builtin: teacher10k, items: 500}}
+  cka: {builtin: cka, across: replicates, data: {builtin: teacher10k, items: 500}}
+report:
+  phase: {x: width, y: rho, hot: high, maps: [test.error, lmc.connectivity, cka.similarity], files: [axes.csv]}
+YAML
+assert_exit 0 sinter run axes.yaml --workers 2
+assert_equal "cells" "$(tail -n +2 axes.csv | cut -d , -f 1,2 | paste -sd ' ')" \
+    "0.3,16 0.3,32 0.05,16 0.05,32 0,16 0,32"
+assert_equal "errors that differ" "$(tail -n +2 axes.csv | cut -d , -f 3 | sort -u | wc -l)" 6
+assert_exit 0 sinter report @last --json
+jq -e '[.phase.cells[].certainty] | index("unknown") == null' out.txt >/dev/null || fail "$(cat out.txt)"
+
 # A file that asks for none.
 sed -i '/^report:/,$d' table.yaml
 assert_exit 0 sinter run table.yaml --workers 1

@@ -1,7 +1,7 @@
 #include "support/test.h"
 
 #include "cli/leaderboard.h"
-#include "cli/view.h"
+#include "sweep/pairs.h"
 
 #include <math.h>
 #include <string.h>
@@ -108,11 +108,11 @@ static void test_formulas_over_pairs_are_of_pairs(void **state)
         "name", "far", "expr", "2 * sum.value + my_lmc.x");
 
     (void)state;
-    assert_int_equal(view_pairs(spec, "lmc.barrier"), 3);
-    assert_int_equal(view_pairs(spec, "sum.value"), 3);
-    assert_int_equal(view_pairs(spec, "far.value"), 3);
-    assert_int_equal(view_pairs(spec, "test.error"), 0);
-    assert_int_equal(view_pairs(NULL, "test.error"), 0);
+    assert_int_equal(pairs_of_metric(spec, "lmc.barrier"), 3);
+    assert_int_equal(pairs_of_metric(spec, "sum.value"), 3);
+    assert_int_equal(pairs_of_metric(spec, "far.value"), 3);
+    assert_int_equal(pairs_of_metric(spec, "test.error"), 0);
+    assert_int_equal(pairs_of_metric(NULL, "test.error"), 0);
 }
 
 static void test_a_failed_replicate_is_counted_but_not_averaged(void **state)

@@ -472,6 +472,36 @@ static void test_blocks_are_reconstructed(void **state)
         }
 }
 
+static void test_blocks_of_every_architecture_are_reconstructed(void **state)
+{
+    static const char *const names[] = { "llama", "mistral", "qwen2", "gpt2",
+                                         "gpt_neox" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char init[128];
+        json_t *params, *result;
+
+        (void)snprintf(init, sizeof(init),
+                       "{'architecture':'%s','hidden':16,'layers':2,'heads':2,"
+                       "'intermediate':24}",
+                       names[i]);
+        train_base("base", init, "float32", 5);
+        params = retraining(
+            pruned("base"), "['mask_lora']",
+            "{'mode':'reconstruct','steps':30,'reconstruct':{'samples':24,"
+            "'inputs':'sparse','targets':'inputs'},'optimizer':{'lr':0.01}}");
+        result = run(params, "healed");
+        assert_reads_as_computed("healed", result);
+        if (!(tiny_metric(result, "error_after") <
+              0.9 * tiny_metric(result, "error_before")))
+            fail_msg("%s: error %g after %g", names[i],
+                     tiny_metric(result, "error_after"),
+                     tiny_metric(result, "error_before"));
+        json_decref(result);
+    }
+}
+
 static void test_the_dense_model_is_found_or_given(void **state)
 {
     static const char *const more =
@@ -606,6 +636,7 @@ int main(void)
         CASE(test_a_killed_retraining_goes_on_to_the_same_bytes),
         CASE(test_a_killed_reconstruction_goes_on_to_the_same_bytes),
         CASE(test_blocks_are_reconstructed),
+        CASE(test_blocks_of_every_architecture_are_reconstructed),
         CASE(test_the_dense_model_is_found_or_given),
         CASE(test_what_an_architecture_has_not_is_refused),
         CASE(test_contradictions_are_seen_by_the_compiler),
