@@ -152,7 +152,6 @@ static double measure(const struct text_bench *b, const struct text_run *r,
 
 int text_bench_main(const struct text_bench *b, int argc, char **argv)
 {
-    blas_set_threads(1);
     for (const struct text_shape *s = text_shapes; s->name != NULL; s++) {
         struct text_run r;
         double before, seconds;

@@ -10,7 +10,6 @@
 #include "jobs/prune_bits.h"
 #include "jobs/recipe_fusion.h"
 #include "jobs/recipe_mask.h"
-#include "tensor/blas.h"
 #include "tensor/safetensors.h"
 
 static char *head_path(const char *directory)
@@ -264,7 +263,6 @@ static struct status take_files(const struct reading *r)
 
 static struct status make(struct reading *r, struct job_context *context)
 {
-    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     TRY_PLAIN(lay_masks(r));
     for (size_t i = 0; i < r->count; i++) {
         if (context->cancelled(context->self))

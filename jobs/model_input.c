@@ -7,7 +7,6 @@
 
 #include "common/memory.h"
 #include "jobs/prune_body.h"
-#include "tensor/blas.h"
 
 static void log_extra(const struct model *m, struct job_context *context)
 {
@@ -90,7 +89,6 @@ struct status model_input_open(const json_t *params,
         model_input_release(&in);
         return status_wrap(s, "model");
     }
-    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     log_extra(in.model, context);
     *ret_input = in;
     return SUCCESS;

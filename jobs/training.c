@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
-#include "tensor/blas.h"
 
 /* Steps of `epochs` of data that has an end. */
 static struct status count_steps(struct training *t)
@@ -84,7 +83,6 @@ struct status training_open_data(struct training *t)
     t->seed = (uint32_t)json_int_or(t->params, "seed", 0);
     t->batch = (uint64_t)json_int_or(t->params, "batch", 32);
     t->accumulate = (uint64_t)json_int_or(t->params, "accumulate", 1);
-    blas_set_threads(1); /* whatever the job may use: the same bits anywhere */
     TRY_PLAIN(open_data(t));
     return count_steps(t);
 }

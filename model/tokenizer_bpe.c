@@ -71,7 +71,7 @@ void bpe_merges_add(struct tokenizer_merges *m, int32_t left, int32_t right,
         *one = (struct merge){ pair, rank, token };
 }
 
-/* --- a word ------------------------------------------------------------------ */
+/* --- a long word ------------------------------------------------------------- */
 
 /* Symbols of a word, those that are left linked both ways. */
 struct symbol {
@@ -173,8 +173,9 @@ static void take(struct word *w, const struct chance *c)
     offer(w, c->at);
 }
 
-size_t bpe_encode(const struct tokenizer_merges *m, const int32_t *bytes,
-                  const char *text, size_t size, int32_t *ret_tokens)
+static size_t encode_long(const struct tokenizer_merges *m,
+                          const int32_t *bytes, const char *text, size_t size,
+                          int32_t *ret_tokens)
 {
     struct word w = {
         .merges = m,
@@ -200,4 +201,63 @@ size_t bpe_encode(const struct tokenizer_merges *m, const int32_t *bytes,
     free(w.symbols);
     free(w.heap);
     return count;
+}
+
+/* --- a short one: nearly all ------------------------------------------------- */
+
+enum { SHORT = 32 }; /* bytes; looking at all pairs is faster than a heap */
+
+/* What two tokens become; `rank` UINT32_MAX: nothing. */
+struct joint {
+    uint32_t rank;
+    int32_t token;
+};
+
+static struct joint joint_of(const struct tokenizer_merges *m,
+                             const int32_t *pair)
+{
+    const struct merge *one =
+        place_of(m, (uint64_t)(uint32_t)pair[0] << 32 | (uint32_t)pair[1]);
+
+    return (struct joint){ one->token < 0 ? UINT32_MAX : one->rank,
+                           one->token };
+}
+
+static size_t encode_short(const struct tokenizer_merges *m, size_t count,
+                           int32_t *tokens)
+{
+    struct joint joints[SHORT];
+
+    for (size_t i = 0; i + 1 < count; i++)
+        joints[i] = joint_of(m, tokens + i);
+    while (count > 1) {
+        size_t first = 0;
+
+        for (size_t i = 1; i + 1 < count; i++)
+            if (joints[i].rank < joints[first].rank)
+                first = i;
+        if (joints[first].rank == UINT32_MAX)
+            return count;
+        tokens[first] = joints[first].token;
+        count--;
+        for (size_t i = first + 1; i < count; i++) {
+            tokens[i] = tokens[i + 1];
+            joints[i - 1] = joints[i];
+        }
+        if (first > 0)
+            joints[first - 1] = joint_of(m, tokens + first - 1);
+        if (first + 1 < count)
+            joints[first] = joint_of(m, tokens + first);
+    }
+    return count;
+}
+
+size_t bpe_encode(const struct tokenizer_merges *m, const int32_t *bytes,
+                  const char *text, size_t size, int32_t *ret_tokens)
+{
+    if (size > SHORT)
+        return encode_long(m, bytes, text, size, ret_tokens);
+    for (size_t i = 0; i < size; i++)
+        ret_tokens[i] = bytes[(unsigned char)text[i]];
+    return encode_short(m, size, ret_tokens);
 }

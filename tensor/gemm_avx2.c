@@ -6,8 +6,10 @@
 
 #include <immintrin.h>
 
-#define GEMM_TARGET __attribute__((target("avx2,fma")))
-#define VECTOR      __m256
+#define GEMM_TARGET                    \
+    __attribute__((target("avx2,fma"), \
+                   no_sanitize("address", "undefined", "thread")))
+#define VECTOR __m256
 enum { LANES = 8, TILE_ROWS = 6 };
 #define ZEROS()                 _mm256_setzero_ps()
 #define SAME(x)                 _mm256_set1_ps(x)

@@ -6,8 +6,10 @@
 
 #include <immintrin.h>
 
-#define GEMM_TARGET __attribute__((target("avx512f,avx512vl,avx2,fma")))
-#define VECTOR      __m512
+#define GEMM_TARGET                                     \
+    __attribute__((target("avx512f,avx512vl,avx2,fma"), \
+                   no_sanitize("address", "undefined", "thread")))
+#define VECTOR __m512
 enum { LANES = 16, TILE_ROWS = GEMM_ROWS };
 #define ZEROS()                 _mm512_setzero_ps()
 #define SAME(x)                 _mm512_set1_ps(x)

@@ -2,6 +2,9 @@
  * Who includes this names a vector first:
  *
  *     GEMM_TARGET    attribute of functions that use it
+ *                    and that no sanitizer looks into: their checks do not
+ *                    fit between the registers and take minutes to compile;
+ *                    test_gemm.c looks at what is written
  *     VECTOR, LANES  of float32
  *     ZEROS(), SAME(x), LOAD(at), STORE(at, v), FMA(a, b, c)
  *     SOME, SOME_OF(count), LOAD_SOME(some, at), STORE_SOME(some, at, v):

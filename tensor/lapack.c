@@ -143,24 +143,34 @@ MUST_CHECK static struct status eigen_solve(struct eigen *e, double *a)
     return SUCCESS;
 }
 
+/* Columns [count][n] as rows [n][count]. */
+static void take_rows(const double *columns, size_t n, size_t count,
+                      double *rows)
+{
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; i < n; i++)
+            rows[i * count + k] = columns[k * n + i];
+}
+
 struct status lapack_eigen(size_t n, double *a, size_t first, size_t count,
                            double *ret_values, double *ret_vectors)
 {
-    AUTO(eigen_release)
     struct eigen e = { .n = size_of(n),
                        .first = size_of(first + 1),
                        .last = size_of(first + count),
                        .count = size_of(count) };
+    struct status st;
 
     assert(first + count <= n);
     if (count == 0)
         return SUCCESS;
-    TRY_PLAIN(eigen_solve(&e, a));
-    memcpy(ret_values, e.values, count * sizeof(*ret_values));
-    for (size_t k = 0; k < count; k++)
-        for (size_t i = 0; i < n; i++)
-            ret_vectors[i * count + k] = e.columns[k * n + i];
-    return SUCCESS;
+    st = eigen_solve(&e, a);
+    if (!status_failed(&st)) {
+        memcpy(ret_values, e.values, count * sizeof(*ret_values));
+        take_rows(e.columns, n, count, ret_vectors);
+    }
+    eigen_release(&e);
+    return st;
 }
 
 /* --- the ends of an operator ------------------------------------------------
@@ -235,6 +245,8 @@ MUST_CHECK static struct status lanczos_iterate(struct lanczos *z)
                  z->vectors, z->work, z->work_size, &info);
         if (state != 1 && state != -1)
             break;
+        /* lapack_largest() frees what z holds. */
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         if (!z->o->apply(z->o->self, z->vectors + z->places[0] - 1,
                          z->vectors + z->places[1] - 1))
             return FAIL(STATUS_CANCELLED, "interrupted");
@@ -262,23 +274,29 @@ MUST_CHECK static struct status lanczos_collect(struct lanczos *z)
     return SUCCESS;
 }
 
+MUST_CHECK static struct status lanczos_run(struct lanczos *z, size_t count)
+{
+    TRY_PLAIN(lanczos_init(z, z->o->n, count));
+    TRY_PLAIN(lanczos_iterate(z));
+    return lanczos_collect(z);
+}
+
 struct status lapack_largest(const struct lapack_operator *o, size_t count,
                              double *ret_values, double *ret_vectors)
 {
-    AUTO(lanczos_release) struct lanczos z = { .o = o };
-    size_t n = o->n;
+    struct lanczos z = { .o = o };
+    struct status st;
 
-    assert(count > 0 && 2 * count + 1 <= n);
-    TRY_PLAIN(lanczos_init(&z, n, count));
-    TRY_PLAIN(lanczos_iterate(&z));
-    TRY_PLAIN(lanczos_collect(&z));
+    assert(count > 0 && 2 * count + 1 <= o->n);
+    st = lanczos_run(&z, count);
     /* They come in ascending order. */
-    for (size_t k = 0; k < count; k++) {
+    for (size_t k = 0; k < count && !status_failed(&st); k++) {
         size_t from = count - 1 - k;
 
         ret_values[k] = z.values[from];
-        for (size_t i = 0; i < n; i++)
-            ret_vectors[i * count + k] = z.basis[from * n + i];
+        for (size_t i = 0; i < o->n; i++)
+            ret_vectors[i * count + k] = z.basis[from * o->n + i];
     }
-    return SUCCESS;
+    lanczos_release(&z);
+    return st;
 }

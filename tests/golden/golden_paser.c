@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "tensor/blas.h"
 
 static const struct {
     const char *name;
@@ -243,7 +242,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: golden_paser DIR [CASE...]\n");
         return 2;
     }
-    blas_set_threads(1);
     path = xasprintf("%s/manifest.json", argv[1]);
     st = json_parse_file(path, 16 << 20, &manifest);
     if (status_failed(&st)) {

@@ -6,7 +6,6 @@
  * it covers, prints a line for each and fails if one of them does. */
 #include "tests/golden/golden.h"
 
-#include "tensor/blas.h"
 
 struct golden_case {
     const char *name;
@@ -118,7 +117,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: golden_pruning DIR [CASE...]\n");
         return 2;
     }
-    blas_set_threads(1);
     path = xasprintf("%s/manifest.json", argv[1]);
     st = json_parse_file(path, 1 << 20, &manifest);
     if (status_failed(&st)) {

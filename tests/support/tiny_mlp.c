@@ -8,7 +8,6 @@
 #include "common/memory.h"
 #include "jobs/data.h"
 #include "model/trainer.h"
-#include "tensor/blas.h"
 
 enum { BATCH = 64 };
 
@@ -54,7 +53,6 @@ struct model *tiny_mlp(struct fake_context *f, uint32_t seed, int steps)
     struct model *m;
     struct data d;
 
-    blas_set_threads(1);
     assert_ok(model_config_read(config, &c));
     assert_ok(model_new(&c, seed, &m));
     assert_ok(data_open(value, &use, &f->context, &d));
