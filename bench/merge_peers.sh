@@ -24,21 +24,4 @@ for ((round = 0; round < rounds; round++)); do
     done
     "$python" "$here/merge_torch.py" "$millions" 1 >>"$results/theirs"
 done
-"$python" - "$results" <<'PY'
-import json
-import statistics
-import sys
-
-def rates(path):
-    found = {}
-    for line in open(path):
-        line = json.loads(line)
-        found.setdefault(line["name"], []).append(line["value"])
-    return {name: statistics.median(values) for name, values in found.items()}
-
-ours, theirs = (rates(f"{sys.argv[1]}/{who}") for who in ("ours", "theirs"))
-for name in theirs:
-    print(json.dumps({"name": name, "value": ours[name], "unit": "GB/s",
-                      "ratio": round(ours[name] / theirs[name], 2),
-                      "against": "PyTorch"}))
-PY
+"$python" "$here/torch_ratio.py" "$results/ours" "$results/theirs"

@@ -51,7 +51,8 @@ def chance(weights, _):
 def wanda(weights, norms):
     for w in weights:
         score = w.abs() * norms
-        least = score.sort(1, stable=True).indices[:, :int(INPUTS * SPARSITY)]
+        order = score.sort(dim=1, stable=True, descending=False).indices
+        least = order[:, :int(INPUTS * SPARSITY)]
         yield torch.ones_like(w, dtype=torch.bool).scatter_(1, least, False)
 
 

@@ -186,6 +186,8 @@ MUST_CHECK static struct status check_shape(const struct graph_parameter *p,
                                             const struct tensor *t)
 {
     struct tensor wanted = { .rank = p->rank, .count = p->count };
+    const char *file = t == NULL || t->file == NULL ? "" : t->file;
+    const char *of = *file == '\0' ? "" : " of ";
     char is[128], should[128];
 
     for (uint32_t i = 0; i < p->rank; i++)
@@ -197,12 +199,12 @@ MUST_CHECK static struct status check_shape(const struct graph_parameter *p,
                     p->name, tensor_shape_text(&wanted, should, sizeof should));
     if (!tensor_same_shape(&wanted, t))
         return FAIL(STATUS_INVALID,
-                    "tensor \"%s\" is %s; config.json asks for %s", p->name,
-                    tensor_shape_text(t, is, sizeof is),
+                    "tensor \"%s\"%s%s is %s; config.json asks for %s", p->name,
+                    of, file, tensor_shape_text(t, is, sizeof is),
                     tensor_shape_text(&wanted, should, sizeof should));
     if (!dtype_is_float(t->dtype))
-        return FAIL(STATUS_INVALID, "tensor \"%s\" holds %s, not floats",
-                    p->name, dtype_name(t->dtype));
+        return FAIL(STATUS_INVALID, "tensor \"%s\"%s%s holds %s, not floats",
+                    p->name, of, file, dtype_name(t->dtype));
     return SUCCESS;
 }
 

@@ -155,8 +155,7 @@ MUST_CHECK static struct status open_data(struct prune_walk *w,
 
 static struct pass_room room_of(const struct prune_walk *w, size_t section)
 {
-    size_t longest =
-        w->data.window < w->most_rows ? w->data.window : w->most_rows;
+    size_t longest = w->longest < w->most_rows ? w->longest : w->most_rows;
 
     return (struct pass_room){
         .rows = w->most_rows,
@@ -199,7 +198,7 @@ MUST_CHECK static struct status take_room(struct prune_walk *w)
         w->most_rows = longest > GROUP_ROWS ? longest : GROUP_ROWS;
     if (w->most_rows > w->rows)
         w->most_rows = w->rows;
-    w->data.window = longest;
+    w->longest = longest;
     w->group = xcalloc(w->samples + 1, sizeof(*w->group));
     size = w->rows * widest(w->model->graph) * sizeof(float);
     TRY_PLAIN(stream_map(&w->read, size, w->context->scratch));
@@ -213,6 +212,8 @@ struct status prune_walk_open(struct prune_walk *w, const json_t *calibration,
 {
     *w = (struct prune_walk){ .context = context, .model = model };
     TRY_PLAIN(open_data(w, calibration, tokenizer));
+    data_release(&w->data); /* samples are all that is needed of it */
+    w->data = (struct data){ .items = 0 };
     w->total = (uint64_t)w->samples * sections;
     return take_room(w);
 }

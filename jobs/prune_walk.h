@@ -22,10 +22,11 @@ struct prune_walk {
     const struct model *model;
     struct data data;
     size_t samples, rows;
-    size_t most_rows, most_samples; /* that go together */
-    uint32_t *starts;               /* [samples + 1] rows */
-    int32_t *tokens;                /* [rows] of text */
-    float *pixels;                  /* [rows][graph's pixels] of images */
+    size_t most_rows; /* that go together */
+    size_t longest;   /* rows of a sample */
+    uint32_t *starts; /* [samples + 1] rows */
+    int32_t *tokens;  /* [rows] of text */
+    float *pixels;    /* [rows][graph's pixels] of images */
     struct prune_stream read, written;
     struct pass *pass;    /* of the section */
     uint32_t *group;      /* starts of those that go together */

@@ -67,7 +67,7 @@ sinter_test(unit/jobs/test_verify.c support/fake_context.c support/tiny_llama.c
   LABEL unit LINK sinter_jobs)
 set(tiny support/fake_context.c support/tiny_files.c support/tiny_models.c
   support/tiny_llama.c support/reference.c)
-foreach(name prune prune_fit prune_large select)
+foreach(name prune prune_faults prune_fit prune_large select)
   sinter_test(unit/jobs/test_${name}.c ${tiny} LABEL unit LINK sinter_jobs)
 endforeach()
 sinter_test(unit/jobs/test_select_samples.c support/fake_context.c
