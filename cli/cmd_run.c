@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,8 @@ static const struct option options[] = {
       .least = 0,
       .most = 1024,
       .value = "N",
-      .help = "Workers, which share the processors; 0: as many as there "
-              "are, or fewer where jobs ask for more cpus" },
+      .help = "Workers, which share processors and memory; 0: one for "
+              "each processor, or fewer where jobs ask for more" },
     { .name = "slots",
       .type = OPTION_NUMBER,
       .offset = AT(slots),
@@ -91,33 +92,59 @@ static void job_release(struct job *j)
     sweep_file_release(&j->file);
 }
 
-/* That a job of the document asks for at the most; at least 1. */
-static size_t most_cpus(const json_t *document)
+/* That a job of the document asks for at the most, and not less than `least`.
+ */
+static uint64_t most_of(const json_t *document, const char *what, int64_t least)
 {
     static const char *const parts[] = { "stages", "evaluate" };
-    int64_t most = 1;
+    int64_t most = least;
 
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         const json_t *stages = json_object_get(document, parts[i]);
 
         for (size_t k = 0; k < json_array_size(stages); k++) {
-            int64_t cpus = json_int_or(json_array_get(stages, k), "cpus", 0);
+            int64_t asked = json_int_or(json_array_get(stages, k), what, 0);
 
-            most = cpus > most ? cpus : most;
+            most = asked > most ? asked : most;
         }
     }
-    return (size_t)most;
+    return (uint64_t)most;
 }
 
-/* The processors are shared out, so no more jobs run at once than these are
- * for; a worker of whom a job asks for more than its share would never get
+/* A job that asks for more than the machine has is left to `sinter why`. */
+static bool fits_memory(uint64_t memory, size_t workers)
+{
+    return memory <= local_memory(workers) || memory > local_memory(1);
+}
+
+MUST_CHECK static struct status check_crew(const struct crew *c, size_t cpus,
+                                           uint64_t memory)
+{
+    if (cpus > local_cpus(c->workers))
+        return FAIL(STATUS_INVALID,
+                    "a job asks for %zu cpus, and of %zu workers on %zu "
+                    "processors each has %zu: take --workers %zu",
+                    cpus, c->workers, local_processors(),
+                    local_cpus(c->workers), local_processors() / cpus);
+    if (!fits_memory(memory, c->workers))
+        return FAIL(STATUS_INVALID,
+                    "a job asks for %" PRIu64 " MiB of memory, and of %zu "
+                    "workers each has %" PRIu64 ": take --workers %" PRIu64,
+                    memory >> 20, c->workers, local_memory(c->workers) >> 20,
+                    local_memory(1) / memory);
+    return SUCCESS;
+}
+
+/* Processors and memory are shared out, so no more jobs run at once than these
+ * are for; a worker of whom a job asks for more than its share would never get
  * it. */
 MUST_CHECK static struct status choose_crew(const struct run_settings *settings,
                                             const json_t *document,
                                             struct crew *ret_crew)
 {
     size_t processors = local_processors();
-    size_t cpus = most_cpus(document);
+    size_t cpus = (size_t)most_of(document, "cpus", 1);
+    uint64_t memory = most_of(document, "memory", 0);
     struct crew c = { (size_t)settings->workers, (size_t)settings->slots };
 
     if (cpus > processors)
@@ -128,13 +155,10 @@ MUST_CHECK static struct status choose_crew(const struct run_settings *settings,
     if (c.workers == 0) {
         c.workers = processors / cpus;
         c.slots *= cpus;
+        while (c.workers > 1 && !fits_memory(memory, c.workers))
+            c.workers--;
     }
-    if (cpus > local_cpus(c.workers))
-        return FAIL(STATUS_INVALID,
-                    "a job asks for %zu cpus, and of %zu workers on %zu "
-                    "processors each has %zu: take --workers %zu",
-                    cpus, c.workers, processors, local_cpus(c.workers),
-                    processors / cpus);
+    TRY_PLAIN(check_crew(&c, cpus, memory));
     *ret_crew = c;
     return SUCCESS;
 }

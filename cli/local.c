@@ -405,6 +405,8 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     AUTO(free_pointer) char *file = xasprintf("worker-%zu", number + 1);
     AUTO(free_pointer) char *count = xasprintf("%zu", slots);
     AUTO(free_pointer) char *keep = xasprintf("%" PRIu64, local_keep(workers));
+    AUTO(free_pointer)
+    char *memory = xasprintf("%" PRIu64, local_memory(workers));
     AUTO(free_pointer) char *cpus = xasprintf("%zu", local_cpus(workers));
 
     name_child(c, l, file);
@@ -415,6 +417,7 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     child_option(c, "--slots", count);
     child_option(c, "--cpus", cpus);
     child_option(c, "--cache", cache);
+    child_option(c, "--memory", memory);
     child_option(c, "--keep", keep);
     child_option(c, "--drain", "1s");
     child_add(c, "--key=");
@@ -516,12 +519,16 @@ char *local_find(const char *state)
     return xstrdup(json_text_or(ready, "clients", ""));
 }
 
+uint64_t local_memory(size_t workers)
+{
+    return (uint64_t)machine_memory("") / (workers == 0 ? 1 : workers);
+}
+
 uint64_t local_keep(size_t workers)
 {
     enum { SHARE = 2 }; /* the other half is for what the jobs compute */
-    int64_t memory = machine_memory("");
 
-    return (uint64_t)memory / SHARE / (workers == 0 ? 1 : workers);
+    return local_memory(workers) / SHARE;
 }
 
 size_t local_cpus(size_t workers)

@@ -50,6 +50,8 @@ char *local_find(const char *state);
 size_t local_processors(void);
 /* Of these for each of so many workers: at least 1. */
 size_t local_cpus(size_t workers);
+/* The same of the memory, in bytes. */
+uint64_t local_memory(size_t workers);
 /* Bytes that each of so many workers may keep merged models in: they share
  * this machine's memory. */
 uint64_t local_keep(size_t workers);

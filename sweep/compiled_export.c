@@ -121,9 +121,17 @@ struct status compiled_export_document(const struct compiled *c,
                                        int64_t shard_bytes,
                                        json_t **ret_document)
 {
+    const json_t *last;
+
     if (c->stage_count == 0)
         return FAIL(STATUS_INVALID, "%s has no stage that makes a model",
                     c->name);
+    last = json_array_get(json_object_get(c->document, "stages"),
+                          c->stage_count - 1);
+    if (strcmp(json_text_or(last, "gives", ""), "data") == 0)
+        return FAIL(STATUS_INVALID,
+                    "the last stage of %s, \"%s\", gives data and no model",
+                    c->name, json_text_or(last, "name", ""));
     *ret_document = fixed_document(c, values, "export");
     add_export(c, shard_bytes, *ret_document);
     return SUCCESS;

@@ -690,12 +690,14 @@ void spec_write_stages(struct spec *s)
     check_needs(s);
     for (size_t i = 0; i < s->stage_count; i++) {
         const struct spec_stage *stage = &s->stages[i];
+        json_t *json = stage_json(s, stage->name, stage->kind->name,
+                                  stage->kind->sort, stage->variants);
 
+        if (stage->kind->gives_data)
+            (void)json_object_set_new(json, "gives", json_string("data"));
         if (stage->kind->before != NULL)
             write_before(s, stage, list);
-        (void)json_array_append_new(
-            list, stage_json(s, stage->name, stage->kind->name,
-                             stage->kind->sort, stage->variants));
+        (void)json_array_append_new(list, json);
     }
     (void)json_object_set_new(s->document, "stages", list);
 }

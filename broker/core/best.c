@@ -67,7 +67,8 @@ static bool rate_point(const struct sweep *sweep, uint64_t first,
             ret_point->trial = i;
         values[count++] = value;
     }
-    ret_point->score = estimate_of(values, count);
+    ret_point->score = estimate_of_pairs(
+        values, count, compiled_objective(sweep->compiled).pairs);
     return count > 0;
 }
 
