@@ -52,17 +52,17 @@ MUST_CHECK static struct status check(const struct spectrum_how *h, size_t n)
     if (h->pairs > SPECTRUM_PAIRS_MOST)
         return FAIL(STATUS_INVALID, "%zu eigenpairs: %d at most", h->pairs,
                     SPECTRUM_PAIRS_MOST);
-    if (route == SPECTRUM_DENSE && n > 4 * SPECTRUM_DENSE_MOST)
+    if (route == SPECTRUM_DENSE && n > SPECTRUM_DENSE_LIMIT)
         return FAIL(STATUS_TOO_BIG,
                     "%zu samples for a dense matrix: take the graph of "
                     "neighbours or landmarks",
                     n);
     if (route == SPECTRUM_BY_LANDMARKS &&
         (h->landmarks < SPECTRUM_LANDMARKS_LEAST ||
-         h->landmarks > 4 * SPECTRUM_DENSE_MOST))
+         h->landmarks > SPECTRUM_DENSE_LIMIT))
         return FAIL(STATUS_INVALID, "%zu landmarks: from %d to %d",
                     h->landmarks, SPECTRUM_LANDMARKS_LEAST,
-                    4 * SPECTRUM_DENSE_MOST);
+                    SPECTRUM_DENSE_LIMIT);
     return SUCCESS;
 }
 
@@ -358,6 +358,14 @@ static void plane_axis(const struct spectrum *s, size_t k, float *rows)
         rows[2 * i] = -rows[2 * i];
 }
 
+static void copy_place(const float *rows, size_t from, float *plane, size_t to)
+{
+    if (from == UINT32_MAX)
+        return;
+    plane[2 * to] = rows[2 * from];
+    plane[2 * to + 1] = rows[2 * from + 1];
+}
+
 void spectrum_plane(const struct spectrum *s, float *ret_plane)
 {
     AUTO(free_pointer)
@@ -367,9 +375,7 @@ void spectrum_plane(const struct spectrum *s, float *ret_plane)
         plane_axis(s, k, rows + k - 1);
     memset(ret_plane, 0, 2 * s->n * sizeof(*ret_plane));
     for (size_t i = 0; i < s->n && s->nearest != NULL; i++)
-        if (s->nearest[i * s->votes] != UINT32_MAX)
-            memcpy(ret_plane + 2 * i, rows + 2 * s->nearest[i * s->votes],
-                   2 * sizeof(*rows));
+        copy_place(rows, s->nearest[i * s->votes], ret_plane, i);
     for (size_t i = 0; i < s->rows; i++)
-        memcpy(ret_plane + 2 * s->row[i], rows + 2 * i, 2 * sizeof(*rows));
+        copy_place(rows, i, ret_plane, s->row[i]);
 }

@@ -20,6 +20,7 @@
 
 enum {
     SPECTRUM_DENSE_MOST = 6000,
+    SPECTRUM_DENSE_LIMIT = 24000, /* if asked for; TOO_BIG beyond: 5 GB */
     SPECTRUM_KNN_MOST = 100 * 1000,
     SPECTRUM_MOST = 4 << 20,      /* samples; TOO_BIG beyond */
     SPECTRUM_LANDMARKS = 3000,    /* drawn unless said otherwise */

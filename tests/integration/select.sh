@@ -140,6 +140,9 @@ assert_equal "selections" "$(wc -l <calm.txt)" 22
 comm -13 calm.txt cut.txt >only.txt
 assert_equal "selections of the disturbed sweep alone" "$(cat only.txt)" ""
 
+assert_exit 1 sinter export calm/1 -o model
+assert_contains err.txt '"chosen", gives data and no model'
+
 # What was selected, and why.
 number=$(sinter trials calm --json | jq '[.trials[] | select(.values.method == "paser")][0].trial')
 assert_exit 0 sinter inspect "@last/$number" -o files --svg plane.svg
