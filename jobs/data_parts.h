@@ -22,8 +22,8 @@ struct data_form {
 extern const struct data_form data_form_tasks, data_form_prose,
     data_form_teacher; /* built in */
 extern const struct data_form data_form_text, data_form_jsonl,
-    data_form_tokens;                          /* files */
-extern const struct data_form data_form_items; /* jsonl of questions */
+    data_form_tokens;                             /* files */
+extern const struct data_form data_form_items;    /* jsonl of questions */
 extern const struct data_form data_form_selected; /* what `select` chose */
 extern const struct data_form data_form_idx, data_form_cifar10,
     data_form_cifar100;

@@ -7,9 +7,22 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/parallel.h"
 #include "jobs/prune_cuts.h"
 
-enum { WARNINGS = 8 };
+enum {
+    WARNINGS = 8,
+    HAND = 16 << 20, /* bytes that a thread takes, about */
+    SHARE = 4,       /* of the memory is for them */
+};
+
+size_t prune_threads(const struct job_context *context)
+{
+    uint64_t most = (uint64_t)context->memory_bytes / SHARE / HAND;
+    bool all = context->memory_bytes <= 0 || most > context->threads;
+
+    return parallel_hands(all ? context->threads : most, PARALLEL_MOST);
+}
 
 /* ---- one tensor ------------------------------------------------------------ */
 

@@ -73,6 +73,9 @@ struct prune_pass {
                           first point */
 };
 
+/* Of those the job may use, as many as a quarter of its memory is enough for:
+ * each counts ranks and fills buffers. */
+size_t prune_threads(const struct job_context *context);
 /* Counts what the whole model decides; to be released. CORRUPT names a NaN or
  * infinity. */
 MUST_CHECK struct status prune_begin(struct prune_pass *p);

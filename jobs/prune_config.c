@@ -235,18 +235,13 @@ MUST_CHECK static struct status choose(const struct prune_config *c,
     return SUCCESS;
 }
 
-static void free_graph(struct graph **g)
-{
-    graph_free(*g);
-}
-
 struct status prune_targets_of(const struct prune_config *c,
                                const json_t *config,
                                const struct tensor_set *set,
                                struct prune_target **ret_targets)
 {
     AUTO(free_pointer) struct prune_target *targets = NULL;
-    AUTO(free_graph) struct graph *g = NULL;
+    AUTO(graph_release) struct graph *g = NULL;
     struct model_config read;
 
     if (config == NULL)

@@ -188,7 +188,7 @@ MUST_CHECK static struct status make(struct realisation *r)
         .count = r->points.points,
         .masks = r->masks,
         .norms = r->fed.norms,
-        .threads = (size_t)r->context->threads,
+        .threads = prune_threads(r->context),
         .self = r,
         .put = put,
         .cancelled = cancelled,

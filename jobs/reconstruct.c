@@ -155,11 +155,6 @@ static struct status open_dense(struct reconstruction *c)
 
 /* ---- passes of one section --------------------------------------------------- */
 
-static void free_pass(struct pass **p)
-{
-    pass_free(*p);
-}
-
 static struct pass_batch view_of(const struct reconstruction *c, size_t batch,
                                  const float *stream)
 {
@@ -179,7 +174,7 @@ static struct status run_section(const struct reconstruction *c,
                                  const struct model *model, size_t section,
                                  float *const *from, float **to)
 {
-    AUTO(free_pass) struct pass *p = NULL;
+    AUTO(pass_release) struct pass *p = NULL;
     struct pass_room room = c->room;
     double loss;
 
@@ -210,7 +205,7 @@ static float **inputs_of(const struct reconstruction *c)
 /* Mean square of what the block leaves minus the target, over all batches. */
 static struct status measure(const struct reconstruction *c, double *ret_error)
 {
-    AUTO(free_pass) struct pass *p = NULL;
+    AUTO(pass_release) struct pass *p = NULL;
     struct pass_room room = c->room;
     double sum = 0.0, rows = 0.0;
 
@@ -231,11 +226,6 @@ static struct status measure(const struct reconstruction *c, double *ret_error)
 }
 
 /* ---- one block ----------------------------------------------------------------- */
-
-static void free_trainer(struct trainer **t)
-{
-    trainer_free(*t);
-}
 
 static struct status steps_of_block(struct reconstruction *c, struct trainer *t)
 {
@@ -277,7 +267,7 @@ static bool in_block(const struct reconstruction *c, bool *trained)
 
 static struct status train_block(struct reconstruction *c)
 {
-    AUTO(free_trainer) struct trainer *t = NULL;
+    AUTO(trainer_release) struct trainer *t = NULL;
     AUTO(free_pointer) bool *trained = NULL;
     struct pass_room room = c->room;
 

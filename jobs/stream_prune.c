@@ -134,7 +134,7 @@ MUST_CHECK static struct status write_tensor(struct pruned *p, size_t tensor)
 
     if (!p->targets[tensor].chosen)
         return stream_copy_tensor(p->stream, p->base, tensor, &p->done);
-    w.hands = parallel_hands(p->stream->context->threads, PARALLEL_MOST);
+    w.hands = p->pass.threads;
     TRY_PLAIN(prune_work_new(&p->pass, tensor, w.hands, &w.work));
     while (w.stretch < prune_work_stretches(w.work))
         TRY_PLAIN(write_window(&w, tensor));
@@ -167,7 +167,7 @@ MUST_CHECK static struct status open_base(struct pruned *p,
         .count = 1,
         .masks = p->masks,
         .norms = p->fed.norms,
-        .threads = (size_t)p->stream->context->threads,
+        .threads = prune_threads(p->stream->context),
         .self = p,
         .put = put,
         .cancelled = cancelled,

@@ -184,16 +184,11 @@ struct status training_run(struct training *t)
     return SUCCESS;
 }
 
-static void free_pass(struct pass **p)
-{
-    pass_free(*p);
-}
-
 struct status training_measure(struct training *t, uint64_t count,
                                double *ret_loss)
 {
     const struct pass_room room = data_room(&t->data, (size_t)t->batch, false);
-    AUTO(free_pass) struct pass *p = NULL;
+    AUTO(pass_release) struct pass *p = NULL;
     double sum = 0.0;
 
     TRY_PLAIN(pass_new(t->model, &room, &p));

@@ -33,6 +33,11 @@ void graph_free(struct graph *g)
     free(g);
 }
 
+void graph_release(struct graph **g)
+{
+    graph_free(*g);
+}
+
 /* Room for one more, and where it is. */
 static void *push(void **array, size_t *count, size_t size)
 {

@@ -87,7 +87,8 @@ struct graph {
 enum { GRAPH_INPUT = 1 };
 
 struct graph *graph_new(size_t layers, size_t pixels);
-void graph_free(struct graph *g); /* NULL is fine */
+void graph_free(struct graph *g);     /* NULL is fine */
+void graph_release(struct graph **g); /* the same, for AUTO() */
 
 /* --- for architectures ---------------------------------------------------- */
 

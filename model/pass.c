@@ -118,6 +118,11 @@ void pass_free(struct pass *p)
     free(p);
 }
 
+void pass_release(struct pass **p)
+{
+    pass_free(*p);
+}
+
 void pass_measure_batches(struct pass *p, bool measure)
 {
     p->measure = measure;

@@ -38,7 +38,8 @@ bool pass_fit(const struct model *m, size_t budget, struct pass_room *room);
 MUST_CHECK struct status pass_new(const struct model *m,
                                   const struct pass_room *room,
                                   struct pass **ret_pass);
-void pass_free(struct pass *p); /* NULL is fine */
+void pass_free(struct pass *p);     /* NULL is fine */
+void pass_release(struct pass **p); /* the same, for AUTO() */
 
 /* Norms over the batch measure it (the default of a pass with gradients), or
  * use what the model's statistics say. */

@@ -55,7 +55,7 @@ void trainer_free(struct trainer *t)
     free(t);
 }
 
-static void trainer_free_pointer(struct trainer **t)
+void trainer_release(struct trainer **t)
 {
     trainer_free(*t);
 }
@@ -82,7 +82,7 @@ struct status trainer_new(struct model *m, const struct pass_room *room,
                           const struct trainer_settings *s,
                           struct trainer **ret_trainer)
 {
-    AUTO(trainer_free_pointer) struct trainer *t = xnew(struct trainer);
+    AUTO(trainer_release) struct trainer *t = xnew(struct trainer);
 
     assert(room->gradients);
     t->model = m;

@@ -27,7 +27,8 @@ MUST_CHECK struct status trainer_new(struct model *m,
                                      const struct pass_room *room,
                                      const struct trainer_settings *s,
                                      struct trainer **ret_trainer);
-void trainer_free(struct trainer *t); /* NULL is fine */
+void trainer_free(struct trainer *t);     /* NULL is fine */
+void trainer_release(struct trainer **t); /* the same, for AUTO() */
 
 struct trainer_report {
     double loss; /* mean of the batches' */

@@ -71,8 +71,9 @@ struct stage_job {
     const char *labels;   /* "disk=ssd,zone=a", sorted; NULL: any; borrowed */
     int64_t stall_ms, limit_ms;
     /* Jobs of one family read lazy models that differ only in places of
-     * "fuse", so that one pass over the inputs makes the models of all. A
-     * hint: a hash. 0: it reads no lazy model. */
+     * "fuse", so that one pass over the inputs makes the models of all, or
+     * differ so themselves and read the same inputs. A hint: a hash. 0: it
+     * does neither. */
     uint64_t family;
 };
 

@@ -35,3 +35,4 @@ sinter_fuzz(data LINK sinter_jobs)
 sinter_test(unit/model/test_tokenizer.c support/tiny_tokenizer.c LABEL unit
   LINK sinter_model)
 sinter_fuzz(tokenizer LINK sinter_model)
+sinter_fuzz(wordpiece LINK sinter_model)

@@ -155,11 +155,6 @@ static struct status embed_text(const struct select_minilm *m, struct pass *p,
     return SUCCESS;
 }
 
-static void free_pass(struct pass **p)
-{
-    pass_free(*p);
-}
-
 struct status select_minilm_embed(const struct select_minilm *m,
                                   const struct select_samples *s, size_t first,
                                   size_t count, struct job_context *context,
@@ -167,7 +162,7 @@ struct status select_minilm_embed(const struct select_minilm *m,
 {
     const struct pass_room room = { .rows = longest_of(m),
                                     .longest = longest_of(m) };
-    AUTO(free_pass) struct pass *p = NULL;
+    AUTO(pass_release) struct pass *p = NULL;
 
     TRY_PLAIN(pass_new(m->model, &room, &p));
     for (size_t i = 0; i < count; i++) {

@@ -216,7 +216,7 @@ static double dot(const double *a, const double *b, size_t count)
 
 /* H follows W, W follows H. */
 struct status nmf_descend(const struct crew *crew, const struct nmf_matrix *s,
-                          double still, struct nmf *f)
+                          double still, size_t most, struct nmf *f)
 {
     static const double exact = 1e-14;
     AUTO(descent_release) struct descent d = { 0 };
@@ -225,7 +225,7 @@ struct status nmf_descend(const struct crew *crew, const struct nmf_matrix *s,
 
     TRY_PLAIN(descent_init(&d, crew, s, f->k));
     f->converged = false;
-    for (f->iterations = 0; f->iterations < NMF_ITERATIONS && !f->converged;
+    for (f->iterations = 0; f->iterations < most && !f->converged;
          f->iterations++) {
         d.step.from = f->w;
         d.step.to = f->h;
@@ -368,7 +368,7 @@ MUST_CHECK static struct status by_coarse(const struct crew *crew,
     TRY_PLAIN(nmf_best(crew, &some, f->k, seed, &coarse));
     TRY_PLAIN(extend(crew, s, z, &coarse, f));
     f->starts = coarse.starts;
-    return nmf_descend(crew, s, NMF_STILL_FROM_COARSE, f);
+    return nmf_descend(crew, s, NMF_STILL_FROM_COARSE, NMF_FROM_COARSE, f);
 }
 
 struct status nmf_make(const struct crew *crew, const struct nmf_matrix *s,

@@ -5,8 +5,8 @@
  *
  * Two starts without chance: columns of S at the rows that are farthest apart
  * (successive projection), and the positive or negative parts of the basis;
- * the better result counts. If it leaves a column that no row prefers, ten
- * seeded starts follow. */
+ * the better result counts. If it leaves a column that no row prefers, up to
+ * ten seeded starts follow, until one leaves none. */
 #ifndef SINTER_JOBS_SELECT_NMF_H
 #define SINTER_JOBS_SELECT_NMF_H
 
@@ -15,8 +15,9 @@
 enum {
     NMF_ITERATIONS = 500, /* at most */
     NMF_RESTARTS = 10,
-    NMF_COARSE = 2000, /* rows that a start is refined on, if there are more */
-    NMF_RANK = 256,    /* k at most */
+    NMF_COARSE = 1000, /* rows that a start is refined on, if there are more */
+    NMF_FROM_COARSE = 10, /* iterations over all rows after that, at most */
+    NMF_RANK = 256,       /* k at most */
 };
 
 /* S = |Z Z^T| elementwise, Z [n][k]; or a matrix that is there. */

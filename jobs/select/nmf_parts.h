@@ -30,13 +30,14 @@ void nmf_sweep_row(const double *gram, const double *product, size_t k,
                    double *row);
 /* It ends when |S - W H|^2 falls by less than this part of it in a step; for all
  * rows after a start that was refined on some of them, by the second: a step
- * is n^2 k then, and what is left to gain is in the sixth digit. */
+ * is n^2 k then, and what is left to gain is in the fourth digit of the error. */
 #define NMF_STILL             1e-6
-#define NMF_STILL_FROM_COARSE 1e-4
-/* From f->w, with f->h as a guess; sets the error and what led to it. */
+#define NMF_STILL_FROM_COARSE 1e-3
+/* From f->w, with f->h as a guess, for so many iterations at most; sets the
+ * error and what led to it. */
 MUST_CHECK struct status nmf_descend(const struct crew *crew,
                                      const struct nmf_matrix *s, double still,
-                                     struct nmf *f);
+                                     size_t most, struct nmf *f);
 /* The best of the starts; ret_nmf as nmf_make() gives it. */
 MUST_CHECK struct status nmf_best(const struct crew *crew,
                                   const struct nmf_matrix *s, size_t k,

@@ -165,7 +165,7 @@ MUST_CHECK static struct status try_start(const struct crew *crew,
     TRY_PLAIN(nmf_room(s->n, best->k, &f));
     TRY_PLAIN(start(s, seed, &f));
     memcpy(f.h, f.w, s->n * f.k * sizeof(*f.h));
-    TRY_PLAIN(nmf_descend(crew, s, NMF_STILL, &f));
+    TRY_PLAIN(nmf_descend(crew, s, NMF_STILL, NMF_ITERATIONS, &f));
     if (starts == 1 || f.error < best->error * (1.0 - 1e-6)) {
         struct nmf worse = *best;
 
@@ -206,8 +206,10 @@ MUST_CHECK static struct status try_all(const struct crew *crew,
     TRY_PLAIN(try_start(crew, s, start_far, seed, best));
     TRY_PLAIN(try_start(crew, s, start_parts, seed, best));
     TRY_PLAIN(all_used(best, &all));
-    for (uint32_t i = 0; i < NMF_RESTARTS && !all; i++)
+    for (uint32_t i = 0; i < NMF_RESTARTS && !all; i++) {
         TRY_PLAIN(try_start(crew, s, start_by_chance, seed + i, best));
+        TRY_PLAIN(all_used(best, &all));
+    }
     return SUCCESS;
 }
 

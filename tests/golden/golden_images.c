@@ -153,11 +153,6 @@ static struct status compare_tensor(const struct fixture *f, const char *name,
     return SUCCESS;
 }
 
-static void free_pass(struct pass **p)
-{
-    pass_free(*p);
-}
-
 static struct status compare_pass(struct fixture *f, const json_t *entry,
                                   struct verdict *v)
 {
@@ -166,7 +161,7 @@ static struct status compare_pass(struct fixture *f, const json_t *entry,
                                     .gradients = true };
     const struct pass_batch batch = batch_of(f, 0, f->rows);
     struct tolerance t = golden_tolerance(entry, NULL);
-    AUTO(free_pass) struct pass *pass = NULL;
+    AUTO(pass_release) struct pass *pass = NULL;
     const struct tensor *loss;
     double found;
 
@@ -218,11 +213,6 @@ struct status golden_preresnet(const char *directory, const json_t *entry,
 
 /* --- training -------------------------------------------------------------- */
 
-static void free_trainer(struct trainer **t)
-{
-    trainer_free(*t);
-}
-
 static struct status compare_steps(struct fixture *f, const json_t *entry,
                                    struct verdict *v)
 {
@@ -241,7 +231,7 @@ static struct status compare_steps(struct fixture *f, const json_t *entry,
                                     .gradients = true };
     struct schedule schedule = { .row = schedule_find("multistep"),
                                  .gamma = json_real_or(params, "gamma", 0.0) };
-    AUTO(free_trainer) struct trainer *t = NULL;
+    AUTO(trainer_release) struct trainer *t = NULL;
 
     for (size_t i = 0; i < json_array_size(milestones); i++)
         schedule.milestones[i] =

@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-
 static const struct {
     const char *name;
     paser_run *run;

@@ -134,11 +134,6 @@ static struct status adapt(struct fixture *f, const struct adapter_row *row,
     return adapter_add(f->model, pruned, &s);
 }
 
-static void free_trainer(struct trainer **t)
-{
-    trainer_free(*t);
-}
-
 static struct status start(struct fixture *f, bool adapters_too,
                            struct trainer **ret_trainer)
 {
@@ -350,7 +345,7 @@ static struct status train_from(struct fixture *f, const struct source *from,
                                 struct verdict *v)
 {
     const struct adapter_row *row = adapter_find(kind);
-    AUTO(free_trainer) struct trainer *t = NULL;
+    AUTO(trainer_release) struct trainer *t = NULL;
     AUTO(free_pointer) bool *pruned = NULL;
 
     TRY_PLAIN(load(f, from->directory, from->weights));

@@ -6,7 +6,6 @@
  * it covers, prints a line for each and fails if one of them does. */
 #include "tests/golden/golden.h"
 
-
 struct golden_case {
     const char *name;
     const char *part; /* what of it is compared; "": all */

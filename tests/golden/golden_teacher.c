@@ -102,11 +102,6 @@ static struct pass_batch draw(struct run *r, uint64_t step)
                                 .pixels = r->pixels };
 }
 
-static void free_trainer(struct trainer **t)
-{
-    trainer_free(*t);
-}
-
 static struct status run_steps(struct run *r, struct model *m)
 {
     const struct trainer_settings settings = {
@@ -119,7 +114,7 @@ static struct status run_steps(struct run *r, struct model *m)
     const struct pass_room room = { .rows = r->batch,
                                     .longest = r->batch,
                                     .gradients = true };
-    AUTO(free_trainer) struct trainer *t = NULL;
+    AUTO(trainer_release) struct trainer *t = NULL;
 
     TRY_PLAIN(trainer_new(m, &room, &settings, &t));
     for (uint64_t i = 0; i < r->steps; i++) {
@@ -150,11 +145,6 @@ static struct status train(const struct set *set, size_t batch, size_t steps,
 }
 
 /* --- measuring --------------------------------------------------------------- */
-
-static void free_pass(struct pass **p)
-{
-    pass_free(*p);
-}
 
 static struct pass_batch chunk_of(const struct set *s, size_t first,
                                   const uint32_t starts[2])
@@ -192,7 +182,7 @@ static struct status measure(struct model *m, const struct set *s, bool anew,
 {
     static const uint32_t starts[2] = { 0, CHUNK };
     const struct pass_room room = { .rows = CHUNK, .longest = CHUNK };
-    AUTO(free_pass) struct pass *p = NULL;
+    AUTO(pass_release) struct pass *p = NULL;
     uint64_t seen = 0;
     size_t wrong = 0;
     double loss;

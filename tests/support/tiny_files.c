@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "support/test.h"
+#include "support/tiny_llama.h"
 
 #include <stdlib.h>
 
@@ -75,4 +76,23 @@ void tiny_files_write(const struct tiny_files *t, struct fake_context *f,
     fake_context_write_model(f, directory, &t->set, text);
     free(text);
     json_decref(config);
+}
+
+void tiny_files_make(struct fake_context *f, const char *directory,
+                     const char *config, enum dtype dtype)
+{
+    struct tiny_files t;
+
+    tiny_files_of(&t, config, dtype, 5);
+    tiny_files_write(&t, f, directory);
+    tiny_files_release(&t);
+}
+
+json_t *tiny_files_params(struct fake_context *f, const char *directory,
+                          const char *params)
+{
+    json_t *json = tiny_json("%s", params);
+
+    (void)json_object_set_new(json, "model", fake_context_source(f, directory));
+    return json;
 }

@@ -25,4 +25,12 @@ void tiny_files_put(struct tiny_files *t, const char *name, uint64_t element,
 void tiny_files_write(const struct tiny_files *t, struct fake_context *f,
                       const char *directory);
 
+/* The same of a config.json, with ' for ", at once. */
+void tiny_files_make(struct fake_context *f, const char *directory,
+                     const char *config, enum dtype dtype);
+/* Parameters, as JSON with ' for ", of a job whose `model` is ROOT/directory;
+ * the caller decrefs. */
+json_t *tiny_files_params(struct fake_context *f, const char *directory,
+                          const char *params);
+
 #endif

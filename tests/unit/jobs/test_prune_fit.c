@@ -46,31 +46,11 @@ static const struct tiny_model texts[] = {
     "{'model_type':'preresnet','widths':[4,6],'blocks':[1,1],'channels':1," \
     "'height':8,'width':8,'classes':10}"
 
-static void write_model(struct fake_context *f, const char *name,
-                        const char *config, enum dtype dtype)
-{
-    struct tiny_files t;
-
-    tiny_files_of(&t, config, dtype, 5);
-    tiny_files_write(&t, f, name);
-    tiny_files_release(&t);
-}
-
-/* Parameters of a `prune_fit` of ROOT/name. */
-static json_t *params_of(struct fake_context *f, const char *name,
-                         const char *params)
-{
-    json_t *json = tiny_json("%s", params);
-
-    (void)json_object_set_new(json, "model", fake_context_source(f, name));
-    return json;
-}
-
 /* The model as a sweep names it: the prune that a job has worked out. */
 static json_t *fitted(struct fake_context *f, const char *name,
                       const char *params, json_t **ret_result)
 {
-    json_t *json = params_of(f, name, params);
+    json_t *json = tiny_files_params(f, name, params);
     json_t *model;
 
     assert_ok(tiny_run(f, "prune_fit", json, ret_result));
@@ -316,14 +296,14 @@ static void test_every_architecture_is_pruned(void **state)
         const struct tiny_model *a = &texts[i / COUNT_OF(rows)];
 
         if (i % COUNT_OF(rows) == 0)
-            write_model(f, a->name, a->config, DTYPE_BF16);
+            tiny_files_make(f, a->name, a->config, DTYPE_BF16);
         check_model(f, a, TASKS, &rows[i % COUNT_OF(rows)]);
     }
     for (size_t i = 0; i < COUNT_OF(images) * COUNT_OF(rows); i++) {
         const struct tiny_model *a = &images[i / COUNT_OF(rows)];
 
         if (i % COUNT_OF(rows) == 0)
-            write_model(f, a->name, a->config, DTYPE_BF16);
+            tiny_files_make(f, a->name, a->config, DTYPE_BF16);
         check_model(f, a, IMAGES, &rows[i % COUNT_OF(rows)]);
     }
 }
@@ -338,7 +318,7 @@ static void test_files_hold_what_memory_does(void **state)
     };
     struct fake_context *f = *state;
 
-    write_model(f, "gpt2", texts[2].config, DTYPE_F16);
+    tiny_files_make(f, "gpt2", texts[2].config, DTYPE_F16);
     for (size_t i = 0; i < COUNT_OF(methods); i++) {
         const struct stream_wish wish = {
             .model = NULL,
@@ -347,7 +327,7 @@ static void test_files_hold_what_memory_does(void **state)
         struct stream_wish asked = wish;
         json_t *result, *again;
         json_t *model = fitted(f, "gpt2", methods[i], &result);
-        json_t *second = params_of(f, "gpt2", methods[i]);
+        json_t *second = tiny_files_params(f, "gpt2", methods[i]);
         struct recipe_model *m = NULL;
         struct stream_outcome o;
         struct digest digest;
@@ -378,7 +358,7 @@ static void look(struct fake_context *f, const char *name, const char *method)
     json_t *json, *result;
 
     (void)snprintf(params, sizeof(params), "{'method':'%s'," TASKS "}", method);
-    json = params_of(f, name, params);
+    json = tiny_files_params(f, name, params);
     assert_ok(tiny_run(f, "prune_inputs", json, &result));
     fake_context_set_job(f, "cd34", json_text_or(result, "artifact", ""));
     json_decref(json);
@@ -395,7 +375,7 @@ static struct recipe_model *open_by_norms(struct fake_context *f,
     (void)snprintf(params, sizeof(params),
                    "{'method':'wanda','inputs':{'$job':'cd34'},%s}", share);
     recipe = json_pack("{s:{s:s, s:o}}", "$recipe", "kind", "prune", "params",
-                       params_of(f, name, params));
+                       tiny_files_params(f, name, params));
     assert_ok(recipe_open(recipe, &f->context, &m));
     json_decref(recipe);
     return m;
@@ -465,7 +445,7 @@ static void test_one_look_at_a_dense_model_serves_all(void **state)
     struct fake_context *f = *state;
 
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        write_model(f, texts[i].name, texts[i].config, DTYPE_BF16);
+        tiny_files_make(f, texts[i].name, texts[i].config, DTYPE_BF16);
         for (size_t k = 0; k < COUNT_OF(shared); k++)
             check_shared(f, texts[i].name, &shared[k]);
     }
@@ -480,7 +460,7 @@ static void test_what_went_does_not_come_back(void **state)
     json_t *model;
     uint64_t gone = 0;
 
-    write_model(f, "opt", texts[1].config, DTYPE_F32);
+    tiny_files_make(f, "opt", texts[1].config, DTYPE_F32);
     params = tiny_json(
         "{'method':'sparsegpt','sparsity':0.1,'model':{'$recipe':{'kind':"
         "'prune','params':{'method':'random','sparsity':0.5,'seed':1}}}," TASKS
@@ -517,7 +497,7 @@ static void expect_failure(struct fake_context *f, const char *name,
                            const char *params, enum status_code code,
                            const char *words)
 {
-    json_t *json = params_of(f, name, params);
+    json_t *json = tiny_files_params(f, name, params);
     json_t *result = NULL;
 
     assert_fails(tiny_run(f, "prune_fit", json, &result), code, words);
@@ -528,7 +508,7 @@ static void test_what_cannot_be_done_is_said(void **state)
 {
     struct fake_context *f = *state;
 
-    write_model(f, "llama", texts[0].config, DTYPE_F32);
+    tiny_files_make(f, "llama", texts[0].config, DTYPE_F32);
     expect_failure(f, "llama",
                    "{'method':'sparsegpt','pattern':'3:5','block':16," TASKS
                    "}",

@@ -2,6 +2,7 @@
  * a kill in the middle leaves. */
 #include "support/test.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "jobs/stream_model.h"
 #include "support/fake_fixture.h"
 #include "support/tiny_files.h"
 #include "support/tiny_llama.h"
@@ -26,26 +28,7 @@
 
 enum { SLACK = 4 << 20 };
 
-static void write_model(struct fake_context *f, const char *name,
-                        const char *config)
-{
-    struct tiny_files t;
-
-    tiny_files_of(&t, config, DTYPE_BF16, 5);
-    tiny_files_write(&t, f, name);
-    tiny_files_release(&t);
-}
-
 /* ---- memory ------------------------------------------------------------------ */
-
-static json_t *params_of(struct fake_context *f, const char *name,
-                         const char *params)
-{
-    json_t *json = tiny_json("%s", params);
-
-    (void)json_object_set_new(json, "model", fake_context_source(f, name));
-    return json;
-}
 
 /* Bytes a refusal names. */
 static uint64_t wanted_bytes(struct fake_context *f, const json_t *params)
@@ -117,7 +100,7 @@ static void in_child(struct fake_context *f, const json_t *params,
 static bool write_large(struct fake_context *f, const json_t *params)
 {
     (void)params;
-    write_model(f, "large", LLAMA("128", "512", "24"));
+    tiny_files_make(f, "large", LLAMA("128", "512", "24"), DTYPE_BF16);
     return true;
 }
 
@@ -165,7 +148,7 @@ static void test_memory_is_that_of_one_section(void **state)
 
     in_child(f, NULL, write_large);
     for (size_t i = 0; i < COUNT_OF(ways); i++) {
-        json_t *params = params_of(f, "large", ways[i]);
+        json_t *params = tiny_files_params(f, "large", ways[i]);
         json_t *result = NULL;
         /* An eighth of what a job has is for results. */
         int64_t memory = (int64_t)wanted_bytes(f, params) * 8 / 7 + 8;
@@ -180,6 +163,68 @@ static void test_memory_is_that_of_one_section(void **state)
                      STATUS_NO_MEMORY, "pruning one section of the model");
         assert_ok(file_remove_tree(fake_context_path(f, "result")));
         json_decref(params);
+    }
+}
+
+/* Files of a model pruned by its weights, whose digest is compared. */
+static bool stream_and_compare(struct fake_context *f, const json_t *model)
+{
+    const struct stream_wish wish = { .model = model,
+                                      .directory = fake_context_path(f, "out"),
+                                      .shard_bytes = 1 << 20 };
+    const char *path = fake_context_path(f, "result");
+    struct stream_outcome o;
+    struct status s = stream_model(&wish, &f->context, &o);
+    char *before = NULL;
+    size_t size = 0;
+
+    if (status_failed(&s)) {
+        (void)fprintf(stderr, "%s\n", s.message);
+        return false;
+    }
+    assert_ok(file_remove_tree(wish.directory));
+    if (!file_exists(path)) {
+        assert_ok(file_write(path, o.digest, strlen(o.digest)));
+        return true;
+    }
+    assert_ok(file_read(path, 1 << 10, &before, &size));
+    return strcmp(before, o.digest) == 0;
+}
+
+/* Stacks of threads are of the process's own memory, too. */
+static bool stream_limited(struct fake_context *f, const json_t *model)
+{
+    pthread_attr_t small;
+
+    (void)pthread_attr_init(&small);
+    (void)pthread_attr_setstacksize(&small, 256 << 10);
+    assert_int_equal(pthread_setattr_default_np(&small), 0);
+    limit_data((uint64_t)(f->context.memory_bytes + SLACK));
+    return stream_and_compare(f, model);
+}
+
+static void test_files_need_no_memory_of_the_model(void **state)
+{
+    static const char *const ways[] = {
+        "{'method':'magnitude','sparsity':0.5,'scope':'global'}",
+        "{'method':'magnitude','pattern':'2:4'}",
+        "{'method':'random','sparsity':0.5,'seed':1}",
+    };
+    struct fake_context *f = *state;
+
+    in_child(f, NULL, write_large); /* 13 MB as bfloat16 */
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        json_t *model =
+            json_pack("{s:{s:s, s:o}}", "$recipe", "kind", "prune", "params",
+                      tiny_files_params(f, "large", ways[i]));
+
+        f->context.memory_bytes = INT64_C(1) << 30;
+        f->context.threads = 3;
+        in_child(f, model, stream_and_compare);
+        f->context.memory_bytes = 4 << 20;
+        in_child(f, model, stream_limited);
+        assert_ok(file_remove_tree(fake_context_path(f, "result")));
+        json_decref(model);
     }
 }
 
@@ -283,12 +328,12 @@ static void test_a_kill_costs_no_section_that_was_done(void **state)
     };
     struct fake_context *f = *state;
 
-    write_model(f, "deep", LLAMA("32", "48", "12"));
+    tiny_files_make(f, "deep", LLAMA("32", "48", "12"), DTYPE_BF16);
     fake_context_keeps(f);
     f->context.cancelled = killed;
     f->context.save_due = save_due;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        json_t *params = params_of(f, "deep", rows[i].params);
+        json_t *params = tiny_files_params(f, "deep", rows[i].params);
 
         check_kills(f, rows[i].kind, params);
         json_decref(params);
@@ -303,8 +348,8 @@ static void test_a_damaged_part_is_made_again(void **state)
     struct fake_context *f = *state;
     json_t *params, *whole = NULL;
 
-    write_model(f, "deep", LLAMA("32", "48", "12"));
-    params = params_of(
+    tiny_files_make(f, "deep", LLAMA("32", "48", "12"), DTYPE_BF16);
+    params = tiny_files_params(
         f, "deep", "{'method':'sparsegpt','sparsity':0.5," SAMPLES("40") "}");
     fake_context_keeps(f);
     assert_ok(tiny_run(f, "prune_fit", params, &whole));
@@ -332,6 +377,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_memory_is_that_of_one_section,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files_need_no_memory_of_the_model,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_kill_costs_no_section_that_was_done, set_up, tear_down),
