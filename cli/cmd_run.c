@@ -126,7 +126,7 @@ MUST_CHECK static struct status check_crew(const struct crew *c, size_t cpus,
                     "processors each has %zu: take --workers %zu",
                     cpus, c->workers, local_processors(),
                     local_cpus(c->workers), local_processors() / cpus);
-    if (!fits_memory(memory, c->workers))
+    if (memory > 0 && !fits_memory(memory, c->workers))
         return FAIL(STATUS_INVALID,
                     "a job asks for %" PRIu64 " MiB of memory, and of %zu "
                     "workers each has %" PRIu64 ": take --workers %" PRIu64,

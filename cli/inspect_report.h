@@ -4,6 +4,7 @@
 #define SINTER_CLI_INSPECT_REPORT_H
 
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "jobs/inspect.h"
 
 /* A model as it was looked at; all borrowed. */
@@ -33,6 +34,12 @@ void inspect_print_model(const struct cli *cli, const json_t *report,
                          bool tensors);
 void inspect_print_diff(const struct cli *cli, const json_t *report,
                         bool tensors);
+
+/* For who prints tables: prints, says what was dropped, and frees. */
+void inspect_print_table(const struct cli *cli, struct table *t);
+/* A cell of four digits, or a share of 100; "-" where there is no number. */
+void inspect_add_real(struct table *t, const json_t *value);
+void inspect_add_share(struct table *t, const json_t *value);
 
 /* Relative norms by layer and kind (one model) or by layer and model
  * (several), drawn to an SVG file. */

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/number.h"
+#include "cli/inspect_report.h"
 #include "cli/plane.h"
-#include "cli/table.h"
 #include "common/file.h"
 #include "common/limits.h"
 #include "common/map.h"
@@ -123,33 +122,8 @@ struct status inspect_selection_load(const char *directory, json_t **ret_report)
 
 static void print(const struct cli *cli, struct table *t)
 {
-    struct buf dropped;
-
     fprintf(cli->out.stream, "\n");
-    buf_init(&dropped, 4096);
-    table_print(t, TABLE_PEOPLE, &cli->out, &dropped);
-    if (dropped.size > 0)
-        cli_note(cli, "too narrow for: %s", dropped.data);
-    buf_release(&dropped);
-    table_free(t);
-}
-
-static void add_real(struct table *t, const json_t *value)
-{
-    char text[NUMBER_TEXT];
-
-    if (json_is_number(value))
-        (void)snprintf(text, sizeof(text), "%.4g", json_number_value(value));
-    table_add(t, json_is_number(value) ? text : "-", NULL);
-}
-
-static void add_share(struct table *t, const json_t *row)
-{
-    char text[NUMBER_TEXT];
-
-    (void)snprintf(text, sizeof(text), "%.3g %%",
-                   100.0 * json_real_or(row, "share", 0.0));
-    table_add(t, text, NULL);
+    inspect_print_table(cli, t);
 }
 
 static void print_clusters(const struct cli *cli, const json_t *clusters)
@@ -168,8 +142,8 @@ static void print_clusters(const struct cli *cli, const json_t *clusters)
 
         table_add_value(t, json_object_get(row, "label"));
         table_add_value(t, json_object_get(row, "size"));
-        add_real(t, json_object_get(row, "degradation"));
-        add_share(t, row);
+        inspect_add_real(t, json_object_get(row, "degradation"));
+        inspect_add_share(t, json_object_get(row, "share"));
         table_add_value(t, json_object_get(row, "budget"));
         table_add_value(t, json_object_get(row, "taken"));
         table_add_value(t, json_object_get(row, "conflicts"));

@@ -11,7 +11,7 @@
 
 enum { WEIGHT_DETAIL = 20, WEIGHT_NUMBER = 40 };
 
-static void print(const struct cli *cli, struct table *t)
+void inspect_print_table(const struct cli *cli, struct table *t)
 {
     struct buf dropped;
 
@@ -23,8 +23,7 @@ static void print(const struct cli *cli, struct table *t)
     table_free(t);
 }
 
-/* Four digits; "-" where there is no number. */
-static void add_real(struct table *t, const json_t *value)
+void inspect_add_real(struct table *t, const json_t *value)
 {
     char text[NUMBER_TEXT];
 
@@ -36,7 +35,7 @@ static void add_real(struct table *t, const json_t *value)
     table_add(t, text, NULL);
 }
 
-static void add_share(struct table *t, const json_t *value)
+void inspect_add_share(struct table *t, const json_t *value)
 {
     char text[NUMBER_TEXT];
 
@@ -79,10 +78,10 @@ static void add_numbers(struct table *t, const json_t *row)
 {
     table_add_value(t, json_object_get(row, "parameters"));
     add_bytes(t, row);
-    add_share(t, json_object_get(row, "zero_share"));
-    add_real(t, json_object_get(row, "min"));
-    add_real(t, json_object_get(row, "max"));
-    add_real(t, json_object_get(row, "norm"));
+    inspect_add_share(t, json_object_get(row, "zero_share"));
+    inspect_add_real(t, json_object_get(row, "min"));
+    inspect_add_real(t, json_object_get(row, "max"));
+    inspect_add_real(t, json_object_get(row, "norm"));
 }
 
 static void print_layers(const struct cli *cli, const json_t *report)
@@ -103,7 +102,7 @@ static void print_layers(const struct cli *cli, const json_t *report)
     table_add(t, "all", NULL);
     table_add_value(t, json_object_get(report, "tensors"));
     add_numbers(t, report);
-    print(cli, t);
+    inspect_print_table(cli, t);
 }
 
 static void add_shape(struct table *t, const json_t *row)
@@ -136,7 +135,7 @@ static void print_tensors(const struct cli *cli, const json_t *report)
         add_shape(t, row);
         add_numbers(t, row);
     }
-    print(cli, t);
+    inspect_print_table(cli, t);
 }
 
 void inspect_print_model(const struct cli *cli, const json_t *report,
@@ -183,15 +182,16 @@ static void print_tasks(const struct cli *cli, const json_t *report)
         const json_t *row = json_array_get(models, i);
 
         table_add(t, json_text_or(row, "model", "?"), NULL);
-        add_real(t, json_object_get(row, "norm"));
-        add_share(t, json_object_get(row, "relative"));
-        add_share(t, json_object_get(row, "zero_share"));
-        add_share(t, json_object_get(row, "large_share"));
+        inspect_add_real(t, json_object_get(row, "norm"));
+        inspect_add_share(t, json_object_get(row, "relative"));
+        inspect_add_share(t, json_object_get(row, "zero_share"));
+        inspect_add_share(t, json_object_get(row, "large_share"));
         for (size_t q = 0; q < COUNT_OF(quantiles); q++)
-            add_real(t, json_object_get(json_object_get(row, "quantiles"),
-                                        quantiles[q]));
+            inspect_add_real(t,
+                             json_object_get(json_object_get(row, "quantiles"),
+                                             quantiles[q]));
     }
-    print(cli, t);
+    inspect_print_table(cli, t);
 }
 
 /* Norms of all task vectors in parts of the base, relative to it. */
@@ -215,13 +215,13 @@ static void print_norms(const struct cli *cli, const json_t *report,
 
         table_add(t, json_text_or(row, name[0] == 'l' ? "layer" : "name", "?"),
                   NULL);
-        add_real(t, json_object_get(row, "base_norm"));
+        inspect_add_real(t, json_object_get(row, "base_norm"));
         for (size_t m = 0; m < json_array_size(models); m++)
-            add_share(t, at(row, "relative", m));
+            inspect_add_share(t, at(row, "relative", m));
         if (crowd)
-            add_share(t, json_object_get(row, "conflict_share"));
+            inspect_add_share(t, json_object_get(row, "conflict_share"));
     }
-    print(cli, t);
+    inspect_print_table(cli, t);
 }
 
 static void print_cosines(const struct cli *cli, const json_t *report)
@@ -246,7 +246,7 @@ static void print_cosines(const struct cli *cli, const json_t *report)
             table_add(t, text, NULL);
         }
     }
-    print(cli, t);
+    inspect_print_table(cli, t);
 }
 
 void inspect_print_diff(const struct cli *cli, const json_t *report,
