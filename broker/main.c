@@ -58,6 +58,7 @@ MUST_CHECK static struct status catch_signals(struct loop *l)
     sigset_t reload;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a peer that closes is no disaster */
+    (void)signal(SIGCHLD, SIG_IGN); /* as process 1: what others leave behind */
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);
     (void)sigaddset(&stop, SIGINT);

@@ -8,12 +8,13 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 option(SINTER_WERROR "Warnings are errors (on in CI)" OFF)
 option(SINTER_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+set(SINTER_VERSION "${PROJECT_VERSION}" CACHE STRING "What the programs say they are")
 set(SINTER_SANITIZE "" CACHE STRING "For -fsanitize=: address,undefined or thread")
 
 add_library(sinter_flags INTERFACE)
 target_include_directories(sinter_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(sinter_flags INTERFACE
-  _GNU_SOURCE SINTER_VERSION="${PROJECT_VERSION}")
+  _GNU_SOURCE SINTER_VERSION="${SINTER_VERSION}")
 target_compile_options(sinter_flags INTERFACE
   -include ${PROJECT_SOURCE_DIR}/common/banned.h
   # no path of this machine in logs and binaries

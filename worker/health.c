@@ -63,15 +63,18 @@ static int make_first(const char *cache, const char *path)
     return open_mark(path);
 }
 
-void health_mark(const char *cache, const char *name)
+void health_mark(const char *cache, const char *name, bool welcome)
 {
     AUTO(free_pointer) char *path = mark_of(cache, name);
     int fd = open_mark(path);
+    int cut = 0;
 
     if (fd < 0 && errno == ENOENT)
         fd = make_first(cache, path);
     if (fd < 0)
         return;
+    cut = ftruncate(fd, welcome); /* its size says so */
+    (void)cut;
     (void)futimens(fd, NULL);
     (void)close(fd);
 }
@@ -83,34 +86,66 @@ void health_end(const char *cache, const char *name)
     (void)unlink(path);
 }
 
-static void take_youngest(void *self, const char *path)
+bool health_has(const char *cache, const char *name)
 {
-    int64_t *youngest = self;
-    int64_t age_s = age_of(path);
+    AUTO(free_pointer) char *path = mark_of(cache, name);
 
-    if (age_s >= 0 && (*youngest < 0 || age_s < *youngest))
-        *youngest = age_s;
+    return age_of(path) >= 0;
 }
 
-struct status health_check(const char *cache, const char *name)
+struct mark {
+    int64_t age_s; /* -1: there is none */
+    bool welcome;
+};
+
+static struct mark look_at(const char *path)
 {
-    AUTO(free_pointer) char *folder = xasprintf("%s/alive", cache);
-    int64_t age_s = -1;
+    struct mark m = { .age_s = age_of(path) };
+    struct stat info;
 
-    if (name != NULL) {
-        AUTO(free_pointer) char *path = mark_of(cache, name);
+    m.welcome = m.age_s >= 0 && stat(path, &info) == 0 && info.st_size > 0;
+    return m;
+}
 
-        age_s = age_of(path);
-    } else {
-        file_each(folder, take_youngest, &age_s);
-    }
-    if (age_s >= 0 && age_s <= OLD_S)
-        return SUCCESS;
-    if (age_s < 0)
+static void take_youngest(void *self, const char *path)
+{
+    struct mark *youngest = self;
+    struct mark m = look_at(path);
+
+    if (m.age_s >= 0 && (youngest->age_s < 0 || m.age_s < youngest->age_s))
+        *youngest = m;
+}
+
+static struct mark find(const char *cache, const char *name)
+{
+    AUTO(free_pointer)
+    char *path =
+        name == NULL ? xasprintf("%s/alive", cache) : mark_of(cache, name);
+    struct mark m = { .age_s = -1 };
+
+    if (name != NULL)
+        return look_at(path);
+    file_each(path, take_youngest, &m);
+    return m;
+}
+
+struct status health_check(const char *cache, const char *name, bool welcome)
+{
+    const struct mark m = find(cache, name);
+    const char *blank = name == NULL ? "" : " ";
+    const char *who = name == NULL ? "" : name;
+
+    if (m.age_s < 0)
         return FAIL(STATUS_UNAVAILABLE, "no worker%s%s runs with --cache %s",
-                    name == NULL ? "" : " ", name == NULL ? "" : name, cache);
-    return FAIL(STATUS_UNAVAILABLE,
-                "the worker%s%s with --cache %s gave no sign for %lld s",
-                name == NULL ? "" : " ", name == NULL ? "" : name, cache,
-                (long long)age_s);
+                    blank, who, cache);
+    if (m.age_s > OLD_S)
+        return FAIL(STATUS_UNAVAILABLE,
+                    "the worker%s%s with --cache %s gave no sign for %lld s",
+                    blank, who, cache, (long long)m.age_s);
+    if (welcome && !m.welcome)
+        return FAIL(STATUS_UNAVAILABLE,
+                    "the worker%s%s with --cache %s has no broker that lets "
+                    "it in: its log says why",
+                    blank, who, cache);
+    return SUCCESS;
 }

@@ -4,14 +4,21 @@
 #ifndef SINTER_WORKER_HEALTH_H
 #define SINTER_WORKER_HEALTH_H
 
+#include <stdbool.h>
+
 #include "common/status.h"
 
-/* It went round just now; it has ended. Best effort. */
-void health_mark(const char *cache, const char *name);
+/* It went round just now, and a broker has let it in or not; it has ended.
+ * Best effort. */
+void health_mark(const char *cache, const char *name, bool welcome);
 void health_end(const char *cache, const char *name);
 
+/* Did a worker of that name leave a mark, and has not said that it ends? */
+bool health_has(const char *cache, const char *name);
+
 /* Of that worker, or (NULL) of any with that cache: UNAVAILABLE says since when
- * there was no sign of it. */
-MUST_CHECK struct status health_check(const char *cache, const char *name);
+ * there was no sign of it; or with `welcome`, that no broker has let it in. */
+MUST_CHECK struct status health_check(const char *cache, const char *name,
+                                      bool welcome);
 
 #endif

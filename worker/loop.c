@@ -35,7 +35,9 @@ struct loop {
     int64_t now;
     int64_t looked;   /* ns, at the memory of the slots */
     int64_t cache_at; /* ns, when it is looked at again */
-    bool exiting;
+    int64_t busy_at;  /* ns, when there was a job last */
+    bool exiting, idle;
+    bool welcome; /* by the broker that is spoken to */
 };
 
 /* The kinds that can be assigned, with blanks between; the caller frees. */
@@ -76,6 +78,7 @@ static void on_message(struct loop *l, const void *data, size_t size)
         log_failure("the broker sent something odd", &st);
         return;
     }
+    l->welcome = l->welcome || m->type == WIRE_WELCOME;
     if (m->type == WIRE_WELCOME)
         log_event(LOG_INFO, "welcome", "epoch=%llu session=%llu",
                   (unsigned long long)m->welcome.epoch,
@@ -237,6 +240,7 @@ MUST_CHECK static struct status carry_out(struct loop *l,
         send_message(l, a->message);
         break;
     case SESSION_REOPEN:
+        l->welcome = false;
         tell_obstacle(l);
         TRY_PLAIN(dealer_reopen(l->dealer));
         if (dealer_endpoint_count(l->dealer) > 1)
@@ -280,7 +284,22 @@ static void look_at_cache(struct loop *l)
         return;
     l->cache_at = l->now + LOOK_CACHE_MS * NS_PER_MS;
     holdings_look(l->config->cache, l->session, l->now);
-    health_mark(l->config->cache, l->config->name);
+    health_mark(l->config->cache, l->config->name, l->welcome);
+}
+
+/* Told once: a second drain would not wait for BYE to be sent. */
+static void look_at_idleness(struct loop *l)
+{
+    const int64_t most = l->config->idle_ms * NS_PER_MS;
+    struct session_counts c = session_count(l->session);
+
+    if (most == 0 || l->idle)
+        return;
+    if (l->busy_at == 0 || c.queued + c.running + c.finished > 0)
+        l->busy_at = l->now;
+    l->idle = l->now - l->busy_at >= most;
+    if (l->idle)
+        session_on_drain(l->session, l->now, "idle");
 }
 
 MUST_CHECK static struct status turn(struct loop *l)
@@ -302,6 +321,7 @@ MUST_CHECK static struct status turn(struct loop *l)
     on_slots(l);
     look_at_memory(l);
     look_at_cache(l);
+    look_at_idleness(l);
     while (session_next(l->session, l->now, &action))
         TRY_PLAIN(carry_out(l, &action));
     return SUCCESS;

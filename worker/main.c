@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -42,12 +43,20 @@ MUST_CHECK static struct status run_worker(const struct worker_config *c,
     return worker_loop_run(c, argv);
 }
 
-/* Without --name any worker of the cache will do: a container has one. */
+/* Without --name: of the worker that is process 1 of this container, which may
+ * share its cache with others; where there is none, any of that cache. */
 static int look(const struct worker_config *c)
 {
-    struct status st =
-        health_check(c->cache, c->name == c->own_name ? NULL : c->name);
+    char first[sizeof c->own_name];
+    const char *name = c->name;
+    struct status st;
 
+    if (name == c->own_name) {
+        (void)snprintf(first, sizeof first, "%.*s-1",
+                       (int)(strrchr(name, '-') - name), name);
+        name = health_has(c->cache, first) ? first : NULL;
+    }
+    st = health_check(c->cache, name, c->welcome);
     if (status_failed(&st))
         (void)fprintf(stderr, "sinter-worker: %s\n", st.message);
     return status_failed(&st) ? EXIT_FAILURE : EXIT_SUCCESS;

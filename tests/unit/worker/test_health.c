@@ -34,32 +34,43 @@ static void age_all(int64_t by_s)
 static void test_a_worker_is_alive_while_it_leaves_its_mark(void **state)
 {
     (void)state;
-    assert_fails(health_check(folder, NULL), STATUS_UNAVAILABLE,
+    assert_fails(health_check(folder, NULL, false), STATUS_UNAVAILABLE,
                  "no worker runs with");
-    health_mark(folder, "a/../b");
-    health_mark(folder, "c");
-    assert_ok(health_check(folder, "a/../b"));
-    assert_ok(health_check(folder, NULL));
-    assert_fails(health_check(folder, "d"), STATUS_UNAVAILABLE,
+    health_mark(folder, "a/../b", false);
+    health_mark(folder, "c", false);
+    assert_ok(health_check(folder, "a/../b", false));
+    assert_ok(health_check(folder, NULL, false));
+    assert_true(health_has(folder, "c"));
+    assert_false(health_has(folder, "d"));
+    assert_fails(health_check(folder, "d", false), STATUS_UNAVAILABLE,
                  "no worker d runs");
     age_all(100);
-    assert_fails(health_check(folder, "c"), STATUS_UNAVAILABLE,
+    assert_fails(health_check(folder, "c", false), STATUS_UNAVAILABLE,
                  "no sign for 10");
-    assert_fails(health_check(folder, NULL), STATUS_UNAVAILABLE, "no sign");
-    health_mark(folder, "c"); /* it goes on */
-    assert_ok(health_check(folder, "c"));
-    assert_ok(health_check(folder, NULL));
+    assert_fails(health_check(folder, NULL, false), STATUS_UNAVAILABLE,
+                 "no sign");
+    health_mark(folder, "c", false); /* it goes on */
+    assert_ok(health_check(folder, "c", false));
+    assert_ok(health_check(folder, NULL, false));
+    assert_fails(health_check(folder, "c", true), STATUS_UNAVAILABLE,
+                 "no broker that lets it in");
+    health_mark(folder, "c", true);
+    assert_ok(health_check(folder, "c", true));
+    assert_ok(health_check(folder, NULL, true));
+    health_mark(folder, "c", false); /* the broker is gone */
+    assert_fails(health_check(folder, "c", true), STATUS_UNAVAILABLE, "lets");
     health_end(folder, "c");
-    assert_fails(health_check(folder, "c"), STATUS_UNAVAILABLE, "no worker c");
+    assert_fails(health_check(folder, "c", false), STATUS_UNAVAILABLE,
+                 "no worker c");
 }
 
 /* Where nothing can be written, a worker ends for another reason. */
 static void test_a_cache_that_is_not_there_has_no_worker(void **state)
 {
     (void)state;
-    health_mark("/sys/kernel/sinter", "a");
-    assert_fails(health_check("/sys/kernel/sinter", "a"), STATUS_UNAVAILABLE,
-                 "no worker a");
+    health_mark("/sys/kernel/sinter", "a", false);
+    assert_fails(health_check("/sys/kernel/sinter", "a", false),
+                 STATUS_UNAVAILABLE, "no worker a");
 }
 
 int main(void)
