@@ -18,8 +18,6 @@ struct crew {
     void *self;
 };
 
-enum { CREW_THREADS = 64 }; /* more are not used */
-
 /* How many threads run, the caller's among them; below it is `hand`. */
 size_t crew_size(const struct crew *c);
 bool crew_cancelled(const struct crew *c); /* NULL is fine */
