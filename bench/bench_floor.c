@@ -3,8 +3,8 @@
  *     floor [rate [seconds [fsync]]]
  *
  * The sockets (libzmq) and the store (Redis) of the broker, its messages and
- * its records, and nothing between them: what came in is appended in one group,
- * and answered when that is durable. The load is that of bench/dispatch, and so
+ * its records, and nothing between them: what came in is replaced by new jobs,
+ * appended in one group, and answered when that is durable. The load is that of bench/dispatch, and so
  * is the machine: no broker answers sooner here. */
 #include <signal.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ static void assign(struct server *s, struct peer peer, size_t count)
     }
     m.assign.jobs.items = items;
     m.assign.jobs.count = count;
-    must(outbox_send(&s->out, peer, &m, false));
+    must(outbox_send(&s->out, peer, &m, true));
 }
 
 static void take_done(struct server *s, struct peer peer,
@@ -117,6 +117,17 @@ static void append(struct server *s)
         must(s->store.append(s->store.self, s->records, count));
 }
 
+static void send_messages(const struct server *s, bool early)
+{
+    for (size_t i = 0; i < s->out.message_count; i++) {
+        const struct outbox_message *m = &s->out.messages[i];
+
+        if (m->early == early)
+            must(s->link.send(s->link.self, m->peer, s->out.bytes.data + m->at,
+                              m->size));
+    }
+}
+
 static void turn(struct server *s)
 {
     bool got = true;
@@ -129,13 +140,9 @@ static void turn(struct server *s)
         if (got)
             take_message(s, &in);
     }
+    send_messages(s, true);
     append(s);
-    for (size_t i = 0; i < s->out.message_count; i++) {
-        const struct outbox_message *m = &s->out.messages[i];
-
-        must(s->link.send(s->link.self, m->peer, s->out.bytes.data + m->at,
-                          m->size));
-    }
+    send_messages(s, false);
     outbox_clear(&s->out);
 }
 

@@ -37,11 +37,16 @@ enum {
 /* ZMTP 3.1, rfc.zeromq.org/spec/37: flags before each frame. */
 enum { FRAME_LONG = 2, FRAME_COMMAND = 4 };
 
-/* A DONE that is not wholly answered. */
+/* A DONE that is not wholly answered, or whose jobs are not all replaced. */
 struct trip {
     int64_t due; /* when the first of its jobs ended, by the pace */
     int64_t sent;
     size_t left;
+};
+
+struct trips { /* a ring */
+    struct trip *items;
+    size_t first, count, room;
 };
 
 struct connection {
@@ -52,8 +57,7 @@ struct connection {
     struct buf in, out;
     struct wire_token *held; /* assigned, not yet said to be done */
     size_t held_count, held_room;
-    struct trip *trips; /* a ring */
-    size_t trip_first, trip_count, trip_room;
+    struct trips unanswered, unreplaced;
     int64_t beat_at;
     uint64_t beats, outstanding_sum, outstanding;
 };
@@ -65,8 +69,8 @@ struct load {
     pthread_t thread;
     struct status failure;
     struct load_figures figures;
-    double *trips[LOAD_SPANS];
-    size_t trip_count;
+    double *spans[LOAD_SPANS];
+    size_t span_counts[LOAD_SPANS];
     int64_t began; /* the pace; 0: there was no job yet */
     int64_t ticked;
     uint64_t finished; /* jobs, since it began */
@@ -193,21 +197,50 @@ static void say_heartbeat(struct connection *c)
     put_message(c, &m);
 }
 
-static void note_trip(struct connection *c, int64_t due, size_t count)
+static void add_trip(struct trips *t, const struct trip *trip)
 {
-    if (c->trip_count == c->trip_room) {
-        size_t room = c->trip_room == 0 ? 64 : 2 * c->trip_room;
+    if (t->count == t->room) {
+        size_t room = t->room == 0 ? 64 : 2 * t->room;
         struct trip *grown = xcalloc(room, sizeof *grown);
 
-        for (size_t i = 0; i < c->trip_count; i++)
-            grown[i] = c->trips[(c->trip_first + i) % c->trip_room];
-        free(c->trips);
-        c->trips = grown;
-        c->trip_first = 0;
-        c->trip_room = room;
+        for (size_t i = 0; i < t->count; i++)
+            grown[i] = t->items[(t->first + i) % t->room];
+        free(t->items);
+        t->items = grown;
+        t->first = 0;
+        t->room = room;
     }
-    c->trips[(c->trip_first + c->trip_count++) % c->trip_room] =
-        (struct trip){ .due = due, .sent = clock_now(), .left = count };
+    t->items[(t->first + t->count++) % t->room] = *trip;
+}
+
+/* Of the oldest `*left` jobs. False: no trip has come to its end. */
+static bool end_trip(struct trips *t, size_t *left, struct trip *ret_trip)
+{
+    struct trip *trip = &t->items[t->count == 0 ? 0 : t->first];
+    size_t part;
+
+    if (*left == 0 || t->count == 0)
+        return false;
+    part = *left < trip->left ? *left : trip->left;
+    trip->left -= part;
+    *left -= part;
+    if (trip->left > 0)
+        return false;
+    *ret_trip = *trip;
+    t->first = (t->first + 1) % t->room;
+    t->count--;
+    return true;
+}
+
+static void note_span(struct load *l, enum load_span span, int64_t ns)
+{
+    if (l->span_counts[span] < TRIPS_MOST)
+        l->spans[span][l->span_counts[span]++] = (double)ns / 1000.0;
+}
+
+static bool counts(const struct load *l, const struct trip *t)
+{
+    return t->due >= l->began + l->set.warm_ns;
 }
 
 /* The last `count` of the jobs it holds have ended, the first at `due`. */
@@ -216,6 +249,7 @@ static void say_done(struct load *l, struct connection *c, size_t count,
 {
     struct wire_outcome outcomes[BATCH_MOST];
     struct wire_message m = { .type = WIRE_DONE };
+    struct trip trip;
 
     c->held_count -= count;
     for (size_t i = 0; i < count; i++)
@@ -228,7 +262,9 @@ static void say_done(struct load *l, struct connection *c, size_t count,
     m.done.outcomes.items = outcomes;
     m.done.outcomes.count = count;
     put_message(c, &m);
-    note_trip(c, due, count);
+    trip = (struct trip){ .due = due, .sent = clock_now(), .left = count };
+    add_trip(&c->unanswered, &trip);
+    add_trip(&c->unreplaced, &trip);
     l->figures.dones++;
 }
 
@@ -243,9 +279,19 @@ static void finish_all(struct load *l, struct connection *c)
         say_done(l, c, least(c->held_count, l->set.batch), clock_now());
 }
 
+static void note_replaced(struct load *l, struct connection *c, size_t count)
+{
+    struct trip t;
+
+    while (end_trip(&c->unreplaced, &count, &t))
+        if (counts(l, &t))
+            note_span(l, LOAD_DISPATCH, clock_now() - t.due);
+}
+
 static void take_assign(struct load *l, struct connection *c,
                         const struct wire_assignments *jobs)
 {
+    note_replaced(l, c, jobs->count);
     while (c->held_room < c->held_count + jobs->count) {
         c->held_room = c->held_room == 0 ? 256 : 2 * c->held_room;
         c->held = xrealloc(c->held, c->held_room * sizeof *c->held);
@@ -263,37 +309,28 @@ static void take_assign(struct load *l, struct connection *c,
         l->began = clock_now();
 }
 
-static void end_trip(struct load *l, const struct trip *t)
+static void note_answered(struct load *l, struct connection *c, size_t count)
 {
-    int64_t now = clock_now();
+    struct trip t;
 
-    if (l->trip_count == TRIPS_MOST || t->due < l->began + l->set.warm_ns)
-        return;
-    l->trips[LOAD_WHOLE][l->trip_count] = (double)(now - t->due) / 1000.0;
-    l->trips[LOAD_ANSWER][l->trip_count] = (double)(now - t->sent) / 1000.0;
-    l->trips[LOAD_LATE][l->trip_count++] = (double)(t->sent - t->due) / 1000.0;
+    while (end_trip(&c->unanswered, &count, &t)) {
+        int64_t now = clock_now();
+
+        if (!counts(l, &t))
+            continue;
+        note_span(l, LOAD_WHOLE, now - t.due);
+        note_span(l, LOAD_ANSWER, now - t.sent);
+        note_span(l, LOAD_LATE, t.sent - t.due);
+    }
 }
 
 static void take_committed(struct load *l, struct connection *c,
                            const struct wire_tokens *tokens)
 {
-    size_t left = tokens->count;
-
     for (size_t i = 0; i < tokens->count; i++)
         c->outstanding_sum ^= wire_token_hash(&tokens->items[i]);
     c->outstanding -= tokens->count;
-    while (left > 0 && c->trip_count > 0) {
-        struct trip *t = &c->trips[c->trip_first];
-        size_t part = left < t->left ? left : t->left;
-
-        t->left -= part;
-        left -= part;
-        if (t->left > 0)
-            break;
-        end_trip(l, t);
-        c->trip_first = (c->trip_first + 1) % c->trip_room;
-        c->trip_count--;
-    }
+    note_answered(l, c, tokens->count);
 }
 
 MUST_CHECK static struct status take_message(struct load *l,
@@ -628,7 +665,7 @@ struct status load_start(const struct load_settings *settings,
     l->set = *settings;
     l->items = xcalloc(settings->connections, sizeof *l->items);
     for (int i = 0; i < LOAD_SPANS; i++)
-        l->trips[i] = xcalloc(TRIPS_MOST, sizeof *l->trips[i]);
+        l->spans[i] = xcalloc(TRIPS_MOST, sizeof *l->spans[i]);
     l->poll = epoll_create1(EPOLL_CLOEXEC);
     l->stop = eventfd(0, EFD_CLOEXEC);
     (void)epoll_ctl(l->poll, EPOLL_CTL_ADD, l->stop, &event);
@@ -658,13 +695,14 @@ void load_free(struct load *l)
         buf_release(&l->items[i].in);
         buf_release(&l->items[i].out);
         free(l->items[i].held);
-        free(l->items[i].trips);
+        free(l->items[i].unanswered.items);
+        free(l->items[i].unreplaced.items);
     }
     (void)close(l->poll);
     (void)close(l->stop);
     free(l->items);
     for (int i = 0; i < LOAD_SPANS; i++)
-        free(l->trips[i]);
+        free(l->spans[i]);
     free(l);
 }
 
@@ -675,6 +713,6 @@ struct load_figures load_figures(const struct load *l)
 
 double *load_trips(struct load *l, enum load_span span, size_t *ret_count)
 {
-    *ret_count = l->trip_count;
-    return l->trips[span];
+    *ret_count = l->span_counts[span];
+    return l->spans[span];
 }

@@ -44,9 +44,11 @@ struct load_figures load_figures(const struct load *l);
  * At a rate jobs end when they are due, and are dated from there: neither a
  * busy load nor a slow broker makes the next ones later. */
 enum load_span {
-    LOAD_WHOLE,  /* from the end of its first job to the last one's COMMITTED */
-    LOAD_ANSWER, /* from the message on its way to the same */
-    LOAD_LATE,   /* the difference: company, and how late the load itself was */
+    LOAD_DISPATCH, /* from the end of its first job until as many have come in
+                      their place */
+    LOAD_WHOLE,    /* from there to the last one's COMMITTED */
+    LOAD_ANSWER,   /* from the message on its way to the same */
+    LOAD_LATE, /* the difference: company, and how late the load itself was */
     LOAD_SPANS
 };
 double *load_trips(struct load *l, enum load_span span, size_t *ret_count);

@@ -423,6 +423,24 @@ size_t appender_bytes(const struct appender *a)
     return bytes;
 }
 
+size_t appender_records(const struct appender *a)
+{
+    size_t records = 0;
+
+    for (uint64_t i = a->popped; i < a->pushed; i++)
+        records += a->boxes[i % BOXES].record_count;
+    return records;
+}
+
+bool appender_holds_work(const struct appender *a)
+{
+    bool any = false;
+
+    for (uint64_t i = a->popped; i < a->pushed; i++)
+        any = any || a->boxes[i % BOXES].work_unsent > 0;
+    return any;
+}
+
 uint64_t appender_sequence(const struct appender *a)
 {
     return a->sequence;

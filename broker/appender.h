@@ -35,6 +35,8 @@ struct outbox *appender_first(struct appender *a);
 void appender_pop(struct appender *a);
 /* What they take; the loop's side asks. */
 size_t appender_bytes(const struct appender *a);
+size_t appender_records(const struct appender *a);
+bool appender_holds_work(const struct appender *a);
 /* Records pushed so far, in this epoch. */
 uint64_t appender_sequence(const struct appender *a);
 

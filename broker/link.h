@@ -45,7 +45,7 @@ struct link {
 
 struct link_settings {
     const char *endpoints[PEER_SIDES];
-    size_t most_queued; /* messages for one peer */
+    size_t most_queued; /* messages for one peer; of one, 256 at most */
     /* NULL: plaintext, and whoever connects is let in. Copied. */
     const struct curve_key *key;
     struct curve_ring *ring; /* with a key; taken, also by a failure */

@@ -30,7 +30,8 @@ enum {
     LINGER_MS = 1000, /* of the last replies, on a clean stop */
     OTHERS_MOST = 8,
     ENDPOINT_SIZE = 256,
-    TURN = 64, /* messages of one side before the other is looked at */
+    TURN = 64,        /* messages of one side before the other is looked at */
+    HEARD_MOST = 256, /* of a peer, that libzmq holds while nobody looks */
     ZAP_ENFORCE_DOMAIN = 93, /* an option that zmq.h keeps for its drafts */
     CURVE_THREADS = 2,       /* encryption is done in those of libzmq */
 };
@@ -50,12 +51,13 @@ MUST_CHECK static struct status set_options(void *socket, enum peer_side side,
                                             int most_queued)
 {
     static const int mandatory = 1;
+    const int most_heard = most_queued < HEARD_MOST ? most_queued : HEARD_MOST;
     const struct {
         int option, value;
     } rows[] = {
         { ZMQ_ROUTER_MANDATORY, mandatory },
         { ZMQ_SNDHWM, most_queued },
-        { ZMQ_RCVHWM, most_queued },
+        { ZMQ_RCVHWM, most_heard },
         { ZMQ_LINGER, LINGER_MS },
         { ZMQ_BACKLOG, BACKLOG },
         { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS },

@@ -13,8 +13,10 @@
 
 enum {
     BATCH = 256,            /* messages of one turn */
-    BATCH_BYTES = 64 << 10, /* of records and replies: about 1 ms */
+    BATCH_BYTES = 16 << 10, /* of records and replies: half a millisecond, and
+                               an answer waits for two or three turns */
     GROUP_LEAST = 512,      /* records that need not wait for company */
+    WORK_MOST = 1024,       /* records that wait, and jobs are given early */
     GROUP_BYTES = 256 << 10,
     COMPACT_LEAST = 64 << 10,     /* bytes that were said already */
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */
@@ -269,6 +271,7 @@ MUST_CHECK static struct status send_message(struct loop *l, struct outbox *box,
         l->link.send(l->link.self, m->peer, box->bytes.data + m->at, m->size);
 
     m->sent = true;
+    box->work_unsent -= m->work;
     box->sent_bytes += m->size;
     if (st.code == STATUS_NOT_FOUND) {
         sched_gone(l->sched, m->peer);
@@ -283,14 +286,30 @@ MUST_CHECK static struct status send_message(struct loop *l, struct outbox *box,
     return st;
 }
 
+/* Jobs are given before the records of this turn are durable, which they do
+ * not rest on: a slot need not wait for the store. Only while few records wait,
+ * or workers would pile up outcomes that nobody acknowledges; and none before
+ * one that was to be given earlier, which may be a run of the same job. */
+static bool gives_early(const struct loop *l)
+{
+    return !l->store_away && !appender_holds_work(l->appender) &&
+           appender_records(l->appender) + l->out.record_count <= WORK_MOST;
+}
+
 MUST_CHECK static struct status send_messages(struct loop *l,
                                               struct outbox *box,
                                               bool early_only)
 {
+    bool work = !early_only || gives_early(l);
+
     for (size_t i = 0; i < box->message_count; i++) {
         struct outbox_message *m = &box->messages[i];
 
-        if (!m->sent && (m->early || !early_only))
+        if (m->sent)
+            continue;
+        if (early_only && m->work)
+            work = work && m->early;
+        if (m->work ? work : m->early || !early_only)
             TRY_PLAIN(send_message(l, box, m));
     }
     return SUCCESS;
@@ -361,21 +380,29 @@ static void log_notes(struct outbox *out)
     out->note_count = out->notes_dropped = 0;
 }
 
-/* Nothing is said before what it rests on is durable. */
-MUST_CHECK static struct status carry_out(struct loop *l)
+/* What was pushed and is durable by now. */
+MUST_CHECK static struct status say_durable(struct loop *l)
 {
     struct outbox *box;
-    size_t pending;
 
-    log_notes(&l->out);
     TRY_PLAIN(look_at_store(l));
     l->speaks = may_speak(l);
-    if (!l->speaks)
-        return SUCCESS;
-    while ((box = appender_first(l->appender)) != NULL) {
+    while (l->speaks && (box = appender_first(l->appender)) != NULL) {
         TRY_PLAIN(send_messages(l, box, false));
         appender_pop(l->appender);
     }
+    return SUCCESS;
+}
+
+/* Nothing is said before what it rests on is durable. */
+MUST_CHECK static struct status carry_out(struct loop *l)
+{
+    size_t pending;
+
+    log_notes(&l->out);
+    TRY_PLAIN(say_durable(l));
+    if (!l->speaks)
+        return SUCCESS;
     pending = appender_pending(l->appender);
     if (pending == 0 && l->out.record_count == 0) {
         TRY_PLAIN(send_messages(l, &l->out, false));
@@ -508,6 +535,9 @@ static void turned(struct loop *l, enum turn_part part)
 
 MUST_CHECK static struct status take_turn(struct loop *l)
 {
+    /* Most turns begin because something is durable: who waits for that need
+     * not wait for all that has come meanwhile. */
+    TRY_PLAIN(say_durable(l));
     if (l->speaks)
         TRY_PLAIN(take_messages(l));
     turned(l, TURN_TAKE);

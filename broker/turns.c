@@ -4,10 +4,11 @@ static const struct {
     const char *name, *help;
 } rows[TURN_PARTS] = {
     [TURN_TAKE] = { "sinter_loop_take",
-                    "of a turn: messages taken in and understood" },
+                    "of a turn: what is durable is said, messages come in" },
     [TURN_DECIDE] = { "sinter_loop_decide",
                       "of a turn: expanding, settling, dispatching" },
-    [TURN_SEND] = { "sinter_loop_send", "of a turn: what is durable goes out" },
+    [TURN_SEND] = { "sinter_loop_send",
+                    "of a turn: jobs go out, records go to the store" },
     [TURN_ANSWER] = { "sinter_loop_answer", "of a turn: HTTP and gc" },
     [TURN_SAVE] = { "sinter_loop_save", "of a turn: snapshots and views" },
 };

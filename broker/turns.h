@@ -8,7 +8,7 @@
 enum turn_part {
     TURN_TAKE,   /* messages in, decoded and understood */
     TURN_DECIDE, /* expand, settle, dispatch */
-    TURN_SEND,   /* what is durable goes out, what is new to the store */
+    TURN_SEND,   /* what need not wait goes out, what is new to the store */
     TURN_ANSWER, /* HTTP and gc */
     TURN_SAVE,   /* snapshots taken, views written */
     TURN_PARTS,

@@ -65,6 +65,15 @@ static struct wire_assignment assignment_of(const struct sched *s,
     return a;
 }
 
+/* Were this broker to die before its records are durable, would the next one
+ * give the same? The inputs of a job, and what is known of its failures, are in
+ * records; its token is not, and no token of another epoch is equal to it. */
+static bool rests_on_records(const struct job *job)
+{
+    return job->input_count > 0 || job->failures > 0 || job->crashes > 0 ||
+           job->suspect;
+}
+
 MUST_CHECK static struct status send_jobs(struct sched *s,
                                           const struct session *session,
                                           struct job *const *jobs, size_t count)
@@ -72,14 +81,17 @@ MUST_CHECK static struct status send_jobs(struct sched *s,
     char labels[ASSIGN_MOST][JOBS_LABEL];
     struct wire_assignment items[ASSIGN_MOST];
     struct wire_message m = { .type = WIRE_ASSIGN };
+    bool early = true;
     struct status st;
 
     assert(count <= ASSIGN_MOST);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         items[i] = assignment_of(s, jobs[i], labels[i]);
+        early = early && !rests_on_records(jobs[i]);
+    }
     m.assign.jobs.items = items;
     m.assign.jobs.count = count;
-    st = outbox_send(s->out, session->peer, &m, false);
+    st = outbox_send(s->out, session->peer, &m, early);
     for (size_t i = 0; i < count; i++)
         free(items[i].inputs.items);
     return st;

@@ -3,6 +3,7 @@
 #include "broker/core/dispatch.h"
 #include "broker/core/family.h"
 #include "broker/core/groups.h"
+#include "broker/core/jobs_parts.h"
 #include "broker/core/sweeps.h"
 #include "common/memory.h"
 
@@ -52,8 +53,7 @@ static void free_params(struct job *job)
     job->params = NULL;
 }
 
-/* What is needed only to run. */
-static void forget_params(struct sched *s, struct job *job)
+void jobs_forget_params(struct sched *s, struct job *job)
 {
     free_params(job);
     locality_let_go(&job->place);
@@ -96,7 +96,7 @@ void jobs_sweep(struct sched *s)
             continue;
         if (job->state == JOB_IDLE)
             s->job_count[JOB_IDLE]--;
-        forget_params(s, job); /* may put its inputs behind it */
+        jobs_forget_params(s, job); /* may put its inputs behind it */
         release_job(job);
         table_drop(s->jobs, job);
     }
@@ -133,8 +133,7 @@ struct wire_bytes jobs_result_text(const struct sched *s, const struct job *job)
                          : ledger_result(s->jobs->ledger, job->row - 1);
 }
 
-/* The only place where a job's state changes: all sums follow from here. */
-static void set_state(struct sched *s, struct job *job, enum job_state state)
+void jobs_set_state(struct sched *s, struct job *job, enum job_state state)
 {
     s->job_count[job->state]--;
     s->job_count[state]++;
@@ -203,26 +202,24 @@ static void dequeue(struct sched *s, struct job *job)
     family_leave(job);
 }
 
-/* Put a job that is in no queue and at no worker where it belongs. */
-static void place(struct sched *s, struct job *job)
+void jobs_place(struct sched *s, struct job *job)
 {
     struct use *use = sponsor_of(job);
 
     if (use == NULL) {
-        set_state(s, job, JOB_IDLE);
+        jobs_set_state(s, job, JOB_IDLE);
         return;
     }
     if (job->pending > 0) {
-        set_state(s, job, JOB_WAITING);
+        jobs_set_state(s, job, JOB_WAITING);
         return;
     }
-    set_state(s, job, JOB_READY);
+    jobs_set_state(s, job, JOB_READY);
     job->ready_at = s->t.now;
     enqueue(s, job, use);
 }
 
-/* Take a job that nobody runs out of the queue it is in. */
-static void displace(struct sched *s, struct job *job)
+void jobs_displace(struct sched *s, struct job *job)
 {
     if (job->state == JOB_READY)
         dequeue(s, job);
@@ -243,8 +240,7 @@ static void add_dependent(struct job *input, struct job *job)
     input->dependents[input->dependent_count++] = job;
 }
 
-/* What it asks for, or more if that was known to be too little. */
-static void set_memory(struct job *job, int64_t asked)
+void jobs_set_memory(struct job *job, int64_t asked)
 {
     int64_t before = job->memory_bytes;
 
@@ -285,7 +281,7 @@ void jobs_describe(struct sched *s, struct job *job,
     job->family = stage->family;
     /* One that was taken over undescribed was taken over alone. */
     assert(job->unit == NULL);
-    set_memory(job, stage->memory_bytes);
+    jobs_set_memory(job, stage->memory_bytes);
     job->cpus = stage->cpus;
     job->labels = stage->labels == NULL
                       ? NULL
@@ -303,7 +299,7 @@ void jobs_forgive(struct sched *s, struct job *job)
     job->crashes = 0;
     job->suspect = false;
     job->memory_floor = 0;
-    set_state(s, job, JOB_IDLE);
+    jobs_set_state(s, job, JOB_IDLE);
     for (struct use *u = job->uses; u != NULL; u = u->job_next)
         sweeps_reopen_failed(s, u->sweep);
 }
@@ -427,7 +423,7 @@ void jobs_need(struct sched *s, struct need *need)
     /* The first trial of this sweep: it may matter more than the sponsor
      * under whose name the job was queued. */
     if (job->state == JOB_IDLE) {
-        place(s, job);
+        jobs_place(s, job);
     } else if (job->state == JOB_READY && sponsor_of(job) == use) {
         dequeue(s, job);
         enqueue(s, job, use);
@@ -455,7 +451,7 @@ void jobs_forget_groups(struct sched *s, const struct sweep *sweep)
     }
 }
 
-static void unlink_need(struct need *need)
+void jobs_unlink_need(struct need *need)
 {
     struct job *job = need->job;
 
@@ -478,7 +474,7 @@ void jobs_unneed(struct sched *s, struct need *need)
     if (!need->open)
         return;
     last = need->use->wanted == 1;
-    unlink_need(need);
+    jobs_unlink_need(need);
     if (!last || job->state == JOB_RUNNING || job->state == JOB_FAILED ||
         job->state == JOB_IDLE)
         return;
@@ -486,8 +482,8 @@ void jobs_unneed(struct sched *s, struct need *need)
         return;
     if (job->state != JOB_READY && sponsor_of(job) != NULL)
         return;
-    displace(s, job);
-    place(s, job);
+    jobs_displace(s, job);
+    jobs_place(s, job);
 }
 
 void jobs_assign(struct sched *s, struct job *job, struct session *session,
@@ -495,8 +491,8 @@ void jobs_assign(struct sched *s, struct job *job, struct session *session,
 {
     struct wire_token token;
 
-    displace(s, job);
-    set_state(s, job, JOB_RUNNING);
+    jobs_displace(s, job);
+    jobs_set_state(s, job, JOB_RUNNING);
     job->epoch = epoch;
     job->attempt = attempt;
     job->settled = false;
@@ -546,9 +542,9 @@ void jobs_take_away(struct job *job)
 void jobs_requeue(struct sched *s, struct job *job, int64_t due)
 {
     assert(job->session == NULL);
-    displace(s, job); /* a late verdict finds it in a queue again */
+    jobs_displace(s, job); /* a late verdict finds it in a queue again */
     if (due > s->t.now && job->pending == 0 && sponsor_of(job) != NULL) {
-        set_state(s, job, JOB_BACKOFF);
+        jobs_set_state(s, job, JOB_BACKOFF);
         job->rank = due;
         job->tie = s->ties++;
         heap_add(&s->backoff, job);
@@ -556,7 +552,7 @@ void jobs_requeue(struct sched *s, struct job *job, int64_t due)
     }
     /* A job taken over from a worker may not be described yet: the sweep
      * that needs it, if any, will come to it. */
-    place(s, job);
+    jobs_place(s, job);
 }
 
 void jobs_wake(struct sched *s)
@@ -565,184 +561,9 @@ void jobs_wake(struct sched *s)
 
     while (job != NULL && job->rank <= s->t.now) {
         heap_remove(&s->backoff, job);
-        place(s, job);
+        jobs_place(s, job);
         job = heap_first(&s->backoff);
     }
-}
-
-static void replace(char **text, struct wire_bytes bytes)
-{
-    free(*text);
-    *text = bytes.size == 0 ? NULL : sched_clean(bytes);
-}
-
-/* Counted anew each time: a job that was described twice stands twice in the
- * list of its input. */
-static uint32_t count_pending(const struct job *job)
-{
-    uint32_t pending = 0;
-
-    for (size_t i = 0; i < job->input_count; i++)
-        pending += job->inputs[i]->state != JOB_DONE;
-    return pending;
-}
-
-static void release_dependents(struct sched *s, struct job *job)
-{
-    for (size_t i = 0; i < job->dependent_count; i++) {
-        struct job *d = job->dependents[i];
-
-        d->pending = count_pending(d);
-        if (d->pending == 0 && d->state == JOB_WAITING)
-            place(s, d);
-        else if (d->holders == 0)
-            table_leave(s->jobs, d);
-    }
-    free(job->dependents);
-    job->dependents = NULL;
-    job->dependent_count = 0;
-}
-
-static void become_done(struct sched *s, struct job *job)
-{
-    jobs_take_away(job);
-    displace(s, job);
-    set_state(s, job, JOB_DONE);
-    for (const struct use *u = job->uses; u != NULL; u = u->job_next) {
-        u->sweep->computed++;
-        jobs_count_row(s, u->sweep, job->row - 1);
-    }
-    release_dependents(s, job);
-    forget_params(s, job);
-    while (job->needs != NULL) {
-        struct trial *trial = job->needs->trial;
-
-        unlink_need(job->needs);
-        if (trial->pending == 0)
-            sweeps_trial_done(s, trial);
-    }
-    while (job->uses != NULL)
-        jobs_drop_use(s, job->uses);
-    if (job->holders == 0)
-        table_leave(s->jobs, job);
-}
-
-/* `known`: the same name, maybe, interned already. */
-static const char *name_of(struct sched *s, const char *known,
-                           struct wire_bytes name)
-{
-    if (name.size == 0 || name.data == known)
-        return known;
-    return sched_intern(s, name.data, name.size);
-}
-
-static struct ledger_row row_of(struct sched *s, const struct job *job,
-                                const struct wire_record_result *r)
-{
-    return (struct ledger_row){
-        .key = r->token.key,
-        .epoch = r->token.epoch,
-        .attempt = r->token.attempt,
-        .order = s->order,
-        .kind = name_of(s, job == NULL ? NULL : job->kind, r->kind),
-        .worker = name_of(s, job == NULL ? NULL : job->worker, r->worker),
-        .result = r->result,
-        .log = r->log,
-        .wall_ms = r->wall_ms,
-        .at_ms = r->at_ms,
-        .peak_bytes = r->peak_bytes,
-        .bytes_read = r->bytes_read,
-        .bytes_fetched = r->bytes_fetched,
-        .model = r->model,
-    };
-}
-
-/* The result of a job that is no struct: a record of the log. */
-static void note_result(struct sched *s, const struct wire_record_result *r)
-{
-    struct ledger_row row = row_of(s, NULL, r);
-
-    table_add_row(s->jobs, &row);
-    s->job_count[JOB_DONE]++;
-}
-
-void jobs_take_result(struct sched *s, struct job *job,
-                      const struct wire_record_result *r)
-{
-    struct ledger_row row;
-
-    if (job->group != NULL)
-        dispatch_learn(s, job->group, r->wall_ms);
-    jobs_take_away(job); /* while its token is still the one it ran under */
-    replace(&job->log, r->log);
-    row = row_of(s, job, r);
-    row.log = wire_text(job->log);
-    table_take_row(job, ledger_add(s->jobs->ledger, &row), &row);
-    job->code = STATUS_SUCCESS;
-    free(job->message);
-    job->message = NULL;
-    become_done(s, job);
-}
-
-void jobs_result(struct sched *s, const struct wire_record_result *r)
-{
-    uint32_t known = keys_get(&s->jobs->keys, &r->token.key);
-    struct job *job;
-
-    if (known == 0) {
-        note_result(s, r);
-        return;
-    }
-    job = jobs_find(s, &r->token.key);
-    if (job->state != JOB_DONE) /* the first result is the result */
-        jobs_take_result(s, job, r);
-}
-
-static void become_failed(struct sched *s, struct job *job)
-{
-    displace(s, job);
-    set_state(s, job, JOB_FAILED);
-    forget_params(s, job);
-    while (job->needs != NULL)
-        sweeps_trial_failed(s, job->needs->trial);
-}
-
-/* The one place where failures and crashes are counted. Only a death that
- * nobody else can have caused is a crash of the job. */
-static void count_failure(struct job *job, const struct wire_record_failure *r)
-{
-    bool vanished = r->crashed == CRASH_LEASE || r->crashed == CRASH_BESIDE;
-
-    job->settled = !vanished || r->terminal != 0;
-    job->suspect = vanished;
-    if (r->crashed == CRASH_SLOT || r->crashed == CRASH_LEASE)
-        job->crashes++;
-    else if (r->crashed != CRASH_BESIDE)
-        job->failures++;
-    if (r->memory_floor > job->memory_floor)
-        job->memory_floor = r->memory_floor;
-    set_memory(job, job->memory_bytes);
-}
-
-void jobs_failure(struct sched *s, const struct wire_record_failure *r)
-{
-    struct job *job = jobs_touch(s, &r->token.key);
-
-    if (job->state == JOB_DONE)
-        return;
-    jobs_take_away(job);
-    job->epoch = r->token.epoch;
-    job->attempt = r->token.attempt;
-    count_failure(job, r);
-    job->at_ms = r->at_ms;
-    job->code = r->code;
-    job->worker = sched_intern(s, r->worker.data, r->worker.size);
-    replace(&job->message, r->message);
-    replace(&job->log, r->log);
-    if (r->terminal == 0)
-        return;
-    job->order = s->order;
-    become_failed(s, job);
 }
 
 struct wire_token jobs_token(const struct job *job)

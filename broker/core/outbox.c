@@ -37,6 +37,7 @@ void outbox_clear(struct outbox *o)
     buf_clear(&o->bytes);
     o->record_count = 0;
     o->message_count = 0;
+    o->work_unsent = 0;
     o->sent_bytes = 0;
     o->note_count = o->notes_dropped = 0;
 }
@@ -114,7 +115,9 @@ struct status outbox_record(struct outbox *o, const struct wire_message *m)
 struct status outbox_send(struct outbox *o, struct peer peer,
                           const struct wire_message *m, bool early)
 {
-    struct outbox_message to = { .peer = peer, .early = early };
+    struct outbox_message to = { .peer = peer,
+                                 .early = early,
+                                 .work = m->type == WIRE_ASSIGN };
 
     TRY_PLAIN(encode(o, m, &to.at, &to.size));
     if (o->message_count == o->message_room) {
@@ -122,6 +125,7 @@ struct status outbox_send(struct outbox *o, struct peer peer,
         o->messages = xrealloc(o->messages, o->message_room * sizeof to);
     }
     o->messages[o->message_count++] = to;
+    o->work_unsent += to.work;
     return SUCCESS;
 }
 

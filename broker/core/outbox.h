@@ -25,6 +25,7 @@ struct outbox_message {
     size_t at, size; /* in `bytes` */
     struct peer peer;
     bool early; /* says nothing that rests on the records: need not wait */
+    bool work;  /* ASSIGN: the cause of more records */
     bool sent;  /* the loop's note */
 };
 
@@ -45,6 +46,7 @@ struct outbox {
     size_t record_count, record_room;
     struct outbox_message *messages;
     size_t message_count, message_room;
+    size_t work_unsent;        /* messages; the loop counts them off */
     struct outbox_note *notes; /* NULL: none yet */
     size_t note_count, notes_dropped;
     size_t sent_bytes; /* of the messages that were sent; the loop's note */

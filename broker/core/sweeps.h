@@ -23,7 +23,7 @@ MUST_CHECK struct status sweeps_cancel(struct sched *s,
 /* The log left it live: so many of its first trials may be done. */
 void sweeps_found(const struct sched *s, struct sweep *sweep);
 
-/* From jobs.c: the last need is met; a job that it needs has failed. Both
+/* From jobs_end.c: the last need is met; a job that it needs has failed. Both
  * free the trial. */
 void sweeps_trial_done(struct sched *s, struct trial *trial);
 void sweeps_trial_failed(struct sched *s, struct trial *trial);

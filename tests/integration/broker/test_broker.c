@@ -447,6 +447,24 @@ static void test_flushed_store_is_written_anew(void **state)
     farm_close(&f);
 }
 
+/* It is found at the next append, which takes as long as it takes. */
+static void await_store_error(struct farm *f, struct peer_worker *w,
+                              const char *words)
+{
+    enum { PATIENCE = 200 };
+    bool found = false;
+
+    for (int i = 0; i < PATIENCE && !found; i++) {
+        json_t *status = ask(f, "status", "{\"sweep\":\"@last\"}");
+
+        found = strstr(json_text_or(status, "store_error", ""), words) != NULL;
+        json_decref(status);
+        peer_worker_heartbeat(w);
+        (void)peer_worker_step(w, 50);
+    }
+    assert_true(found);
+}
+
 static void test_flushed_store_stops_acknowledging(void **state)
 {
     struct farm f = farm_open(true);
@@ -463,14 +481,8 @@ static void test_flushed_store_stops_acknowledging(void **state)
         assert_true(peer_worker_step(&w, 5000));
     flush_redis(&f);
     peer_worker_finish(&w);
-    for (int i = 0; i < 10; i++) {
-        peer_worker_heartbeat(&w);
-        (void)peer_worker_step(&w, 50);
-    }
+    await_store_error(&f, &w, "is gone");
     assert_int_equal(w.committed, 0);
-    status = ask(&f, "status", "{\"sweep\":\"@last\"}");
-    assert_non_null(strstr(json_text_or(status, "store_error", ""), "is gone"));
-    json_decref(status);
     /* Until somebody says that memory is the copy that counts. */
     json_decref(ask(&f, "rebuild", "{\"begin\":true}"));
     await_key(&f, "sn:{sinter}:snapshot");
