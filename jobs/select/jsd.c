@@ -88,6 +88,8 @@ static void normalise(struct side *s, size_t vocabulary, double tau)
         for (size_t i = 0; i < count; i++)
             s->total += s->weight[i];
     }
+    /* The largest logit alone weighs 1. */
+    /* cppcheck-suppress invalidFunctionArg */
     s->logarithm = log(s->total);
 }
 

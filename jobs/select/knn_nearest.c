@@ -154,6 +154,8 @@ static void settle(const struct hunt *h, size_t row, const struct heap *heap)
                                                     s->width),
                                    other };
     }
+    /* Of an empty heap nothing is sorted. */
+    /* cppcheck-suppress uninitvar */
     qsort(found, heap->count, sizeof(*found), compare_found);
     for (size_t i = 0; i < s->k; i++) {
         h->index[row * s->k + i] = found[i].row;
