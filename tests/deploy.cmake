@@ -33,7 +33,7 @@ add_test(NAME deploy.settings
 set_tests_properties(deploy.settings PROPERTIES LABELS deploy)
 
 # These share the images they make; what the engine kept goes at the end.
-if(NOT SINTER_SANITIZE)
+if(SINTER_ENGINE_TESTS)
   sinter_deploy(image ${programs} ${state})
   sinter_deploy(compose ${programs} ${state})
   add_test(NAME deploy.clean COMMAND rm -rf ${state}/docker ${state}/packages)
