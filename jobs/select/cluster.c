@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/select/spectrum_parts.h"
 
 /* --- K --------------------------------------------------------------------------
  */
@@ -113,21 +114,6 @@ MUST_CHECK static struct status factorise(const struct crew *crew,
     return SUCCESS;
 }
 
-struct component {
-    size_t size;
-    uint32_t name;
-};
-
-static int by_size(const void *a, const void *b)
-{
-    const struct component *x = a;
-    const struct component *y = b;
-
-    if (x->size != y->size)
-        return x->size > y->size ? -1 : 1;
-    return (x->name > y->name) - (x->name < y->name);
-}
-
 /* The k - 1 largest components are clusters, the others share the last one. */
 MUST_CHECK static struct status merge_components(const struct spectrum *s,
                                                  size_t k, uint32_t *labels)
@@ -145,7 +131,7 @@ MUST_CHECK static struct status merge_components(const struct spectrum *s,
         all[i].name = (uint32_t)i;
     for (size_t i = 0; i < s->rows; i++)
         all[s->component[i]].size++;
-    qsort(all, s->components, sizeof(*all), by_size);
+    qsort(all, s->components, sizeof(*all), component_by_size);
     for (size_t i = 0; i < s->components; i++)
         place[all[i].name] = (uint32_t)(i < k ? i : k - 1);
     for (size_t i = 0; i < s->rows; i++)

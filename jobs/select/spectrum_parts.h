@@ -26,4 +26,13 @@ MUST_CHECK struct status spectrum_room(struct spectrum *s, size_t pairs);
 /* A graph with fewer samples is a matrix for LAPACK. */
 enum { SPECTRUM_SMALL = 600 };
 
+/* A connected part of the graph of neighbours. */
+struct component {
+    size_t size;
+    uint32_t name;
+};
+
+/* For qsort(): the largest first, of equal ones the lower name. */
+int component_by_size(const void *a, const void *b);
+
 #endif

@@ -61,12 +61,7 @@ static bool multiply(void *self, const double *x, double *y)
 /* --- the eigenvalue 1 -----------------------------------------------------------
  */
 
-struct component {
-    size_t size;
-    uint32_t name;
-};
-
-static int by_size(const void *a, const void *b)
+int component_by_size(const void *a, const void *b)
 {
     const struct component *x = a;
     const struct component *y = b;
@@ -95,7 +90,7 @@ MUST_CHECK static struct status fill_components(const struct walk *w,
         all[c].name = (uint32_t)c;
     for (size_t i = 0; i < g->n; i++)
         all[g->component[i]].size++;
-    qsort(all, g->components, sizeof(*all), by_size);
+    qsort(all, g->components, sizeof(*all), component_by_size);
     for (size_t c = 0; c < g->components; c++)
         place[all[c].name] = (uint32_t)c;
     for (size_t i = 0; i < g->n; i++) {
