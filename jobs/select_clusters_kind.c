@@ -31,12 +31,7 @@ static const struct catalog_key keys[] = {
       .most = NMF_RANK,
       .otherwise = "0",
       .help = "how many; 0: by the largest gap" },
-    { .name = "time",
-      .type = KEY_NUMBER,
-      .least = 0.0,
-      .most = 1e6,
-      .otherwise = "0",
-      .help = "steps of diffusion" },
+    SELECT_TIME_KEY,
     { .name = NULL },
 };
 

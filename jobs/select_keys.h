@@ -70,4 +70,17 @@ extern const char *const select_form_words[]; /* of `jsd` */
         .most = SELECT_PARTS, .help = "of so many"        \
     }
 
+/* Of `select` as well, which passes them on. */
+#define SELECT_SIGMA_KEY                                                       \
+    {                                                                          \
+        .name = "sigma_scale", .type = KEY_NUMBER, .least = 1e-6, .most = 1e6, \
+        .otherwise = "1",                                                      \
+        .help = "of the median distance: the width of the kernel"              \
+    }
+#define SELECT_TIME_KEY                                                \
+    {                                                                  \
+        .name = "time", .type = KEY_NUMBER, .least = 0.0, .most = 1e6, \
+        .otherwise = "0", .help = "steps of diffusion"                 \
+    }
+
 #endif
