@@ -125,7 +125,8 @@ void *map_put(struct map *m, const void *key, size_t size, void *value)
     *e = (struct entry){
         .key = xcalloc(size + 1, 1), .size = size, .hash = hash, .value = value
     };
-    memcpy(e->key, key, size);
+    if (size > 0) /* the empty key may come without an address */
+        memcpy(e->key, key, size);
     m->slots[slot] = (uint32_t)m->count;
     return NULL;
 }
