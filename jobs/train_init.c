@@ -7,10 +7,6 @@
 #include "model/arch.h"
 #include "model/tokenizer.h"
 
-static const char *const architecture_words[] = {
-    "llama",    "mistral", "qwen2",     "opt", "gpt2",
-    "gpt_neox", "mlp",     "preresnet", NULL
-};
 static const char *const activation_words[] = { "relu", "gelu", "gelu_new",
                                                 NULL };
 
@@ -32,8 +28,7 @@ static const struct catalog_key size_row[] = {
 
 const struct catalog_key train_init_keys[] = {
     { .name = "architecture",
-      .type = KEY_WORD,
-      .words = architecture_words,
+      .type = KEY_TEXT,
       .otherwise = "\"llama\"",
       .help = "of the fresh model" },
     SIZE("hidden", 16384, "width of the residual stream; 128"),
@@ -77,106 +72,66 @@ const struct catalog_key train_init_keys[] = {
     { .name = NULL },
 };
 
-enum {
-    LLAMA = 1 << 0,
-    MISTRAL = 1 << 1,
-    QWEN2 = 1 << 2,
-    OPT = 1 << 3,
-    GPT2 = 1 << 4,
-    NEOX = 1 << 5,
-    MLP = 1 << 6,
-    PRERESNET = 1 << 7,
-    LLAMAS = LLAMA | MISTRAL | QWEN2,
-    TEXT = LLAMAS | OPT | GPT2 | NEOX,
-};
-
-/* Which architectures a key means something to, and its default as JSON. */
-static const struct meaning {
-    const char *key;
-    unsigned to;
-    const char *otherwise; /* NULL: none, or another key's */
-} meanings[] = {
-    { "hidden", TEXT, "128" },
-    { "layers", TEXT, "4" },
-    { "heads", TEXT, "4" },
-    { "kv_heads", LLAMAS, NULL },
-    { "intermediate", TEXT, NULL },
-    { "vocab", TEXT, "258" },
-    { "positions", TEXT, "512" },
-    { "window", MISTRAL, NULL },
-    { "rope_theta", LLAMAS | NEOX, "10000.0" },
-    { "rotary", NEOX, "0.25" },
-    { "activation", OPT, "\"relu\"" },
-    { "activation", GPT2, "\"gelu_new\"" },
-    { "activation", NEOX, "\"gelu\"" },
-    { "norm_eps", LLAMAS | GPT2 | NEOX | MLP | PRERESNET, "1e-5" },
-    { "tied", TEXT, "true" },
-    { "sizes", MLP, NULL },
-    { "widths", PRERESNET, "[16, 32, 64]" },
-    { "blocks", PRERESNET, "[3, 3, 3]" },
-    { "channels", PRERESNET, "3" },
-    { "height", PRERESNET, "32" },
-    { "width", PRERESNET, "32" },
-    { "classes", PRERESNET, "10" },
-};
-
-/* Its bit; 0: no such architecture. */
-static unsigned bit_of(const char *architecture)
+static bool knows(const struct arch *arch, const char *key)
 {
-    for (unsigned i = 0; architecture_words[i] != NULL; i++)
-        if (strcmp(architecture_words[i], architecture) == 0)
-            return 1U << i;
-    return 0;
+    const struct arch_init *row = arch->init;
+
+    while (row->key != NULL && strcmp(row->key, key) != 0)
+        row++;
+    return row->key != NULL;
 }
 
-/* All architectures that know the key. */
-static unsigned known_to(const char *key)
+static void fill_defaults(json_t *init, const struct arch *arch)
 {
-    unsigned to = 0;
-
-    for (size_t i = 0; i < COUNT_OF(meanings); i++)
-        if (strcmp(meanings[i].key, key) == 0)
-            to |= meanings[i].to;
-    return to;
-}
-
-static void fill_defaults(json_t *init, unsigned architecture)
-{
-    for (size_t i = 0; i < COUNT_OF(meanings); i++) {
-        const struct meaning *m = &meanings[i];
-
-        if ((m->to & architecture) != 0 && m->otherwise != NULL &&
-            json_object_get(init, m->key) == NULL)
+    for (const struct arch_init *row = arch->init; row->key != NULL; row++)
+        if (row->otherwise != NULL && json_object_get(init, row->key) == NULL)
             (void)json_object_set_new(
-                init, m->key, json_loads(m->otherwise, JSON_DECODE_ANY, NULL));
-    }
+                init, row->key,
+                json_loads(row->otherwise, JSON_DECODE_ANY, NULL));
+}
+
+static bool refuse_architecture(const char *name,
+                                struct catalog_problem *ret_problem)
+{
+    char known[sizeof(ret_problem->suggestion)] = "", message[96];
+    size_t size = 0;
+
+    for (size_t i = 0; archs[i] != NULL && size < sizeof(known); i++)
+        size += (size_t)snprintf(known + size, sizeof(known) - size, "%s%s",
+                                 i == 0 ? "" : ", ", archs[i]->model_type);
+    (void)snprintf(message, sizeof(message),
+                   "there is no architecture \"%.40s\"", name);
+    return catalog_refuse(ret_problem, "/init/architecture", known, "%s",
+                          message);
 }
 
 bool train_init_normalise(json_t *init, struct catalog_problem *ret_problem)
 {
-    const char *name = json_text_or(init, "architecture", "");
-    unsigned architecture = bit_of(name);
+    const char *name = json_string_value(json_object_get(init, "architecture"));
+    const struct arch *arch;
     char path[64], message[96];
     const char *key;
     json_t *value;
 
-    if (architecture == 0)
+    if (name == NULL)
         return true; /* another in each point */
+    arch = arch_find(name);
+    if (arch == NULL)
+        return refuse_architecture(name, ret_problem);
     json_object_foreach(init, key, value)
     {
-        if (strcmp(key, "architecture") == 0 ||
-            (known_to(key) & architecture) != 0)
+        if (strcmp(key, "architecture") == 0 || knows(arch, key))
             continue;
         (void)snprintf(path, sizeof(path), "/init/%.40s", key);
         (void)snprintf(message, sizeof(message), "`%.40s` means nothing to %s",
                        key, name);
         return catalog_refuse(ret_problem, path, "leave it out", "%s", message);
     }
-    if (architecture == MLP &&
+    if (knows(arch, "sizes") &&
         json_array_size(json_object_get(init, "sizes")) < 2)
         return catalog_refuse(ret_problem, "/init", "sizes: [64, 64, 64, 10]",
                               "an mlp needs `sizes` from pixels to classes");
-    fill_defaults(init, architecture);
+    fill_defaults(init, arch);
     return true;
 }
 
@@ -207,13 +162,11 @@ static const struct op *curve_of(const json_t *init)
 
 /* What the words say; read and checked again from what is written of it. */
 static struct model_config first_guess(const json_t *init,
-                                       const struct arch *arch,
-                                       unsigned architecture)
+                                       const struct arch *arch)
 {
     uint32_t hidden = number(init, "hidden", 128);
     uint32_t heads = number(init, "heads", 4);
     uint32_t head_dim = heads == 0 ? 0 : hidden / heads;
-    unsigned inner = (architecture & LLAMAS) != 0 ? 3 : 4;
 
     return (struct model_config){
         .arch = arch,
@@ -222,7 +175,7 @@ static struct model_config first_guess(const json_t *init,
         .heads = heads,
         .kv_heads = number(init, "kv_heads", heads),
         .head_dim = head_dim,
-        .inner = number(init, "intermediate", (int64_t)inner * hidden),
+        .inner = number(init, "intermediate", (int64_t)arch->inner * hidden),
         .vocab = number(init, "vocab", TOKENIZER_VOCAB),
         .positions = number(init, "positions", 512),
         .window = number(init, "window", 0),
@@ -249,10 +202,10 @@ struct status train_init_config(const json_t *init,
     AUTO(json_release) json_t *json = NULL;
     struct model_config c;
 
-    if (arch == NULL || bit_of(name) == 0)
+    if (arch == NULL)
         return FAIL(STATUS_INVALID, "there is no architecture \"%.40s\"", name);
-    fill_defaults(whole, bit_of(name));
-    c = first_guess(whole, arch, bit_of(name));
+    fill_defaults(whole, arch);
+    c = first_guess(whole, arch);
     if (c.heads == 0 || c.hidden % c.heads != 0)
         return FAIL(STATUS_INVALID,
                     "`hidden` %u is no multiple of %u attention heads",

@@ -6,6 +6,12 @@
 #include "model/config.h"
 #include "model/graph.h"
 
+/* A word of a fresh model (`init` of a training) that means something to an
+ * architecture, and its default as JSON; NULL: none, or another word's. */
+struct arch_init {
+    const char *key, *otherwise;
+};
+
 struct arch {
     const char *model_type; /* as in config.json */
     const char *hf_class;   /* as in config.json's "architectures" */
@@ -13,6 +19,10 @@ struct arch {
     const char *prefix;
     /* Ends of tensor names that may be there and mean nothing. */
     const char *const *ignored;
+    const struct arch_init *init; /* ends with a NULL key */
+    /* Feed-forward width of a fresh model in widths of its stream; 0: of
+     * images. */
+    unsigned inner;
 
     /* INVALID names the key. What it accepts, build() can build. */
     MUST_CHECK struct status (*read)(const json_t *json,

@@ -69,11 +69,20 @@ static json_t *write_config(const struct model_config *c)
                      (int)c->tied);
 }
 
+static const struct arch_init init[] = {
+    ARCH_TEXT_INIT,
+    { "activation", "\"gelu_new\"" },
+    { "norm_eps", "1e-5" },
+    { NULL, NULL },
+};
+
 const struct arch arch_gpt2 = {
     .model_type = "gpt2",
     .hf_class = "GPT2LMHeadModel",
     .prefix = "transformer.",
     .ignored = ignored,
+    .init = init,
+    .inner = 4,
     .read = read_config,
     .write = write_config,
     .build = build,

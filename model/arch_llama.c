@@ -181,19 +181,33 @@ static json_t *write_qwen2(const struct model_config *c)
     return json;
 }
 
+static const struct arch_init init[] = {
+    ARCH_TEXT_INIT,         { "kv_heads", NULL }, { "rope_theta", "10000.0" },
+    { "norm_eps", "1e-5" }, { NULL, NULL },
+};
+
 const struct arch arch_llama = {
     .model_type = "llama",
     .hf_class = "LlamaForCausalLM",
     .ignored = ignored,
+    .init = init,
+    .inner = 3,
     .read = read_llama,
     .write = write_llama,
     .build = build,
+};
+
+static const struct arch_init windowed_init[] = {
+    ARCH_TEXT_INIT,         { "kv_heads", NULL }, { "rope_theta", "10000.0" },
+    { "norm_eps", "1e-5" }, { "window", NULL },   { NULL, NULL },
 };
 
 const struct arch arch_mistral = {
     .model_type = "mistral",
     .hf_class = "MistralForCausalLM",
     .ignored = ignored,
+    .init = windowed_init,
+    .inner = 3,
     .read = read_mistral,
     .write = write_mistral,
     .build = build,
@@ -203,6 +217,8 @@ const struct arch arch_qwen2 = {
     .model_type = "qwen2",
     .hf_class = "Qwen2ForCausalLM",
     .ignored = ignored,
+    .init = init,
+    .inner = 3,
     .read = read_qwen2,
     .write = write_qwen2,
     .build = build,

@@ -56,10 +56,17 @@ static json_t *write_config(const struct model_config *c)
     return json;
 }
 
+static const struct arch_init init[] = {
+    { "sizes", NULL },
+    { "norm_eps", "1e-5" },
+    { NULL, NULL },
+};
+
 const struct arch arch_mlp = {
     .model_type = "mlp",
     .hf_class = "MLP",
     .ignored = ignored,
+    .init = init,
     .read = read_config,
     .write = write_config,
     .build = build,

@@ -109,10 +109,18 @@ static json_t *write_config(const struct model_config *c)
                      "tie_word_embeddings", (int)c->tied);
 }
 
+static const struct arch_init init[] = {
+    ARCH_TEXT_INIT,         { "rope_theta", "10000.0" },
+    { "rotary", "0.25" },   { "activation", "\"gelu\"" },
+    { "norm_eps", "1e-5" }, { NULL, NULL },
+};
+
 const struct arch arch_neox = {
     .model_type = "gpt_neox",
     .hf_class = "GPTNeoXForCausalLM",
     .ignored = ignored,
+    .init = init,
+    .inner = 4,
     .read = read_config,
     .write = write_config,
     .build = build,

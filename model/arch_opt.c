@@ -76,11 +76,19 @@ static json_t *write_config(const struct model_config *c)
         "tie_word_embeddings", (int)c->tied, "do_layer_norm_before", 1);
 }
 
+static const struct arch_init init[] = {
+    ARCH_TEXT_INIT,
+    { "activation", "\"relu\"" },
+    { NULL, NULL },
+};
+
 const struct arch arch_opt = {
     .model_type = "opt",
     .hf_class = "OPTForCausalLM",
     .prefix = "model.",
     .ignored = ignored,
+    .init = init,
+    .inner = 4,
     .read = read_config,
     .write = write_config,
     .build = build,

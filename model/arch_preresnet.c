@@ -151,10 +151,22 @@ static json_t *write_config(const struct model_config *c)
     return json;
 }
 
+static const struct arch_init init[] = {
+    { "widths", "[16, 32, 64]" },
+    { "blocks", "[3, 3, 3]" },
+    { "channels", "3" },
+    { "height", "32" },
+    { "width", "32" },
+    { "classes", "10" },
+    { "norm_eps", "1e-5" },
+    { NULL, NULL },
+};
+
 const struct arch arch_preresnet = {
     .model_type = "preresnet",
     .hf_class = "PreResNet",
     .ignored = ignored,
+    .init = init,
     .read = read_config,
     .write = write_config,
     .build = build,

@@ -8,6 +8,14 @@
 
 struct arch_text;
 
+/* Rows of arch.init. */
+#define ARCH_TEXT_INIT                                                        \
+    { "hidden", "128" }, { "layers", "4" }, { "heads", "4" },                 \
+        { "intermediate", NULL }, { "vocab", "258" }, { "positions", "512" }, \
+    {                                                                         \
+        "tied", "true"                                                        \
+    }
+
 /* The layer that is being built. */
 struct text_layer {
     struct graph *g;

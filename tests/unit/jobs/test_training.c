@@ -379,6 +379,8 @@ static const struct {
     { "{'init':{'architecture':'mlp','hidden':12}}", "/init/hidden",
       "means nothing to mlp" },
     { "{'init':{'architecture':'mlp'}}", "/init", "needs `sizes`" },
+    { "{'init':{'architecture':'lama'}}", "/init/architecture",
+      "no architecture \"lama\"" },
     { "{'init':{'architecture':'opt','rotary':0.5}}", "/init/rotary",
       "means nothing to opt" },
 };
