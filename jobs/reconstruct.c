@@ -4,7 +4,11 @@
  * Source: Zimmer et al., "PERP", 2023: a block reads what the blocks before it,
  * pruned and reconstructed, leave; its target is what the dense block makes of
  * the same. `inputs: dense` lets it read what dense blocks leave instead, and
- * `targets: dense` aims at what the whole dense model leaves there. */
+ * `targets: dense` aims at what the whole dense model leaves there.
+ *
+ * A block of text is a layer. Nets for images have none in front of their
+ * layers, so the first section is one too; norms over the batch are given the
+ * statistics of what they then read, those behind the last block as well. */
 #include "jobs/retrain.h"
 
 #include <stdlib.h>
@@ -22,7 +26,7 @@ const struct catalog_key reconstruct_keys[] = {
       .least = 1,
       .most = 1e6,
       .otherwise = "128",
-      .help = "sequences of the data that blocks are given" },
+      .help = "sequences or images that blocks are given" },
     { .name = "inputs",
       .type = KEY_WORD,
       .words = input_words,
@@ -44,13 +48,15 @@ struct reconstruction {
     struct schedule schedule;
     struct pass_room room; /* of one block, without gradients */
 
-    size_t batches, width;
-    struct batch *tokens; /* [batches] */
-    float **inputs;       /* [batches] what pruned blocks left */
-    float **dense_inputs; /* what dense blocks left; NULL: not needed */
+    size_t batches, widest; /* floats a row of any section */
+    struct batch *given;    /* [batches] tokens or pixels */
+    float **inputs;         /* [batches] what pruned blocks left; see first */
+    float **dense_inputs;   /* what dense blocks left; NULL: not needed */
     float **targets;
     bool read_dense, aim_dense;
 
+    /* The first section that is one; 0 reads `given`, not a stream. */
+    size_t first;
     size_t block;
     double before, after; /* errors of this block */
     struct reconstruct_sums sums;
@@ -73,9 +79,9 @@ static void release(struct reconstruction *c)
     free_streams(c->inputs, c->batches);
     free_streams(c->dense_inputs, c->batches);
     free_streams(c->targets, c->batches);
-    for (size_t i = 0; c->tokens != NULL && i < c->batches; i++)
-        batch_release(&c->tokens[i]);
-    free(c->tokens);
+    for (size_t i = 0; c->given != NULL && i < c->batches; i++)
+        batch_release(&c->given[i]);
+    free(c->given);
     data_release(&c->opened.data);
     model_input_release(&c->dense);
 }
@@ -158,41 +164,51 @@ static struct status open_dense(struct reconstruction *c)
 static struct pass_batch view_of(const struct reconstruction *c, size_t batch,
                                  const float *stream)
 {
-    struct pass_batch view = batch_view(&c->tokens[batch]);
+    struct pass_batch view = batch_view(&c->given[batch]);
 
     view.labels = NULL;
     if (stream != NULL) {
         view.stream = stream;
         view.tokens = NULL;
+        view.pixels = NULL;
     }
     return view;
 }
 
-/* Section `section` of `model` for all batches of `from` (NULL: the tokens) to
- * `to`, which may be `from`. */
+static struct pass_room room_of(const struct reconstruction *c, size_t section)
+{
+    struct pass_room room = c->room;
+
+    room.alone = true;
+    room.section = section;
+    return room;
+}
+
+/* Section `section` of `model` for all batches of `from` to `to`, which may be
+ * `from`. Streams that are not there yet: what is given. */
 static struct status run_section(const struct reconstruction *c,
                                  const struct model *model, size_t section,
                                  float *const *from, float **to)
 {
     AUTO(pass_release) struct pass *p = NULL;
-    struct pass_room room = c->room;
+    const struct graph *g = model->graph;
+    size_t width = graph_width(g, g->streams[section]);
+    struct pass_room room = room_of(c, section);
     double loss;
 
-    room.alone = true;
-    room.section = section;
     TRY_PLAIN(pass_new(model, &room, &p));
     for (size_t i = 0; i < c->batches; i++) {
-        struct pass_batch view = view_of(c, i, from == NULL ? NULL : from[i]);
-        size_t bytes = c->tokens[i].rows * c->width * sizeof(float);
+        struct pass_batch view = view_of(c, i, from[i]);
+        size_t rows = c->given[i].rows;
 
         if (c->r->context->cancelled(c->r->context->self))
             return FAIL(STATUS_CANCELLED, "cancelled at block %zu", c->block);
         TRY_PLAIN(pass_forward(p, &view, &loss));
         if (to[i] == NULL)
-            to[i] = alloc_large(bytes);
+            to[i] = alloc_large(rows * c->widest * sizeof(float));
         if (to[i] == NULL)
             return FAIL(STATUS_NO_MEMORY, "no memory for activations");
-        memcpy(to[i], pass_stream(p, section), bytes);
+        memcpy(to[i], pass_stream(p, section), rows * width * sizeof(float));
     }
     return SUCCESS;
 }
@@ -206,11 +222,9 @@ static float **inputs_of(const struct reconstruction *c)
 static struct status measure(const struct reconstruction *c, double *ret_error)
 {
     AUTO(pass_release) struct pass *p = NULL;
-    struct pass_room room = c->room;
+    struct pass_room room = room_of(c, c->block);
     double sum = 0.0, rows = 0.0;
 
-    room.alone = true;
-    room.section = c->block;
     TRY_PLAIN(pass_new(c->r->model, &room, &p));
     for (size_t i = 0; i < c->batches; i++) {
         struct pass_batch view = view_of(c, i, inputs_of(c)[i]);
@@ -218,10 +232,48 @@ static struct status measure(const struct reconstruction *c, double *ret_error)
 
         view.target = c->targets[i];
         TRY_PLAIN(pass_forward(p, &view, &loss));
-        sum += loss * (double)c->tokens[i].rows;
-        rows += (double)c->tokens[i].rows;
+        sum += loss * (double)c->given[i].rows;
+        rows += (double)c->given[i].rows;
     }
     *ret_error = sum / rows;
+    return SUCCESS;
+}
+
+/* They change. False: the section has none. */
+static bool note_statistics(const struct retrain *r, size_t section)
+{
+    const struct graph *g = r->model->graph;
+    bool any = false;
+
+    for (size_t i = 0; i < g->parameter_count; i++) {
+        if (g->parameters[i].role != ROLE_STATISTIC ||
+            g->parameters[i].section != section)
+            continue;
+        r->changed[i] = true;
+        any = true;
+    }
+    return any;
+}
+
+/* Norms over the batch in a section of the model get the statistics of all
+ * that the section reads. */
+static struct status estimate(const struct reconstruction *c, size_t section,
+                              float *const *from)
+{
+    AUTO(pass_release) struct pass *p = NULL;
+    const struct graph *g = c->r->model->graph;
+    struct pass_room room = room_of(c, section);
+    uint64_t seen = 0;
+
+    if (!note_statistics(c->r, section))
+        return SUCCESS;
+    room.headless = section + 1 == g->sections;
+    TRY_PLAIN(pass_new(c->r->model, &room, &p));
+    for (size_t i = 0; i < c->batches; i++) {
+        struct pass_batch view = view_of(c, i, from[i]);
+
+        TRY_PLAIN(pass_estimate_statistics(p, c->r->model, &view, &seen));
+    }
     return SUCCESS;
 }
 
@@ -230,7 +282,8 @@ static struct status measure(const struct reconstruction *c, double *ret_error)
 static struct status steps_of_block(struct reconstruction *c, struct trainer *t)
 {
     struct job_context *context = c->r->context;
-    uint64_t all = c->opened.steps * (c->r->model->graph->sections - 2);
+    size_t blocks = c->r->model->graph->sections - 1 - c->first;
+    uint64_t all = c->opened.steps * blocks;
     struct trainer_report report;
 
     for (uint64_t step = 0; step < c->opened.steps; step++) {
@@ -243,8 +296,8 @@ static struct status steps_of_block(struct reconstruction *c, struct trainer *t)
         TRY_PLAIN(trainer_step(t, schedule_factor(&c->schedule, step), &view, 1,
                                &report));
         context->progress(context->self,
-                          (c->block - 1) * c->opened.steps + step + 1, all,
-                          "step");
+                          (c->block - c->first) * c->opened.steps + step + 1,
+                          all, "step");
     }
     return SUCCESS;
 }
@@ -269,15 +322,13 @@ static struct status train_block(struct reconstruction *c)
 {
     AUTO(trainer_release) struct trainer *t = NULL;
     AUTO(free_pointer) bool *trained = NULL;
-    struct pass_room room = c->room;
+    struct pass_room room = room_of(c, c->block);
 
     TRY_PLAIN(retrain_adapt(c->r, c->block));
     TRY_PLAIN(retrain_choose(c->r, &trained));
     if (!in_block(c, trained))
         return SUCCESS;
     room.gradients = true;
-    room.alone = true;
-    room.section = c->block;
     room.trained = trained;
     TRY_PLAIN(model_input_fits(trainer_bytes(c->r->model, &room, &c->settings),
                                "training of one block", c->r->context));
@@ -298,10 +349,12 @@ static struct status aim(struct reconstruction *c)
 /* What the next block reads. */
 static struct status pass_on(struct reconstruction *c)
 {
-    if (c->dense_inputs != NULL)
-        for (size_t i = 0; i < c->batches; i++)
-            memcpy(c->dense_inputs[i], c->targets[i],
-                   c->tokens[i].rows * c->width * sizeof(float));
+    float **targets = c->targets;
+
+    if (c->dense_inputs != NULL) {
+        c->targets = c->dense_inputs;
+        c->dense_inputs = targets;
+    }
     if (c->read_dense)
         return SUCCESS;
     return run_section(c, c->r->model, c->block, c->inputs, c->inputs);
@@ -314,6 +367,7 @@ static struct status reconstruct_block(struct reconstruction *c)
     TRY_PLAIN(aim(c));
     TRY_PLAIN(measure(c, &c->before));
     TRY_PLAIN(train_block(c));
+    TRY_PLAIN(estimate(c, c->block, inputs_of(c)));
     TRY_PLAIN(measure(c, &c->after));
     TRY_PLAIN(pass_on(c));
     (void)snprintf(line, sizeof(line),
@@ -322,7 +376,7 @@ static struct status reconstruct_block(struct reconstruction *c)
     c->r->context->log(c->r->context->self, line);
     c->sums.before += c->before;
     c->sums.after += c->after;
-    c->sums.blocks = c->block;
+    c->sums.blocks++;
     c->sums.trainable = c->r->trainable;
     return SUCCESS;
 }
@@ -333,18 +387,29 @@ static struct status draw(struct reconstruction *c)
 {
     uint64_t at = 0;
 
-    c->tokens = xcalloc(c->batches, sizeof(*c->tokens));
+    c->given = xcalloc(c->batches, sizeof(*c->given));
     for (size_t i = 0; i < c->batches; i++) {
-        TRY_PLAIN(data_batch(&c->opened.data, (size_t)c->opened.batch,
-                             &c->tokens[i]));
+        TRY_PLAIN(
+            data_batch(&c->opened.data, (size_t)c->opened.batch, &c->given[i]));
         for (uint64_t k = 0; k < c->opened.batch; k++) {
             bool added;
 
             TRY_PLAIN(data_draw(&c->opened.data, c->opened.seed, at++,
-                                &c->tokens[i], &added));
+                                &c->given[i], &added));
         }
     }
     return SUCCESS;
+}
+
+/* What the model asks for. */
+static void look_at(struct reconstruction *c)
+{
+    const struct graph *g = c->r->model->graph;
+
+    c->first = g->pixels == 0 ? 1 : 0;
+    for (size_t i = 0; i + 1 < g->sections; i++)
+        if (graph_width(g, g->streams[i]) > c->widest)
+            c->widest = graph_width(g, g->streams[i]);
 }
 
 static struct status prepare(struct reconstruction *c)
@@ -360,20 +425,17 @@ static struct status prepare(struct reconstruction *c)
                                    .model = c->r->model,
                                    .tokenizer = c->r->input.tokenizer };
     TRY_PLAIN(training_open_data(&c->opened));
-    if (data_has_images(&c->opened.data))
-        return FAIL(STATUS_INVALID, "only models of text have blocks that can "
-                                    "be reconstructed; mode: retrain");
     TRY_PLAIN(training_settings(params, 0.0, &c->settings));
     TRY_PLAIN(training_schedule(params, c->opened.steps, &c->schedule));
     c->batches = ((size_t)samples + (size_t)c->opened.batch - 1) /
                  (size_t)c->opened.batch;
-    c->width = c->r->model->config.hidden;
+    look_at(c);
     c->room = data_room(&c->opened.data, (size_t)c->opened.batch, false);
     c->inputs = new_streams(c->batches);
     c->targets = new_streams(c->batches);
     if (c->read_dense || c->aim_dense)
         c->dense_inputs = new_streams(c->batches);
-    return model_input_fits(3 * c->batches * c->room.rows * c->width *
+    return model_input_fits(3 * c->batches * c->room.rows * c->widest *
                                 sizeof(float),
                             "what blocks are given", c->r->context);
 }
@@ -381,15 +443,27 @@ static struct status prepare(struct reconstruction *c)
 /* What the first block that is not done reads. */
 static struct status lead_in(struct reconstruction *c)
 {
-    TRY_PLAIN(run_section(c, c->r->model, 0, NULL, c->inputs));
-    if (c->dense_inputs != NULL)
-        TRY_PLAIN(run_section(c, c->dense.model, 0, NULL, c->dense_inputs));
-    for (size_t i = 1; i <= c->sums.blocks; i++) {
-        if (!c->read_dense)
+    for (size_t i = 0; i < c->first + c->sums.blocks; i++) {
+        if (i < c->first || !c->read_dense)
             TRY_PLAIN(run_section(c, c->r->model, i, c->inputs, c->inputs));
         if (c->dense_inputs != NULL)
             TRY_PLAIN(run_section(c, c->dense.model, i, c->dense_inputs,
                                   c->dense_inputs));
+    }
+    return SUCCESS;
+}
+
+/* Norms behind the last block get the statistics of what they read now; where
+ * blocks have read what dense ones leave, those of all sections do. */
+static struct status settle(struct reconstruction *c)
+{
+    const struct graph *g = c->r->model->graph;
+    size_t last = g->sections - 1;
+
+    for (size_t i = c->read_dense ? c->first : last; i <= last; i++) {
+        TRY_PLAIN(estimate(c, i, c->inputs));
+        if (i < last)
+            TRY_PLAIN(run_section(c, c->r->model, i, c->inputs, c->inputs));
     }
     return SUCCESS;
 }
@@ -401,13 +475,13 @@ static struct status all_blocks(struct reconstruction *c)
     TRY_PLAIN(reconstruct_resume(c->r, &c->sums));
     c->r->trainable = (size_t)c->sums.trainable;
     TRY_PLAIN(lead_in(c));
-    for (c->block = (size_t)c->sums.blocks + 1;
+    for (c->block = c->first + (size_t)c->sums.blocks;
          c->block + 1 < c->r->model->graph->sections; c->block++) {
         TRY_PLAIN(reconstruct_block(c));
         if (context->save_due != NULL && context->save_due(context->self))
             reconstruct_save(c->r, &c->sums);
     }
-    return SUCCESS;
+    return settle(c);
 }
 
 struct status reconstruct_run(struct retrain *r)
@@ -425,6 +499,6 @@ struct status reconstruct_run(struct retrain *r)
     (void)json_object_set_new(r->metrics, "error_after",
                               json_real(c.sums.after));
     (void)json_object_set_new(r->metrics, "blocks",
-                              json_integer((json_int_t)(c.block - 1)));
+                              json_integer((json_int_t)c.sums.blocks));
     return SUCCESS;
 }

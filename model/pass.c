@@ -504,10 +504,15 @@ struct status pass_note_statistics(const struct pass *p, struct model *m,
     return SUCCESS;
 }
 
-static void clear_statistics(struct model *m)
+/* Of the sections that are computed. */
+static void clear_statistics(const struct pass *p, struct model *m)
 {
+    const struct graph_parameter *g = p->graph->parameters;
+
     for (size_t i = 0; i < m->parameter_count; i++)
-        if (m->parameters[i].role == ROLE_STATISTIC)
+        if (g[i].role == ROLE_STATISTIC &&
+            g[i].section >= room_first(&p->room) &&
+            g[i].section < room_last(&p->room, p->graph))
             memset(m->parameters[i].own, 0,
                    m->parameters[i].count * sizeof(float));
 }
@@ -530,7 +535,7 @@ struct status pass_estimate_statistics(struct pass *p, struct model *m,
     if (status_failed(&st))
         return st;
     if (*seen == 0)
-        clear_statistics(m);
+        clear_statistics(p, m);
     rows = batch->starts[batch->segments];
     *seen += rows;
     return pass_note_statistics(p, m, (double)rows / (double)*seen);

@@ -14,8 +14,12 @@ add_test(NAME golden.pruning
   COMMAND golden_pruning ${CMAKE_CURRENT_SOURCE_DIR}/golden/pruning)
 set_tests_properties(golden.pruning PROPERTIES LABELS golden TIMEOUT 60)
 
-foreach(name train retrain evaluate command)
+foreach(name train evaluate command)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c
+    support/tiny_llama.c LABEL unit LINK sinter_jobs)
+endforeach()
+foreach(name retrain reconstruct)
+  sinter_test(unit/jobs/test_${name}.c support/fake_context.c support/healing.c
     support/tiny_llama.c LABEL unit LINK sinter_jobs)
 endforeach()
 sinter_test(unit/jobs/test_training.c support/fake_context.c
