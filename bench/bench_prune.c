@@ -268,8 +268,9 @@ struct matrix {
 
 /* The Hessian of the samples, its factor, and what goes: seconds of each. */
 static void time_sparsegpt(const struct matrix *m, const struct prune_how *how,
-                           double seconds[3])
+                           uint64_t threads, double seconds[3])
 {
+    const struct prune_weights weights = { OUTPUTS, m->work, m->keep, threads };
     struct prune_hessian h;
     struct prune_factor f;
     double loss;
@@ -284,7 +285,7 @@ static void time_sparsegpt(const struct matrix *m, const struct prune_how *how,
     memcpy(m->work, m->w, EACH * sizeof(float));
     memset(m->keep, 1, EACH);
     begin = clock_now();
-    stop_on(prune_sparsegpt(&f, how, BLOCK, OUTPUTS, m->work, m->keep, &loss));
+    stop_on(prune_sparsegpt(&f, how, BLOCK, &weights, &loss));
     seconds[2] = seconds_since(begin);
     prune_factor_release(&f);
 }
@@ -308,20 +309,28 @@ static void bench_sparsegpt(const char *only)
     fill(m.x, (size_t)SAMPLES * INPUTS, 3);
     fill(m.w, EACH, 1);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        double seconds[3][RUNS], one[3], median;
+        double seconds[3][RUNS], two[RUNS], median, pair;
         char name[64];
 
         if (only != NULL && strcmp(only, rows[i].name) != 0)
             continue;
         for (size_t run = 0; run < RUNS; run++) {
-            time_sparsegpt(&m, &rows[i].how, one);
+            double one[3];
+
+            time_sparsegpt(&m, &rows[i].how, 2, one);
+            two[run] = one[2];
+            time_sparsegpt(&m, &rows[i].how, 1, one);
             for (size_t k = 0; k < 3; k++)
                 seconds[k][run] = one[k];
         }
         median = bench_quantile(seconds[2], RUNS, 0.5);
+        pair = bench_quantile(two, RUNS, 0.5);
         (void)snprintf(name, sizeof(name), "prune.%s", rows[i].name);
         bench_print(name, (double)EACH * sizeof(float) / median / 1e9, "GB/s",
                     updates / median / rate, "sgemm");
+        (void)snprintf(name, sizeof(name), "prune.%s.threads2", rows[i].name);
+        bench_print(name, (double)EACH * sizeof(float) / pair / 1e9, "GB/s",
+                    median / pair, "one");
         if (i > 0)
             continue;
         median = bench_quantile(seconds[0], RUNS, 0.5);

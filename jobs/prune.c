@@ -12,6 +12,7 @@
 
 enum {
     WARNINGS = 8,
+    SORTED = 4,      /* choices that a sort costs less than */
     HAND = 16 << 20, /* bytes that a thread takes, about */
     SHARE = 4,       /* of the memory is for them */
 };
@@ -40,6 +41,7 @@ struct prune_work {
 /* Of one stretch of it. */
 struct reader {
     struct prune_scores scores;
+    float *sorted;  /* the same, row by row; NULL: a few choices do without */
     uint8_t *keep;  /* of a chunk */
     uint8_t *alive; /* [outputs] */
 };
@@ -47,6 +49,7 @@ struct reader {
 static void reader_release(struct reader *r)
 {
     prune_scores_release(&r->scores);
+    free(r->sorted);
     free(r->keep);
     free(r->alive);
 }
@@ -58,6 +61,8 @@ MUST_CHECK static struct status reader_init(struct reader *r,
     TRY_PLAIN(prune_scores_init(&r->scores, w->pass, w->tensor));
     r->alive = xcalloc(r->scores.target->matrix.outputs + 1, 1);
     r->keep = alloc_large(r->scores.chunk + 1);
+    if (w->pass->count >= SORTED && prune_by_sorted(&w->pass->points->how))
+        r->sorted = alloc_large((r->scores.chunk + 1) * sizeof(*r->sorted));
     if (r->keep == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for a mask of \"%s\"",
                     r->scores.tensor->name);
@@ -95,9 +100,8 @@ static void keep_gone(const struct reader *r, uint64_t first, size_t count)
         r->keep[i] &= mask[(first + i) / 8] >> (first + i) % 8 & 1;
 }
 
-/* Of the rows, or groups of inputs, that make up the chunk. */
-static void choose_piece(const struct reader *r, const struct prune_how *h,
-                         size_t count)
+/* The rows, or groups of inputs, that make up the chunk. */
+static struct prune_matrix piece_of(const struct reader *r, size_t count)
 {
     struct prune_matrix piece = r->scores.target->matrix;
 
@@ -105,7 +109,16 @@ static void choose_piece(const struct reader *r, const struct prune_how *h,
         piece.inputs = piece.outputs == 0 ? 0 : count / piece.outputs;
     else
         piece.outputs = piece.inputs == 0 ? 0 : count / piece.inputs;
-    prune_choose(h, &piece, r->scores.scores, r->keep);
+    return piece;
+}
+
+static void choose(const struct reader *r, const struct prune_how *h,
+                   const struct prune_matrix *piece)
+{
+    if (r->sorted != NULL)
+        prune_choose_sorted(h, piece, r->scores.scores, r->sorted, r->keep);
+    else
+        prune_choose(h, piece, r->scores.scores, r->keep);
 }
 
 MUST_CHECK static struct status put_chunk(const struct reader *r,
@@ -113,12 +126,15 @@ MUST_CHECK static struct status put_chunk(const struct reader *r,
                                           uint64_t first, size_t count)
 {
     const struct prune_pass *p = r->scores.pass;
+    const struct prune_matrix piece = piece_of(r, count);
 
+    if (r->sorted != NULL)
+        prune_sort_rows(&piece, r->scores.scores, r->sorted);
     for (size_t i = 0; i < p->count; i++) {
         if (cuts != NULL)
             prune_cut_apply(&cuts[i], r->scores.scores, count, r->keep);
         else
-            choose_piece(r, &p->points[i].how, count);
+            choose(r, &p->points[i].how, &piece);
         keep_gone(r, first, count);
         if (i == 0)
             note_alive(r, first, count);

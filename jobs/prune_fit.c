@@ -364,9 +364,13 @@ MUST_CHECK static struct status make_up(struct fit *f,
         turn(&m->shape, own, w, false);
         turn_keep(&m->shape, keep, kept, false);
     }
-    TRY_PLAIN(prune_sparsegpt(&f->inputs[m->from].factor, &c->prune.how,
-                              c->block, m->shape.outputs, turned ? w : own,
-                              turned ? kept : keep, &loss));
+    TRY_PLAIN(prune_sparsegpt(
+        &f->inputs[m->from].factor, &c->prune.how, c->block,
+        &(struct prune_weights){ .outputs = m->shape.outputs,
+                                 .w = turned ? w : own,
+                                 .keep = turned ? kept : keep,
+                                 .threads = f->context->threads },
+        &loss));
     if (turned) {
         turn(&m->shape, w, own, true);
         turn_keep(&m->shape, kept, keep, true);

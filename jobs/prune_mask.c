@@ -156,8 +156,25 @@ void prune_zero(enum dtype dtype, void *weights, const uint8_t *keep,
                 memset(at + i * size, 0, size);
 }
 
+/* How many of sorted scores are smaller. */
+static uint64_t rank_of(const float *sorted, size_t count, float value)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (sorted[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* `sorted`: the scores in order, if somebody has sorted them. */
 static void choose_vector(const struct prune_how *h, const float *scores,
-                          size_t count, uint8_t *keep)
+                          const float *sorted, size_t count, uint8_t *keep)
 {
     struct select_found found;
     struct prune_cut cut;
@@ -166,8 +183,13 @@ static void choose_vector(const struct prune_how *h, const float *scores,
     memset(keep, 1, count);
     if (!prune_rank(h, count, &rank))
         return;
-    found.value = select_magnitude(scores, count, rank);
-    found.below = count_below(scores, count, found.value);
+    if (sorted != NULL) {
+        found.value = sorted[rank];
+        found.below = rank_of(sorted, count, found.value);
+    } else {
+        found.value = select_magnitude(scores, count, rank);
+        found.below = count_below(scores, count, found.value);
+    }
     cut = prune_cut_at(h, count, &found);
     prune_cut_apply(&cut, scores, count, keep);
 }
@@ -292,21 +314,84 @@ static void put_row(const struct prune_matrix *m, const uint8_t *from,
 }
 
 static void choose_rows(const struct prune_how *h, const struct prune_matrix *m,
-                        const float *scores, uint8_t *keep)
+                        const float *scores, const float *sorted, uint8_t *keep)
 {
     AUTO(free_pointer) float *row = xcalloc(m->inputs + 1, sizeof(*row));
     AUTO(free_pointer) uint8_t *kept = xcalloc(m->inputs + 1, 1);
 
     for (size_t o = 0; o < m->outputs; o++) {
+        const float *order = sorted == NULL ? NULL : sorted + o * m->inputs;
+
         if (!m->turned) {
-            choose_vector(h, scores + o * m->inputs, m->inputs,
+            choose_vector(h, scores + o * m->inputs, order, m->inputs,
                           keep + o * m->inputs);
             continue;
         }
         take_row(m, scores, o, row);
-        choose_vector(h, row, m->inputs, kept);
+        choose_vector(h, row, order, m->inputs, kept);
         put_row(m, kept, o, keep);
     }
+}
+
+/* ---- rows, sorted ------------------------------------------------------------ */
+
+enum { DIGIT_BITS = 11, DIGITS = 3, BINS = 1 << DIGIT_BITS };
+
+static size_t digit_of(float score, unsigned digit)
+{
+    uint32_t key;
+
+    memcpy(&key, &score, sizeof(key)); /* ordered as numbers of at least 0 */
+    return key >> digit * DIGIT_BITS & (BINS - 1);
+}
+
+/* Digit by digit, from the lowest on: equal ones stay as they were. */
+static void sort_scores(float *scores, float *spare, size_t count)
+{
+    uint32_t places[DIGITS][BINS] = { { 0 } };
+
+    for (size_t i = 0; i < count; i++)
+        for (unsigned d = 0; d < DIGITS; d++)
+            places[d][digit_of(scores[i], d)]++;
+    for (unsigned d = 0; d < DIGITS; d++) {
+        const float *from = d % 2 == 0 ? scores : spare;
+        float *to = d % 2 == 0 ? spare : scores;
+        uint32_t next = 0;
+
+        for (size_t bin = 0; bin < BINS; bin++) {
+            uint32_t size = places[d][bin];
+
+            places[d][bin] = next;
+            next += size;
+        }
+        for (size_t i = 0; i < count; i++)
+            to[places[d][digit_of(from[i], d)]++] = from[i];
+    }
+    memcpy(scores, spare, count * sizeof(*scores)); /* DIGITS is odd */
+}
+
+void prune_sort_rows(const struct prune_matrix *m, const float *scores,
+                     float *ret_sorted)
+{
+    AUTO(free_pointer) float *spare = xcalloc(m->inputs + 1, sizeof(*spare));
+
+    for (size_t o = 0; o < m->outputs; o++) {
+        take_row(m, scores, o, ret_sorted + o * m->inputs);
+        sort_scores(ret_sorted + o * m->inputs, spare, m->inputs);
+    }
+}
+
+bool prune_by_sorted(const struct prune_how *h)
+{
+    return h->scope == PRUNE_ROW && h->of == 0 && !h->highest &&
+           h->rule != PRUNE_ALPHA;
+}
+
+void prune_choose_sorted(const struct prune_how *h,
+                         const struct prune_matrix *m, const float *scores,
+                         const float *sorted, uint8_t *keep)
+{
+    choose_rows(h, m, scores, sorted, keep);
 }
 
 /* ---- a share of each row's scores ------------------------------------------ */
@@ -439,9 +524,9 @@ void prune_choose(const struct prune_how *h, const struct prune_matrix *m,
     else if (h->rule == PRUNE_ALPHA)
         choose_sums(h, m, scores, keep);
     else if (h->scope == PRUNE_ROW)
-        choose_rows(h, m, scores, keep);
+        choose_rows(h, m, scores, NULL, keep);
     else
-        choose_vector(h, scores, m->outputs * m->inputs, keep);
+        choose_vector(h, scores, NULL, m->outputs * m->inputs, keep);
 }
 
 size_t prune_emptied(const struct prune_matrix *m, const uint8_t *keep)

@@ -66,6 +66,13 @@ void prune_zero(enum dtype dtype, void *weights, const uint8_t *keep,
 /* Any rule but the scope GLOBAL, which then is that of the matrix. */
 void prune_choose(const struct prune_how *h, const struct prune_matrix *m,
                   const float *scores, uint8_t *keep);
+/* The same of rows whose scores were sorted, once for many choices. */
+bool prune_by_sorted(const struct prune_how *h);
+void prune_sort_rows(const struct prune_matrix *m, const float *scores,
+                     float *ret_sorted);
+void prune_choose_sorted(const struct prune_how *h,
+                         const struct prune_matrix *m, const float *scores,
+                         const float *sorted, uint8_t *keep);
 /* Outputs none of whose inputs is kept. */
 size_t prune_emptied(const struct prune_matrix *m, const uint8_t *keep);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/parallel.h"
 #include "tensor/blas.h"
 #include "tensor/elementwise.h"
 #include "tensor/isa.h"
@@ -114,19 +115,26 @@ struct status prune_factor_nothing(size_t inputs, const uint8_t *dead,
 
 /* ---- a block of columns ---------------------------------------------------------- */
 
+/* Rows that one thread takes at a time, and of them those that go through the
+ * columns together, so that what is read of the factor is still at hand. The
+ * strips are the same whoever takes them: so are the bytes. */
+enum { STRIP = 64, ABREAST = 16 };
+
 /* Columns first ... first + count - 1 of the matrix, and room for what they
  * leave behind. */
 struct block {
     const struct prune_factor *f;
     const struct prune_how *how;
-    size_t first, count, outputs;
+    size_t first, count, outputs, strips;
+    float *matrix;   /* [outputs][inputs] of which this is a part */
+    uint8_t *kept;   /* the same */
     float *w;        /* [outputs][count] */
     float *errors;   /* [outputs][count] */
     float *scores;   /* [outputs][count] */
     uint8_t *keep;   /* [outputs][count] */
     uint8_t *may;    /* [outputs][count]: was there before */
     float *diagonal; /* [count] of the factor */
-    double loss;
+    double *losses;  /* [strips] */
 };
 
 static void block_release(struct block *b)
@@ -137,6 +145,7 @@ static void block_release(struct block *b)
     free(b->keep);
     free(b->may);
     free(b->diagonal);
+    free(b->losses);
 }
 
 static struct status block_init(struct block *b, size_t size)
@@ -149,6 +158,7 @@ static struct status block_init(struct block *b, size_t size)
     b->keep = alloc_large(count);
     b->may = alloc_large(count);
     b->diagonal = xcalloc(size + 1, sizeof(float));
+    b->losses = xcalloc(b->strips + 1, sizeof(double));
     if (b->w == NULL || b->errors == NULL || b->scores == NULL ||
         b->keep == NULL || b->may == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for %zu columns of %zu", size,
@@ -161,17 +171,11 @@ size_t prune_sparsegpt_bytes(size_t outputs, size_t block)
     return outputs * block * (3 * sizeof(float) + 2) + block * sizeof(float);
 }
 
-static void take_block(struct block *b, const float *w, const uint8_t *keep)
+static size_t strip_end(const struct block *b, size_t strip)
 {
-    size_t n = b->f->inputs;
+    size_t end = (strip + 1) * STRIP;
 
-    for (size_t i = 0; i < b->count; i++)
-        b->diagonal[i] = b->f->upper[(b->first + i) * (n + 1)];
-    for (size_t r = 0; r < b->outputs; r++) {
-        memcpy(b->w + r * b->count, w + r * n + b->first,
-               b->count * sizeof(*w));
-        memcpy(b->may + r * b->count, keep + r * n + b->first, b->count);
-    }
+    return end < b->outputs ? end : b->outputs;
 }
 
 ISA_CLONES
@@ -182,79 +186,118 @@ static void score(const float *w, const float *diagonal, size_t count,
         scores[i] = (w[i] / diagonal[i]) * (w[i] / diagonal[i]);
 }
 
-/* All of the block is chosen from before a weight of it has moved. */
-static void choose_block(struct block *b)
+static struct status take_strip(void *self, size_t hand, size_t strip)
 {
-    const struct prune_matrix m = { b->outputs, b->count, false };
+    struct block *b = self;
+    size_t n = b->f->inputs;
 
-    for (size_t r = 0; r < b->outputs; r++)
-        score(b->w + r * b->count, b->diagonal, b->count,
-              b->scores + r * b->count);
-    prune_choose(b->how, &m, b->scores, b->keep);
+    (void)hand;
+    for (size_t r = strip * STRIP; r < strip_end(b, strip); r++) {
+        memcpy(b->w + r * b->count, b->matrix + r * n + b->first,
+               b->count * sizeof(float));
+        memcpy(b->may + r * b->count, b->kept + r * n + b->first, b->count);
+        if (b->how->of == 0)
+            score(b->w + r * b->count, b->diagonal, b->count,
+                  b->scores + r * b->count);
+    }
+    return SUCCESS;
 }
 
 /* Of the group that begins at column i, as its weights are by now. */
-static void choose_group(const struct block *b, size_t i, const float *w,
-                         float *scores, uint8_t *keep)
+static void choose_group(const struct block *b, size_t row, size_t i)
 {
-    size_t left = b->count - i;
+    size_t left = b->count - i, at = row * b->count + i;
     const struct prune_matrix m = { 1, left < b->how->of ? left : b->how->of,
                                     false };
 
-    score(w + i, b->diagonal + i, m.inputs, scores);
-    prune_choose(b->how, &m, scores, keep + i);
+    score(b->w + at, b->diagonal + i, m.inputs, b->scores + at);
+    prune_choose(b->how, &m, b->scores + at, b->keep + at);
 }
 
-/* Column by column: what goes, or is dead, is made up for by those behind. */
-static void run_row(struct block *b, size_t row)
+/* What goes, or is dead, is made up for by the columns behind it. Returns the
+ * loss. */
+static double run_weight(struct block *b, size_t row, size_t i, const float *u)
 {
-    float *w = b->w + row * b->count, *errors = b->errors + row * b->count;
-    uint8_t *keep = b->keep + row * b->count;
-    const uint8_t *may = b->may + row * b->count;
+    size_t at = row * b->count + i;
+    float *w = b->w + at;
+    float error;
+
+    b->errors[at] = 0.0F;
+    b->keep[at] &= b->may[at];
+    if (b->keep[at] != 0)
+        return 0.0;
+    error = *w / u[0];
+    b->errors[at] = error;
+    elementwise_axpy(-error, u + 1, w + 1, b->count - i - 1);
+    *w = 0.0F;
+    return (double)error * (double)error / 2.0;
+}
+
+static double run_rows(struct block *b, size_t first, size_t end)
+{
+    size_t n = b->f->inputs;
+    double loss = 0.0;
 
     for (size_t i = 0; i < b->count; i++) {
-        const float *u = b->f->upper + (b->first + i) * (b->f->inputs + 1);
+        const float *u = b->f->upper + (b->first + i) * (n + 1);
 
-        if (b->how->of > 0 && i % b->how->of == 0)
-            choose_group(b, i, w, b->scores, keep);
-        errors[i] = 0.0F;
-        keep[i] &= may[i];
-        if (keep[i] != 0)
-            continue;
-        errors[i] = w[i] / u[0];
-        b->loss += (double)errors[i] * (double)errors[i] / 2.0;
-        elementwise_axpy(-errors[i], u + 1, w + i + 1, b->count - i - 1);
-        w[i] = 0.0F;
+        for (size_t r = first; r < end; r++) {
+            if (b->how->of > 0 && i % b->how->of == 0)
+                choose_group(b, r, i);
+            loss += run_weight(b, r, i, u);
+        }
     }
+    return loss;
 }
 
 /* Columns behind the block make up for the rest. */
-static void spread(const struct block *b, float *w)
+static void spread(const struct block *b, size_t first, size_t end)
 {
     size_t n = b->f->inputs, behind = b->first + b->count;
     const struct blas_product p = {
-        .m = b->outputs,
+        .m = end - first,
         .n = n - behind,
         .k = b->count,
         .alpha = -1.0F,
         .beta = 1.0F,
-        .a = { .data = b->errors, .stride = b->count },
+        .a = { .data = b->errors + first * b->count, .stride = b->count },
         .b = { .data = b->f->upper + b->first * n + behind, .stride = n },
     };
 
     if (behind < n)
-        blas_multiply(&p, w + behind, n);
+        blas_multiply(&p, b->matrix + first * n + behind, n);
 }
 
-static void put_block(const struct block *b, float *w, uint8_t *keep)
+static struct status run_strip(void *self, size_t hand, size_t strip)
 {
-    size_t n = b->f->inputs;
+    struct block *b = self;
+    size_t n = b->f->inputs, first = strip * STRIP, end = strip_end(b, strip);
 
-    for (size_t r = 0; r < b->outputs; r++) {
-        memcpy(w + r * n + b->first, b->w + r * b->count,
-               b->count * sizeof(*w));
-        memcpy(keep + r * n + b->first, b->keep + r * b->count, b->count);
+    (void)hand;
+    for (size_t r = first; r < end; r += ABREAST)
+        b->losses[strip] +=
+            run_rows(b, r, r + ABREAST < end ? r + ABREAST : end);
+    spread(b, first, end);
+    for (size_t r = first; r < end; r++) {
+        memcpy(b->matrix + r * n + b->first, b->w + r * b->count,
+               b->count * sizeof(float));
+        memcpy(b->kept + r * n + b->first, b->keep + r * b->count, b->count);
     }
+    return SUCCESS;
+}
+
+/* All of a block is chosen from before a weight of it has moved; groups are
+ * chosen from when their turn comes. */
+MUST_CHECK static struct status run_block(struct block *b, size_t hands)
+{
+    const struct prune_matrix m = { b->outputs, b->count, false };
+
+    for (size_t i = 0; i < b->count; i++)
+        b->diagonal[i] = b->f->upper[(b->first + i) * (b->f->inputs + 1)];
+    TRY_PLAIN(parallel_run(hands, b->strips, take_strip, b));
+    if (b->how->of == 0)
+        prune_choose(b->how, &m, b->scores, b->keep);
+    return parallel_run(hands, b->strips, run_strip, b);
 }
 
 static void drop_dead(const struct prune_factor *f, size_t outputs, float *w)
@@ -267,26 +310,27 @@ static void drop_dead(const struct prune_factor *f, size_t outputs, float *w)
 
 struct status prune_sparsegpt(const struct prune_factor *f,
                               const struct prune_how *h, size_t block,
-                              size_t outputs, float *w, uint8_t *keep,
-                              double *ret_loss)
+                              const struct prune_weights *m, double *ret_loss)
 {
     AUTO(block_release)
-    struct block b = { .f = f, .how = h, .outputs = outputs };
+    struct block b = { .f = f,
+                       .how = h,
+                       .outputs = m->outputs,
+                       .strips = (m->outputs + STRIP - 1) / STRIP,
+                       .matrix = m->w,
+                       .kept = m->keep };
+    size_t hands = parallel_hands(m->threads, b.strips);
 
     TRY_PLAIN(block_init(&b, block < f->inputs ? block : f->inputs));
-    drop_dead(f, outputs, w);
+    drop_dead(f, m->outputs, m->w);
     for (b.first = 0; b.first < f->inputs; b.first += block) {
         size_t left = f->inputs - b.first;
 
         b.count = left < block ? left : block;
-        take_block(&b, w, keep);
-        if (h->of == 0)
-            choose_block(&b);
-        for (size_t r = 0; r < outputs; r++)
-            run_row(&b, r);
-        spread(&b, w);
-        put_block(&b, w, keep);
+        TRY_PLAIN(run_block(&b, hands));
     }
-    *ret_loss = b.loss;
+    *ret_loss = 0.0;
+    for (size_t i = 0; i < b.strips; i++)
+        *ret_loss += b.losses[i];
     return SUCCESS;
 }

@@ -33,14 +33,19 @@ MUST_CHECK struct status prune_factor_nothing(size_t inputs,
                                               const uint8_t *dead,
                                               struct prune_factor *ret_factor);
 
-/* w, keep: [outputs][inputs]; keep says what may be kept, and then what is.
- * Blocks of `block` inputs are chosen from by
- * h->rule. Returns the loss, half the sum of squares of what was taken away.
- * NO_MEMORY. */
+struct prune_weights {
+    size_t outputs;
+    float *w;         /* [outputs][inputs] */
+    uint8_t *keep;    /* the same: what may be kept, and then what is */
+    uint64_t threads; /* that may work on it; the bytes are the same */
+};
+/* Blocks of `block` inputs are chosen from by h->rule. Returns the loss, half
+ * the sum of squares of what was taken away. NO_MEMORY. */
 MUST_CHECK struct status prune_sparsegpt(const struct prune_factor *f,
                                          const struct prune_how *h,
-                                         size_t block, size_t outputs, float *w,
-                                         uint8_t *keep, double *ret_loss);
+                                         size_t block,
+                                         const struct prune_weights *m,
+                                         double *ret_loss);
 /* What it takes beside. */
 size_t prune_sparsegpt_bytes(size_t outputs, size_t block);
 

@@ -336,9 +336,9 @@ static struct status run_sparsegpt(const struct tensor_set *set,
     w = golden_floats(weight);
     keep = xcalloc(weight->count + 1, 1);
     memset(keep, 1, weight->count);
-    TRY_PLAIN(prune_sparsegpt(&f, &how,
-                              (size_t)json_int_or(run, "blocksize", 1),
-                              weight->shape[0], w, keep, &loss));
+    TRY_PLAIN(prune_sparsegpt(
+        &f, &how, (size_t)json_int_or(run, "blocksize", 1),
+        &(struct prune_weights){ weight->shape[0], w, keep, 1 }, &loss));
     golden_compare(v, key, 0, loss, json_real_or(run, "loss", 0.0),
                    golden_tolerance(entry, "loss"));
     TRY_PLAIN(golden_need(set, mask, &expected));

@@ -6,7 +6,9 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/philox.h"
 #include "jobs/prune.h"
+#include "jobs/prune_mask.h"
 #include "jobs/recipe_mask.h"
 #include "jobs/stream_model.h"
 #include "support/fake_fixture.h"
@@ -588,6 +590,35 @@ static void test_a_mask_goes_into_the_model_that_trains(void **state)
 
 #define FC2 "model.decoder.layers.0.fc2.weight"
 
+/* Rows that were sorted for many choices lose what those lose that were not. */
+static void test_sorted_rows_lose_the_same(void **state)
+{
+    enum { OUTPUTS = 7, INPUTS = 300, EACH = OUTPUTS * INPUTS };
+    static const enum prune_rule rules[] = { PRUNE_EXACT, PRUNE_ROUND,
+                                             PRUNE_LTE, PRUNE_TOPK_GT };
+    float scores[EACH], sorted[EACH];
+    uint8_t keep[EACH], kept[EACH];
+
+    (void)state;
+    philox_uniform((struct philox_key){ 8, 0, 0 }, 0, EACH, scores);
+    for (size_t i = 0; i < EACH; i++) /* many ties, and zeros */
+        scores[i] = i % 2 == 0 ? floorf(scores[i] * 20.0F) : scores[i] * 1e-20F;
+    for (size_t i = 0; i < 2 * COUNT_OF(rules) * 10; i++) {
+        const struct prune_matrix m = { OUTPUTS, INPUTS, i % 2 == 1 };
+        const struct prune_how how = { .rule = rules[i / 2 % 4],
+                                       .scope = PRUNE_ROW,
+                                       .sparsity = (double)(i / 8) / 10.0 };
+
+        assert_true(prune_by_sorted(&how));
+        prune_sort_rows(&m, scores, sorted);
+        for (size_t k = 1; k < EACH; k++)
+            assert_true(k % INPUTS == 0 || sorted[k - 1] <= sorted[k]);
+        prune_choose(&how, &m, scores, keep);
+        prune_choose_sorted(&how, &m, scores, sorted, kept);
+        assert_memory_equal(keep, kept, sizeof(keep));
+    }
+}
+
 static void test_what_cannot_be_done_is_said(void **state)
 {
     static const struct {
@@ -635,6 +666,7 @@ static void test_what_cannot_be_done_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sorted_rows_lose_the_same),
         cmocka_unit_test_setup_teardown(
             test_matrices_lose_what_the_slow_twin_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

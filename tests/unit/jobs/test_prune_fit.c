@@ -7,8 +7,10 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/philox.h"
 #include "jobs/data.h"
 #include "jobs/prune.h"
+#include "jobs/prune_fit.h"
 #include "jobs/recipe_mask.h"
 #include "jobs/stream_model.h"
 #include "support/fake_fixture.h"
@@ -525,6 +527,43 @@ static void test_what_cannot_be_done_is_said(void **state)
                    STATUS_CANCELLED, NULL);
 }
 
+/* Strips of rows are shared out among threads, and sums are put together in
+ * their order. */
+static void test_threads_leave_the_same_bytes(void **state)
+{
+    enum { OUTPUTS = 150, INPUTS = 40, SAMPLES = 64, EACH = OUTPUTS * INPUTS };
+    static const struct prune_how hows[] = { { .sparsity = 0.6 },
+                                             { .go = 2, .of = 4 } };
+    static const uint64_t threads[] = { 1, 2, 3, 7 };
+    float x[SAMPLES * INPUTS], w[EACH], first[EACH];
+    uint8_t keep[EACH], kept[EACH];
+    double loss, sum = 0.0;
+
+    (void)state;
+    philox_uniform((struct philox_key){ 5, 0, 0 }, 0, SAMPLES * INPUTS, x);
+    for (size_t i = 0; i < COUNT_OF(hows) * COUNT_OF(threads); i++) {
+        const struct prune_weights m = { OUTPUTS, w, keep, threads[i % 4] };
+        struct prune_hessian h;
+        struct prune_factor f;
+
+        philox_uniform((struct philox_key){ 6, 0, 0 }, 0, EACH, w);
+        memset(keep, 1, sizeof(keep));
+        assert_ok(prune_hessian_init(&h, INPUTS));
+        prune_hessian_add(&h, x, SAMPLES, 1);
+        prune_factor_init(&f, &h, FIT_DAMPING);
+        assert_ok(prune_sparsegpt(&f, &hows[i / 4], 16, &m, &loss));
+        prune_factor_release(&f);
+        if (i % 4 == 0) {
+            memcpy(first, w, sizeof(w));
+            memcpy(kept, keep, sizeof(keep));
+            sum = loss;
+        }
+        assert_memory_equal(w, first, sizeof(w));
+        assert_memory_equal(keep, kept, sizeof(keep));
+        assert_true(loss == sum && loss > 0.0);
+    }
+}
+
 /* An input that never fires has no say, and SparseGPT drops its weights. */
 static void test_a_dead_input_loses_its_weights(void **state)
 {
@@ -557,6 +596,8 @@ static void test_a_dead_input_loses_its_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_threads_leave_the_same_bytes,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_wanda_prunes_what_the_slow_twin_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_architecture_is_pruned,
