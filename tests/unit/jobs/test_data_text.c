@@ -4,33 +4,7 @@
 #include "common/memory.h"
 #include "jobs/data.h"
 #include "support/tiny_llama.h"
-#include "support/tiny_tokenizer.h"
-
-#include <string.h>
-
-static struct fake_context *fake;
-static struct tokenizer *gpt2;
-
-static int set_up(void **state)
-{
-    json_t *json = tiny_tokenizer();
-    char *text = json_canonical(json);
-
-    (void)state;
-    fake = fake_context_new();
-    assert_ok(tokenizer_parse(text, strlen(text), "tokenizer.json", &gpt2));
-    json_decref(json);
-    free(text);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_context_free(fake);
-    tokenizer_free(gpt2);
-    return 0;
-}
+#include "support/tokenizer_fixture.h"
 
 /* A file of these bytes, opened as data; `format` NULL: by its name. */
 static struct status open_file(const char *name, const char *format,
