@@ -165,6 +165,38 @@ MUST_CHECK static struct status open_http(struct broker *b,
     return SUCCESS;
 }
 
+/* On failure nothing is held. */
+MUST_CHECK static struct status load_keys(const struct config *c,
+                                          struct curve_key *ret_key,
+                                          struct curve_ring **ret_ring)
+{
+    struct status st;
+
+    TRY(curve_load_secret(c->key, ret_key), "--key");
+    if (ret_key->role != CURVE_BROKER)
+        st = FAIL(STATUS_INVALID, "--key %s is the key of a %s", c->key,
+                  curve_role_name(ret_key->role));
+    else
+        st = curve_ring_load(c->allow, ret_ring);
+    if (status_failed(&st))
+        curve_forget(ret_key);
+    return st;
+}
+
+/* Before anything is taken from a broker that has the right ones. */
+MUST_CHECK static struct status try_keys(const struct config *c)
+{
+    struct curve_ring *ring = NULL;
+    struct curve_key key;
+
+    if (c->key == NULL)
+        return SUCCESS;
+    TRY_PLAIN(load_keys(c, &key, &ring));
+    curve_forget(&key);
+    curve_ring_free(ring);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status open_link(struct broker *b,
                                           const struct config *c)
 {
@@ -182,15 +214,9 @@ MUST_CHECK static struct status open_link(struct broker *b,
                       c->workers, c->clients);
         return link_zmq_open(&settings, &b->loop.link);
     }
-    TRY(curve_load_secret(c->key, &key), "--key");
-    if (key.role != CURVE_BROKER)
-        st = FAIL(STATUS_INVALID, "--key %s is the key of a %s", c->key,
-                  curve_role_name(key.role));
-    else
-        st = curve_ring_load(c->allow, &settings.ring);
+    TRY_PLAIN(load_keys(c, &key, &settings.ring));
     settings.key = &key;
-    if (!status_failed(&st))
-        st = link_zmq_open(&settings, &b->loop.link);
+    st = link_zmq_open(&settings, &b->loop.link);
     curve_forget(&key);
     return st;
 }
@@ -221,6 +247,7 @@ MUST_CHECK static struct status open_keeper(struct broker *b,
 MUST_CHECK static struct status open_broker(struct broker *b,
                                             const struct config *c)
 {
+    TRY_PLAIN(try_keys(c));
     TRY_PLAIN(open_http(b, c));
     TRY_PLAIN(open_store(b, c));
     b->loop.hatch = b->hatch;

@@ -46,12 +46,16 @@ static const struct option options[] = {
       "a program that evaluators may run; may repeat" },
     { "allow-url", 0, OPTION_LIST, AT(urls), NULL, 0, 0, "PREFIX",
       "fetch only URLs that begin so; may repeat" },
+    { "fetch-patience", 0, OPTION_MS, AT(fetch_ms), "60s", 0, 0, "TIME",
+      "a server that sends nothing for so long fails the job, which is tried "
+      "again later" },
     { "drain", 0, OPTION_MS, AT(drain_ms), "120s", 0, 0, "TIME",
       "after SIGTERM running jobs may take so long" },
     { "exit-when-idle", 0, OPTION_MS, AT(idle_ms), "0", 0, 0, "TIME",
       "end when there was no job for so long; 0: never" },
     { "welcome", 0, OPTION_SWITCH, AT(welcome), NULL, 0, 0, NULL,
-      "with `health`: has a broker let it in as well?" },
+      "with `health`: can it do jobs as well? It is let in, and the last one "
+      "got what it needs" },
     { "token-file", 0, OPTION_TEXT, AT(token_file), NULL, 0, 0, "PATH",
       "bearer token for --token-url; none: HF_TOKEN, for --hub" },
     { "token-url", 0, OPTION_TEXT, AT(token_url), NULL, 0, 0, "PREFIX",

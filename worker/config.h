@@ -21,6 +21,7 @@ struct worker_config {
     struct option_list commands;
     struct option_list urls;
     int64_t drain_ms, idle_ms;
+    int64_t fetch_ms;
     const char *token_file;
     const char *token_url;
     const char *hub;
@@ -28,7 +29,7 @@ struct worker_config {
     bool replaces; /* earlier processes of that name are dead */
     const char *log, *log_format;
     bool version, help;
-    bool welcome; /* and see whether a broker has let it in */
+    bool welcome; /* and see whether it can do jobs */
     bool health;  /* only look at the worker of that cache, and name if given */
     int64_t slot_fd; /* -1: this is a worker, else one of its slots */
 

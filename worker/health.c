@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ enum {
     OLD_S = 60,            /* it should be seconds */
     GONE_S = 24 * 60 * 60, /* marks of workers that were killed */
     MS_PER_S = 1000,
+    WORDS_MOST = STATUS_MESSAGE_SIZE,
 };
 
 /* A name may hold anything; the caller frees. */
@@ -63,18 +65,24 @@ static int make_first(const char *cache, const char *path)
     return open_mark(path);
 }
 
-void health_mark(const char *cache, const char *name, bool welcome)
+/* On a full disk the size can be set, and says at least that there is
+ * something. */
+void health_mark(const char *cache, const char *name, const char *obstacle)
 {
     AUTO(free_pointer) char *path = mark_of(cache, name);
+    size_t size = strnlen(obstacle, WORDS_MOST - 1);
     int fd = open_mark(path);
+    ssize_t put = 0;
     int cut = 0;
 
     if (fd < 0 && errno == ENOENT)
         fd = make_first(cache, path);
     if (fd < 0)
         return;
-    cut = ftruncate(fd, welcome); /* its size says so */
+    cut = ftruncate(fd, (off_t)size);
+    put = pwrite(fd, obstacle, size, 0);
     (void)cut;
+    (void)put;
     (void)futimens(fd, NULL);
     (void)close(fd);
 }
@@ -94,16 +102,20 @@ bool health_has(const char *cache, const char *name)
 }
 
 struct mark {
-    int64_t age_s; /* -1: there is none */
-    bool welcome;
+    int64_t age_s;             /* -1: there is none */
+    char obstacle[WORDS_MOST]; /* "": it can do jobs */
 };
 
 static struct mark look_at(const char *path)
 {
     struct mark m = { .age_s = age_of(path) };
-    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, m.obstacle, sizeof m.obstacle - 1);
 
-    m.welcome = m.age_s >= 0 && stat(path, &info) == 0 && info.st_size > 0;
+    if (got > 0 && m.obstacle[0] == '\0') /* the disk had no room for it */
+        (void)snprintf(m.obstacle, sizeof m.obstacle, "its log says why");
+    if (fd >= 0)
+        (void)close(fd);
     return m;
 }
 
@@ -129,7 +141,7 @@ static struct mark find(const char *cache, const char *name)
     return m;
 }
 
-struct status health_check(const char *cache, const char *name, bool welcome)
+struct status health_check(const char *cache, const char *name, bool ready)
 {
     const struct mark m = find(cache, name);
     const char *blank = name == NULL ? "" : " ";
@@ -142,10 +154,9 @@ struct status health_check(const char *cache, const char *name, bool welcome)
         return FAIL(STATUS_UNAVAILABLE,
                     "the worker%s%s with --cache %s gave no sign for %lld s",
                     blank, who, cache, (long long)m.age_s);
-    if (welcome && !m.welcome)
+    if (ready && m.obstacle[0] != '\0')
         return FAIL(STATUS_UNAVAILABLE,
-                    "the worker%s%s with --cache %s has no broker that lets "
-                    "it in: its log says why",
-                    blank, who, cache);
+                    "the worker%s%s with --cache %s can do no jobs: %s", blank,
+                    who, cache, m.obstacle);
     return SUCCESS;
 }

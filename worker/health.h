@@ -8,17 +8,17 @@
 
 #include "common/status.h"
 
-/* It went round just now, and a broker has let it in or not; it has ended.
- * Best effort. */
-void health_mark(const char *cache, const char *name, bool welcome);
+/* It went round just now, and can do jobs ("") or why not; it has ended. Best
+ * effort. */
+void health_mark(const char *cache, const char *name, const char *obstacle);
 void health_end(const char *cache, const char *name);
 
 /* Did a worker of that name leave a mark, and has not said that it ends? */
 bool health_has(const char *cache, const char *name);
 
 /* Of that worker, or (NULL) of any with that cache: UNAVAILABLE says since when
- * there was no sign of it; or with `welcome`, that no broker has let it in. */
+ * there was no sign of it; or with `ready`, why it can do no jobs. */
 MUST_CHECK struct status health_check(const char *cache, const char *name,
-                                      bool welcome);
+                                      bool ready);
 
 #endif

@@ -1,7 +1,9 @@
 #include "worker/loop.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "common/buf.h"
@@ -21,7 +23,8 @@ enum {
     LOOK_MS = 500,        /* at the memory of the slots, so often */
     LOOK_CACHE_MS = 5000, /* at what lies in the cache */
     MEMORY_SLACK = 4,     /* a job may exceed its ask by one in so many ... */
-    MEMORY_SPARE = 256 << 20, /* ... and by this, for the program itself */
+    MEMORY_SPARE = 256 << 20,    /* ... and by this, for the program itself */
+    TROUBLE_MS = 10 * 60 * 1000, /* unless it comes again, it has passed */
 };
 
 struct loop {
@@ -38,6 +41,8 @@ struct loop {
     int64_t busy_at;  /* ns, when there was a job last */
     bool exiting, idle;
     bool welcome; /* by the broker that is spoken to */
+    int64_t trouble_at;
+    char trouble[STATUS_MESSAGE_SIZE]; /* what the last job wanted in vain */
 };
 
 /* The kinds that can be assigned, with blanks between; the caller frees. */
@@ -78,7 +83,10 @@ static void on_message(struct loop *l, const void *data, size_t size)
         log_failure("the broker sent something odd", &st);
         return;
     }
-    l->welcome = l->welcome || m->type == WIRE_WELCOME;
+    if (m->type == WIRE_WELCOME && !l->welcome) {
+        l->welcome = true;
+        l->cache_at = l->now; /* whoever waits for that is told at once */
+    }
     if (m->type == WIRE_WELCOME)
         log_event(LOG_INFO, "welcome", "epoch=%llu session=%llu",
                   (unsigned long long)m->welcome.epoch,
@@ -128,6 +136,35 @@ static void on_signals(struct loop *l)
     }
 }
 
+/* The fault of none of its inputs: a token, a server, a disk. */
+static bool is_outer(uint64_t code)
+{
+    return code == STATUS_DENIED || code == STATUS_UNAVAILABLE ||
+           code == STATUS_TIMED_OUT || code == STATUS_NO_SPACE;
+}
+
+/* Jobs are tried again, and elsewhere; whoever runs this worker wants to know
+ * all the same. Said once, not for each job. */
+static void note_trouble(struct loop *l, const struct wire_outcome *o)
+{
+    char words[sizeof l->trouble] = "";
+
+    if (o->code == STATUS_CANCELLED)
+        return;
+    if (is_outer(o->code))
+        (void)snprintf(words, sizeof words, "%.*s", (int)o->message.size,
+                       o->message.data);
+    l->trouble_at = l->now;
+    if (strcmp(words, l->trouble) == 0)
+        return;
+    if (words[0] != '\0')
+        log_event(LOG_WARN, "a job cannot be done here", "why=\"%s\"", words);
+    else
+        log_event(LOG_INFO, "jobs can be done again", "%s", "");
+    memcpy(l->trouble, words, sizeof words);
+    l->cache_at = l->now;
+}
+
 static void on_slot_event(struct loop *l, size_t i, const struct slot_event *e)
 {
     switch (e->type) {
@@ -138,6 +175,7 @@ static void on_slot_event(struct loop *l, size_t i, const struct slot_event *e)
         session_on_slot_log(l->session, l->now, i, e->text);
         break;
     case SLOT_DONE:
+        note_trouble(l, &e->outcome);
         session_on_slot_done(l->session, l->now, i, &e->outcome);
         break;
     case SLOT_DIED:
@@ -284,7 +322,11 @@ static void look_at_cache(struct loop *l)
         return;
     l->cache_at = l->now + LOOK_CACHE_MS * NS_PER_MS;
     holdings_look(l->config->cache, l->session, l->now);
-    health_mark(l->config->cache, l->config->name, l->welcome);
+    if (l->now - l->trouble_at > TROUBLE_MS * NS_PER_MS)
+        l->trouble[0] = '\0';
+    health_mark(l->config->cache, l->config->name,
+                l->welcome ? l->trouble
+                           : "no broker has let it in, its log says why");
 }
 
 /* Told once: a second drain would not wait for BYE to be sent. */
@@ -317,6 +359,10 @@ MUST_CHECK static struct status turn(struct loop *l)
     l->now = clock_now();
     if (data != NULL)
         on_message(l, data, size);
+    if (dealer_was_lost(l->dealer)) {
+        l->welcome = false;
+        session_on_lost(l->session, l->now);
+    }
     on_signals(l);
     on_slots(l);
     look_at_memory(l);

@@ -565,6 +565,7 @@ struct status slot_child_run(const struct worker_config *config)
         .token_prefix = config->token_url,
         .depot_token_file = config->http_token_file,
         .hub = config->hub,
+        .give_up_ms = config->fetch_ms,
         .cancelled = cancelled,
         .progress = tell_bytes,
         .self = &c,

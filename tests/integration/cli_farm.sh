@@ -69,11 +69,12 @@ port=$(free_port)
 redis redis "$port"
 unset HTTP
 broker other --store "redis://127.0.0.1:$port" --namespace other
-worker w3
+worker w3 --exit-when-idle 1s # as a Job of a cluster is: docs/autoscaling.md
 SINTER_BROKER=$CLIENTS
 assert_exit 0 sinter submit first.yaml --watch
 sinter trials first -o csv --columns id,state,x,work.value >one.csv
 assert_same two.csv one.csv
-stop w3
+await w3
+assert_equal "exit of a worker without work" "$STATUS" 0
 stop other
 assert_equal "exit of a stopped broker" "$STATUS" 0

@@ -66,6 +66,13 @@ all_done() { [ "$(done_of "$1")" = $POINTS ]; }
 says() { sinter status "$1" | grep -qE "$2"; }
 committed() { grep -cF '"committed"' "w-$1.log" || true; }
 
+# What probes show meanwhile: neither broker nor worker is restarted for it.
+while_full() { # KIND
+    assert_equal "health of the broker" "$(sinter-broker health --http "$(jq -r .http ready)")" "ok leader"
+    assert_exit 0 sinter-worker health --welcome --cache "$WORK/cache-$1"
+    [ "$1" != everysec ] || assert_exit 1 redis-cli -e -p "$REDIS_PORT" lpushx none none
+}
+
 # ---- one life: full in the middle, a broker killed while it is, room again
 
 life() { # KIND WORDS
@@ -83,6 +90,7 @@ life() { # KIND WORDS
     fill "disk-$kind"
     wait_until 30 "the status to say $words" says "$kind" "$words"
     before=$(committed "$kind")
+    while_full "$kind"
     sinter why "$kind" >why.txt
     grep -qE "the store is away .*($words)" why.txt || fail "why says: $(cat why.txt)"
     grep -qE "nothing is acknowledged.*($words)" "broker-$kind.log" ||

@@ -15,6 +15,7 @@ enum {
     STOP_GRACE_MS = 1000,      /* between STOP and KILL */
     DONE_WAIT_MS = 2,          /* for more outcomes, while there is work */
     NO_LEADER_WAIT_MS = 200,   /* the one before had no leader either */
+    LOST_WAIT_MOST_MS = 1000,  /* nobody is there, again and again */
 };
 
 struct session *session_new(const struct session_config *config, int64_t now)
@@ -382,14 +383,36 @@ static void on_welcome(struct session *s, int64_t now,
         s->bye_due = true; /* said to an earlier connection, if at all */
 }
 
+/* Unless that is done sooner already. */
+static void leave_in(struct session *s, int64_t now, int64_t ms)
+{
+    int64_t at = session_after_ms(now, ms);
+
+    if (at < s->leave_at)
+        s->leave_at = at;
+    s->refusals++;
+}
+
 /* What runs goes on; the leader is told of it by HELLO. */
 static void on_not_leader(struct session *s, int64_t now)
 {
     s->welcomed = false;
     s->hello_at = SESSION_NEVER;
-    s->leave_at =
-        session_after_ms(now, s->refusals == 0 ? 0 : NO_LEADER_WAIT_MS);
-    s->refusals++;
+    leave_in(s, now, s->refusals == 0 ? 0 : NO_LEADER_WAIT_MS);
+}
+
+/* The link connects again by itself; another broker may lead by now. */
+void session_on_lost(struct session *s, int64_t now)
+{
+    int64_t wait_ms = (int64_t)s->refusals * NO_LEADER_WAIT_MS;
+
+    if (s->phase == SESSION_LEAVING || s->phase == SESSION_LEFT)
+        return;
+    s->welcomed = false;
+    s->hello_at = now;
+    if (s->config.brokers > 1)
+        leave_in(s, now,
+                 wait_ms < LOST_WAIT_MOST_MS ? wait_ms : LOST_WAIT_MOST_MS);
 }
 
 static void begin_drain(struct session *s, int64_t now, struct wire_bytes why)

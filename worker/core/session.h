@@ -8,7 +8,8 @@
  * What it keeps to:
  * - Heartbeats do not depend on jobs. A broker silent for four of them is
  *   left: REOPEN, HELLO with every token still held here; so is one that does
- *   not lead.
+ *   not lead, and one that is lost if there are others. A new connection
+ *   begins with HELLO.
  * - An outcome is kept and re-sent until COMMITTED or STALE names its token.
  * - A slot that must end is first stopped (cancel) or at once killed (no
  *   progress, ran too long); its outcome is made here.
@@ -67,6 +68,9 @@ void session_free(struct session *s); /* NULL is fine */
 
 void session_on_message(struct session *s, int64_t now,
                         const struct wire_message *m);
+/* The connection has ended, or nobody is there to connect to. What was said
+ * last may not have come. */
+void session_on_lost(struct session *s, int64_t now);
 /* The SEND action given last was not queued. */
 void session_on_unsent(struct session *s, int64_t now);
 

@@ -93,7 +93,8 @@ static bool next_reopen(struct session *s, int64_t now,
     s->hello_at = now;
     s->leave_at = SESSION_NEVER;
     ret->type = SESSION_REOPEN;
-    ret->why = refused ? "the broker does not lead" : "the broker is silent";
+    ret->why = refused ? "the broker does not lead, or is gone"
+                       : "the broker is silent";
     return true;
 }
 

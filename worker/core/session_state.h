@@ -48,8 +48,8 @@ struct session {
     int64_t heartbeat_ms;
     int64_t heard;     /* last message of the broker */
     int64_t hello_at;  /* SESSION_NEVER: none is due */
-    int64_t leave_at;  /* a broker that does not lead; SESSION_NEVER: it does */
-    unsigned refusals; /* NOT_LEADER since the last WELCOME */
+    int64_t leave_at;  /* a broker that is not the one; SESSION_NEVER: it is */
+    unsigned refusals; /* of brokers, since the last WELCOME */
     int64_t heartbeat_at;
     int64_t send_at; /* nothing but HELLO is sent before */
     uint64_t sequence;

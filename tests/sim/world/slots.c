@@ -396,11 +396,11 @@ void slots_signal(const struct process *worker)
 
 /* ---- worker/orphans.h, worker/health.h, worker/holdings.h ----------------- */
 
-void health_mark(const char *cache, const char *name, bool welcome)
+void health_mark(const char *cache, const char *name, const char *obstacle)
 {
     (void)cache;
     (void)name;
-    (void)welcome;
+    (void)obstacle;
 }
 
 void health_end(const char *cache, const char *name)

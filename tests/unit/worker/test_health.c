@@ -31,13 +31,21 @@ static void age_all(int64_t by_s)
     file_each(alive, age, &by_s);
 }
 
+/* Its size stays. */
+static void empty(void *self, const char *path)
+{
+    (void)self;
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(truncate(path, 8), 0);
+}
+
 static void test_a_worker_is_alive_while_it_leaves_its_mark(void **state)
 {
     (void)state;
     assert_fails(health_check(folder, NULL, false), STATUS_UNAVAILABLE,
                  "no worker runs with");
-    health_mark(folder, "a/../b", false);
-    health_mark(folder, "c", false);
+    health_mark(folder, "a/../b", "");
+    health_mark(folder, "c", "");
     assert_ok(health_check(folder, "a/../b", false));
     assert_ok(health_check(folder, NULL, false));
     assert_true(health_has(folder, "c"));
@@ -49,26 +57,43 @@ static void test_a_worker_is_alive_while_it_leaves_its_mark(void **state)
                  "no sign for 10");
     assert_fails(health_check(folder, NULL, false), STATUS_UNAVAILABLE,
                  "no sign");
-    health_mark(folder, "c", false); /* it goes on */
+    health_mark(folder, "c", "nobody knows it"); /* it goes on */
     assert_ok(health_check(folder, "c", false));
     assert_ok(health_check(folder, NULL, false));
     assert_fails(health_check(folder, "c", true), STATUS_UNAVAILABLE,
-                 "no broker that lets it in");
-    health_mark(folder, "c", true);
+                 "can do no jobs: nobody knows it");
+    health_mark(folder, "c", "");
     assert_ok(health_check(folder, "c", true));
     assert_ok(health_check(folder, NULL, true));
-    health_mark(folder, "c", false); /* the broker is gone */
-    assert_fails(health_check(folder, "c", true), STATUS_UNAVAILABLE, "lets");
     health_end(folder, "c");
     assert_fails(health_check(folder, "c", false), STATUS_UNAVAILABLE,
                  "no worker c");
+}
+
+/* A sentence of any length; on a full disk its size only. */
+static void test_an_obstacle_is_said(void **state)
+{
+    AUTO(free_pointer) char *alive = xasprintf("%s/alive", folder);
+    char words[2 * STATUS_MESSAGE_SIZE];
+
+    (void)state;
+    memset(words, 'x', sizeof words - 1);
+    words[sizeof words - 1] = '\0';
+    health_mark(folder, "e", words);
+    assert_fails(health_check(folder, "e", true), STATUS_UNAVAILABLE, "xxx");
+    file_each(alive, empty, NULL);
+    assert_fails(health_check(folder, "e", true), STATUS_UNAVAILABLE,
+                 "can do no jobs: its log says why");
+    health_mark(folder, "e", "");
+    assert_ok(health_check(folder, "e", true));
+    health_end(folder, "e");
 }
 
 /* Where nothing can be written, a worker ends for another reason. */
 static void test_a_cache_that_is_not_there_has_no_worker(void **state)
 {
     (void)state;
-    health_mark("/sys/kernel/sinter", "a", false);
+    health_mark("/sys/kernel/sinter", "a", "");
     assert_fails(health_check("/sys/kernel/sinter", "a", false),
                  STATUS_UNAVAILABLE, "no worker a");
 }
