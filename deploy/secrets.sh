@@ -56,7 +56,7 @@ make() {
     # do everything nevertheless: as it Redis 7.0 reads the transactions of its
     # own AOF, and would drop what that user may not.
     printf 'user default off resetpass ~* &* +@all\n' >"$dir/redis.acl"
-    printf 'user health on nopass resetkeys resetchannels -@all +ping\n' >>"$dir/redis.acl"
+    printf 'user health on nopass resetkeys ~none resetchannels -@all +ping +lpushx\n' >>"$dir/redis.acl"
     printf 'user sinter on #%s ~sn:{sinter}:* +@all -@dangerous -@admin +info +config|get\n' \
         "$(printf %s "$redis" | sha256sum | cut -d' ' -f1)" >>"$dir/redis.acl"
     chmod 0444 "$dir/redis.acl" # read by the user of another image

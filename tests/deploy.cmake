@@ -23,6 +23,7 @@ function(sinter_deploy name)
   set_tests_properties(deploy.${name} PROPERTIES
     LABELS deploy TIMEOUT 600 SKIP_RETURN_CODE 77)
 endfunction()
+sinter_deploy(backup ${programs})
 sinter_deploy(bad_input ${programs})
 sinter_deploy(manifests ${programs} ${state})
 sinter_deploy(pods ${programs} ${CMAKE_CURRENT_BINARY_DIR})
