@@ -22,7 +22,3 @@ if(NOT SINTER_SANITIZE)
       LABELS "integration;slow" TIMEOUT 900)
   endforeach()
 endif()
-add_test(NAME integration.deploy_flags
-  COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/check_deploy.sh
-          ${PROJECT_BINARY_DIR}/bin)
-set_tests_properties(integration.deploy_flags PROPERTIES LABELS integration)

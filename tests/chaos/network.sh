@@ -12,38 +12,15 @@ command -v ip >/dev/null || skip "no ip(8) here: install iproute2"
 tools=$(cd "$2" && pwd)
 . "$here/../integration/lib.sh" "$1"
 . "$here/../integration/noop.sh"
+. "$here/../support/hosts.sh"
 
 POINTS=150
-declare -A AT=([store]=10.77.0.1 [a]=10.77.0.2 [b]=10.77.0.3 [w1]=10.77.0.11
+AT=([store]=10.77.0.1 [a]=10.77.0.2 [b]=10.77.0.3 [w1]=10.77.0.11
     [w2]=10.77.0.12 [w3]=10.77.0.13)
-
-# ---- the network: nothing of it is in anybody else's
-
-vanished() { # all that is left of it is in this mount and this network
-    local status=$?
-    umount -l /run/netns 2>/dev/null || true
-    (exit "$status") || cleanup
-    cleanup
-}
-trap vanished EXIT
-
-plug() { # HOST: a namespace with one link, to the bridge
-    ip netns add "$1"
-    ip -n "$1" link set lo up
-    ip link add "p-$1" type veth peer name eth0 netns "$1"
-    ip link set "p-$1" master bridge up
-    ip -n "$1" addr add "${AT[$1]}/24" dev eth0
-    ip -n "$1" link set eth0 up
-}
-mkdir -p /run/netns
-mount -t tmpfs none /run/netns
-ip link add bridge type bridge 2>>net.log || skip "no bridge here: $(cat net.log)"
-ip link set bridge up
+network
 for host in "${!AT[@]}"; do
     plug "$host" 2>>net.log || skip "no hosts of our own here: $(cat net.log)"
 done
-cut_off() { ip link set "p-$1" down; }
-heal() { ip link set "p-$1" up; }
 mute() { # HOST: what it sends to a broker goes to nobody
     for broker in a b; do
         ip -n "$1" neigh replace "${AT[$broker]}" lladdr 02:00:00:00:00:99 \
@@ -159,7 +136,7 @@ sweep gone
 for host in $other w3; do
     cut_off "$host"
     stop "$host" KILL
-    ip link del "p-$host"
+    vanish "$host"
 done
 export SINTER_BROKER=ipc://$WORK/$leader-clients
 wait_until 20 "$leader to take over" leads $leader

@@ -1,6 +1,7 @@
 """What a schema does not know about manifests: names that lead somewhere.
 
     manifests.py PROGRAMS SECRETS RULES DOCUMENTS...
+    manifests.py PROGRAMS flags FILES...     of compose, or not rendered
 
 PROGRAMS: directory of the three programs; SECRETS: what deploy/secrets.sh
 prints for a cluster; RULES: the alarms of compose; DOCUMENTS: rendered ones.
@@ -65,7 +66,7 @@ def seconds(text):
 
 
 def option(container, name):
-    return next((a.split("=", 1)[1] for a in container["args"] if a.startswith(name + "=")), None)
+    return next((a.split("=", 1)[1] for a in container.get("args", []) if a.startswith(name + "=")), None)
 
 
 def check_probe(farm, o, container, probe):
@@ -91,7 +92,8 @@ def check_mounts(farm, o, spec, container):
             farm.fault(o, f"claim {claim} is not there")
         if "emptyDir" in volumes[mount["name"]] and "sizeLimit" not in volumes[mount["name"]]["emptyDir"]:
             farm.fault(o, f"volume {mount['name']} has no sizeLimit")
-    for argument in container["args"]:
+    values = [e.get("value", "") for e in container.get("env", [])]
+    for argument in container.get("args", []) + values:
         path = argument.split("=", 1)[-1]
         folder, _, name = path.rpartition("/")
         if folder in places and "secret" in places[folder]:
@@ -116,18 +118,23 @@ def check_closed(farm, o, spec, container):
             farm.fault(o, f"{name} is not what it should be")
 
 
+def refusal(programs, command):
+    """What one of our programs has against these arguments."""
+    if not command or not command[0].startswith("sinter"):
+        return None
+    command = [re.sub(r"\$\([A-Z_]+\)", "x", c) for c in command]
+    ran = subprocess.run([f"{programs}/{command[0]}", *command[1:], "--help"], capture_output=True, text=True)
+    return ran.stderr.strip() if ran.returncode != 0 else None
+
+
 def check_arguments(farm, o, container, programs):
-    if container["args"][0] == "redis-server":
-        return
-    commands = [container["command"] + container["args"]]
+    commands = [container.get("command", []) + container.get("args", [])]
     commands += [p["exec"]["command"] for k, p in container.items() if k.endswith("Probe") and "exec" in p]
     for command in commands:
-        command = [re.sub(r"\$\([A-Z_]+\)", "x", c) for c in command]
-        ran = subprocess.run([f"{programs}/{command[0]}", *command[1:], "--help"], capture_output=True, text=True)
-        if ran.returncode != 0:
-            farm.fault(o, ran.stderr.strip())
+        if words := refusal(programs, command):
+            farm.fault(o, words)
     names = {e["name"] for e in container.get("env", [])}
-    for name in re.findall(r"\$\(([A-Z_]+)\)", " ".join(container["args"])):
+    for name in re.findall(r"\$\(([A-Z_]+)\)", " ".join(container.get("args", []))):
         if name not in names:
             farm.fault(o, f"$({name}) is set by nobody")
 
@@ -219,7 +226,30 @@ def read(path):
         return [o for o in yaml.safe_load_all(f) if o]
 
 
+def commands_of(document):
+    """Of services of compose, or of pods as they are written."""
+    for service in document.get("services", {}).values():
+        yield service.get("entrypoint", []) + service.get("command", [])
+        yield service.get("healthcheck", {}).get("test", ["CMD"])[1:]
+    template = pod_template(document) if "kind" in document else None
+    for container in template["spec"]["containers"] if template else []:
+        yield container.get("command", []) + container.get("args", [])
+
+
+def check_flags(programs, paths):
+    count = 0
+    for path in paths:
+        for command in (c for d in read(path) for c in commands_of(d) if c):
+            count += command[0].startswith("sinter")
+            if words := refusal(programs, command):
+                complain(path, words)
+    print(f"{count} commands of ours have the flags they are given")
+
+
 def main():
+    if sys.argv[2] == "flags":
+        check_flags(sys.argv[1], sys.argv[3:])
+        sys.exit(faults > 0)
     programs, secrets_path, rules_path, *paths = sys.argv[1:]
     secrets = {o["metadata"]["name"]: o["data"] for o in read(secrets_path)}
     for name, data in secrets.items():

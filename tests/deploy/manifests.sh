@@ -10,10 +10,19 @@ state=$(cd "$2" && pwd)
 . "$source/tests/integration/lib.sh" "$1"
 
 skip() { echo "SKIPPED: $*"; exit 77; }
+python3 -c 'import yaml' 2>/dev/null || skip "no yaml for python3 here"
+
+# ---- what needs nobody to render it
+
+python3 "$source/tests/deploy/manifests.py" "$BIN" flags "$source/deploy/compose/compose.yaml" \
+    "$source"/deploy/k8s/base/*.yaml || fail "see above"
+if command -v docker-compose >/dev/null; then
+    docker-compose -f "$source/deploy/compose/compose.yaml" --profile ha --profile observability \
+        --profile tools --profile test config -q || fail "not what compose knows"
+fi
 command -v kubectl >/dev/null || skip "no kubectl here"
 kubectl kustomize "$source/deploy/k8s/base" >base.yaml 2>err.txt ||
     { grep -q 'unknown field' err.txt && skip "this kubectl is too old: $(head -n 1 err.txt)"; }
-python3 -c 'import yaml' 2>/dev/null || skip "no yaml for python3 here"
 
 # ---- they render
 

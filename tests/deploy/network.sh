@@ -1,44 +1,20 @@
 # shellcheck shell=bash
-# network.sh -- pods without a cluster: each a network namespace at a bridge
-# and a root of its own, with the Secret, the arguments and the user that the
-# manifest gives it. For scripts that have a mount and a network namespace of
-# their own (tests/integration/alone.sh) and lib.sh.
+# network.sh -- pods without a cluster: hosts (tests/support/hosts.sh), each
+# with a root of its own and the Secret, the arguments and the user that the
+# manifest gives it.
 #
-# AT[pod] is its address. A directory that pods share is mounted at
-# $WORK/POD/DIRECTORY before they start.
+# A directory that pods share is mounted at $WORK/POD/DIRECTORY before they
+# start.
 
 pods_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-declare -A AT=()
+. "$pods_here/../support/hosts.sh"
 
-network() { # what is left of it is in this mount and this network
-    mkdir -p /run/netns
-    mount -t tmpfs none /run/netns
-    ip link add bridge type bridge 2>>net.log || skip "no bridge here: $(cat net.log)"
-    ip link set bridge up
-    trap vanished EXIT
-}
-
-vanished() {
-    local status=$? pod
+on_leaving() {
+    local pod
     for pod in "${!PID[@]}"; do kill -9 "${PID[$pod]}" 2>/dev/null || true; done
     for pod in "${!AT[@]}"; do umount -R -l "$WORK/$pod/root" 2>/dev/null || true; done
     mount | awk -v work="$WORK/" 'index($3, work) { print $3 }' | xargs -r umount -l 2>/dev/null || true
-    umount -l /run/netns 2>/dev/null || true
-    (exit "$status") || cleanup
-    cleanup
 }
-
-plug() { # POD
-    ip netns add "$1"
-    ip -n "$1" link set lo up
-    ip link add "p-$1" type veth peer name eth0 netns "$1"
-    ip link set "p-$1" master bridge up
-    ip -n "$1" addr add "${AT[$1]}/24" dev eth0
-    ip -n "$1" link set eth0 up
-}
-cut_off() { ip link set "p-$1" down; }
-heal() { ip link set "p-$1" up; }
-vanish() { ip link del "p-$1"; } # no connection of it is ever closed
 
 names() { # what DNS says from now on: "ADDRESS NAME" lines
     printf '127.0.0.1 localhost\n%s\n' "$1" >hosts.new
