@@ -19,6 +19,10 @@ enum {
     ALIASES = 1024,
     ALIAS_ROWS = 4,
     LINE = 16, /* floats */
+    /* A that lies turned is copied, so many rows at a time, when each step in
+     * depth would be in another page soon. */
+    COPIED_ROWS = 128,
+    COPIED_STRIDE = 256,
 };
 
 const struct gemm_set *gemm_best(void)
@@ -49,7 +53,32 @@ struct block {
     size_t at, depth;
     float *c;
     size_t stride;
+    const float *copy; /* of A, tile behind tile; NULL: A lies well */
 };
+
+static size_t tile_rows(const struct block *b)
+{
+    const struct blas_operand *a = &b->p->a;
+    bool aliases = !a->transposed && a->stride % ALIASES == 0;
+
+    return aliases ? ALIAS_ROWS : b->set->rows;
+}
+
+/* Where A begins for the tile of `rows` rows from `row` of the block on, and
+ * how it lies. */
+static void find_a(const struct block *b, size_t row, size_t rows,
+                   struct gemm_tile *t)
+{
+    const struct blas_operand *a = &b->p->a;
+
+    t->a_stride = a->stride;
+    t->a = a->transposed ? a->data + b->at * a->stride + b->row + row
+                         : a->data + (b->row + row) * a->stride + b->at;
+    if (b->copy == NULL)
+        return;
+    t->a = b->copy + row * b->depth;
+    t->a_stride = rows;
+}
 
 /* What a tile will write and, under the first panel, what the next one will
  * read lies far away: it is asked for a tile's time before. */
@@ -74,16 +103,12 @@ static void multiply_panel(const struct block *b, const float *panel,
 {
     const struct blas_product *p = b->p;
     const struct blas_operand *a = &p->a;
-    bool wide = count > b->set->columns / 2;
-    bool aliases = !a->transposed && a->stride % ALIASES == 0;
-    void (*const *tiles)(const struct gemm_tile *t) =
-        b->set->tiles[a->transposed][wide];
-    size_t parts = parts_of(b->rows, aliases ? ALIAS_ROWS : b->set->rows);
+    size_t parts = parts_of(b->rows, tile_rows(b));
     float *c = b->c + b->row * b->stride + column;
     const float *sum =
         b->at == 0 && p->sum.data != NULL ? p->sum.data + column : NULL;
     struct gemm_tile t = {
-        .a_stride = a->stride,
+        .turned = a->transposed,
         .panel = panel,
         .depth = b->depth,
         .alpha = p->alpha,
@@ -103,8 +128,7 @@ static void multiply_panel(const struct block *b, const float *panel,
         size_t rows = begin_of(b->rows, parts, i + 1) - row;
         size_t down = b->row + row;
 
-        t.a = a->transposed ? a->data + b->at * a->stride + down
-                            : a->data + down * a->stride + b->at;
+        find_a(b, row, rows, &t);
         t.c = c + row * b->stride;
         t.from = t.beta == 0.0F ? NULL : t.c;
         if (sum != NULL)
@@ -112,7 +136,7 @@ static void multiply_panel(const struct block *b, const float *panel,
         fetch_written(t.c, t.c_stride, rows, count);
         if (column == 0 && !a->transposed)
             fetch(t.a + rows * a->stride, a->stride, rows, b->depth);
-        tiles[rows - 1](&t);
+        b->set->tiles[rows - 1](&t);
     }
 }
 
@@ -135,12 +159,31 @@ static void multiply_block(const struct block *b)
     }
 }
 
+static void multiply_turned(struct block *b)
+{
+    _Alignas(64) float copy[GEMM_DEPTH * COPIED_ROWS + LINE];
+    const struct blas_operand *a = &b->p->a;
+    size_t parts = parts_of(b->rows, tile_rows(b));
+
+    for (size_t i = 0; i < parts; i++) {
+        size_t row = begin_of(b->rows, parts, i);
+
+        b->set->pack_rows(a->data + b->at * a->stride + b->row + row, a->stride,
+                          b->depth, begin_of(b->rows, parts, i + 1) - row,
+                          copy + row * b->depth);
+    }
+    b->copy = copy;
+    multiply_block(b);
+}
+
 void gemm_multiply(const struct gemm_set *set, const struct blas_product *p,
                    float *c, size_t stride)
 {
     size_t deep = parts_of(p->k, GEMM_DEPTH);
-    size_t most = BLOCK / (p->k < GEMM_DEPTH ? p->k + 1 : GEMM_DEPTH);
-    size_t blocks = parts_of(p->m, most);
+    size_t depth = p->k < GEMM_DEPTH ? p->k + (p->k == 0) : GEMM_DEPTH;
+    bool copied =
+        p->a.transposed && p->a.stride >= COPIED_STRIDE && p->n > set->columns;
+    size_t blocks = parts_of(p->m, copied ? COPIED_ROWS : BLOCK / depth);
 
     if (p->m == 0 || p->n == 0)
         return;
@@ -157,6 +200,9 @@ void gemm_multiply(const struct gemm_set *set, const struct blas_product *p,
 
             b.rows = begin_of(p->m, blocks, i + 1) - b.row;
             b.depth = begin_of(p->k, deep, d + 1) - b.at;
-            multiply_block(&b);
+            if (copied)
+                multiply_turned(&b);
+            else
+                multiply_block(&b);
         }
 }

@@ -21,6 +21,7 @@ enum {
 struct gemm_tile {
     const float *a;
     size_t a_stride; /* from row to row of A, or, turned, of its transpose */
+    bool turned;
     const float *panel;
     size_t depth;
     float alpha;
@@ -38,14 +39,18 @@ struct gemm_set {
     const char *name;
     bool (*usable)(void);
     size_t rows, columns; /* of a tile, at most */
-    /* [turned][columns > half of a panel][rows - 1] */
-    void (*const *const tiles[2][2])(const struct gemm_tile *t);
+    /* [rows - 1] */
+    void (*tiles[GEMM_ROWS])(const struct gemm_tile *t);
     /* `count` columns of B, from `b` on, become a panel; those that are
      * missing are zeros. */
     void (*pack)(const float *b, size_t stride, size_t depth, size_t count,
                  float *ret_panel);
     void (*pack_turned)(const float *b, size_t stride, size_t depth,
                         size_t count, float *ret_panel);
+    /* The first `rows` floats of each of `depth` rows of A turned, one behind
+     * the other; up to a vector behind them is written as well. */
+    void (*pack_rows)(const float *a, size_t stride, size_t depth, size_t rows,
+                      float *ret_packed);
 };
 
 extern const struct gemm_set gemm_avx512, gemm_avx2; /* x86-64 only */

@@ -6,6 +6,8 @@
 
 #include <immintrin.h>
 
+#define GEMM_SET  gemm_avx2
+#define GEMM_NAME "avx2"
 #define GEMM_TARGET                    \
     __attribute__((target("avx2,fma"), \
                    no_sanitize("address", "undefined", "thread")))
@@ -29,39 +31,11 @@ GEMM_TARGET static inline __m256i first_lanes(size_t count)
                               _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-#include "tensor/gemm_kernel.h"
-
 static bool usable(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-
-#define TILES(name_)                                                    \
-    {                                                                   \
-        tile_1_##name_, tile_2_##name_, tile_3_##name_, tile_4_##name_, \
-            tile_5_##name_, tile_6_##name_                              \
-    }
-
-static void (*const tiles[2][2][TILE_ROWS])(const struct gemm_tile *t) = {
-    { TILES(narrow), TILES(wide) },
-    { TILES(narrow_t), TILES(wide_t) },
-};
-
-const struct gemm_set gemm_avx2 = {
-    .name = "avx2",
-    .usable = usable,
-    .rows = TILE_ROWS,
-    .columns = PANEL,
-    .tiles = { { tiles[0][0], tiles[0][1] }, { tiles[1][0], tiles[1][1] } },
-    .pack = pack,
-    .pack_turned = pack_turned,
-};
+#include "tensor/gemm_kernel.h"
 
 #endif

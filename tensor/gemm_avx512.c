@@ -6,6 +6,8 @@
 
 #include <immintrin.h>
 
+#define GEMM_SET  gemm_avx512
+#define GEMM_NAME "avx512"
 #define GEMM_TARGET                                     \
     __attribute__((target("avx512f,avx512vl,avx2,fma"), \
                    no_sanitize("address", "undefined", "thread")))
@@ -28,8 +30,6 @@ static inline __mmask16 first_lanes(size_t count)
     return (__mmask16)(count < LANES ? (1U << count) - 1 : UINT16_MAX);
 }
 
-#include "tensor/gemm_kernel.h"
-
 static bool usable(void)
 {
     return __builtin_cpu_supports("avx512f") &&
@@ -37,34 +37,6 @@ static bool usable(void)
            __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7)
-TILE(8)
-
-#define TILES(name_)                                                       \
-    {                                                                      \
-        tile_1_##name_, tile_2_##name_, tile_3_##name_, tile_4_##name_,    \
-            tile_5_##name_, tile_6_##name_, tile_7_##name_, tile_8_##name_ \
-    }
-
-static void (*const tiles[2][2][TILE_ROWS])(const struct gemm_tile *t) = {
-    { TILES(narrow), TILES(wide) },
-    { TILES(narrow_t), TILES(wide_t) },
-};
-
-const struct gemm_set gemm_avx512 = {
-    .name = "avx512",
-    .usable = usable,
-    .rows = TILE_ROWS,
-    .columns = PANEL,
-    .tiles = { { tiles[0][0], tiles[0][1] }, { tiles[1][0], tiles[1][1] } },
-    .pack = pack,
-    .pack_turned = pack_turned,
-};
+#include "tensor/gemm_kernel.h"
 
 #endif

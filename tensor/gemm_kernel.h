@@ -1,6 +1,7 @@
 /* gemm_kernel.h -- the innermost loops of a product, for one instruction set.
  * Who includes this names a vector first:
  *
+ *     GEMM_SET, GEMM_NAME  the set, and what it is called
  *     GEMM_TARGET    attribute of functions that use it
  *                    and that no sanitizer looks into: their checks do not
  *                    fit between the registers and take minutes to compile;
@@ -100,23 +101,38 @@ GEMM_INLINE void tile(size_t rows, size_t vectors, bool turned,
     finish(rows, vectors, t->columns == vectors * LANES, t, sums);
 }
 
-#define TILE(rows_)                                                            \
-    GEMM_TARGET static void tile_##rows_##_narrow(const struct gemm_tile *t)   \
-    {                                                                          \
-        tile(rows_, 1, false, t);                                              \
-    }                                                                          \
-    GEMM_TARGET static void tile_##rows_##_wide(const struct gemm_tile *t)     \
-    {                                                                          \
-        tile(rows_, 2, false, t);                                              \
-    }                                                                          \
-    GEMM_TARGET static void tile_##rows_##_narrow_t(const struct gemm_tile *t) \
-    {                                                                          \
-        tile(rows_, 1, true, t);                                               \
-    }                                                                          \
-    GEMM_TARGET static void tile_##rows_##_wide_t(const struct gemm_tile *t)   \
-    {                                                                          \
-        tile(rows_, 2, true, t);                                               \
+/* Nothing for a height that the set does not have. */
+GEMM_INLINE void tile_of(size_t rows, const struct gemm_tile *t)
+{
+    bool wide = t->columns > LANES;
+
+    if (rows > TILE_ROWS)
+        return;
+    if (t->turned && wide)
+        tile(rows, 2, true, t);
+    else if (t->turned)
+        tile(rows, 1, true, t);
+    else if (wide)
+        tile(rows, 2, false, t);
+    else
+        tile(rows, 1, false, t);
+}
+
+/* One function for each height: the registers of a loop are dealt out well
+ * only where it stands alone. */
+#define TILE(rows_)                                                 \
+    GEMM_TARGET static void tile_##rows_(const struct gemm_tile *t) \
+    {                                                               \
+        tile_of(rows_, t);                                          \
     }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7)
+TILE(8)
 
 /* --- panels ---------------------------------------------------------------- */
 
@@ -136,6 +152,15 @@ GEMM_TARGET static void pack(const float *b, size_t stride, size_t depth,
             STORE(ret_panel + p * PANEL + LANES,
                   LOAD_SOME(some[1], b + p * stride + LANES));
         }
+}
+
+GEMM_TARGET static void pack_rows(const float *a, size_t stride, size_t depth,
+                                  size_t rows, float *ret_packed)
+{
+    SOME some = SOME_OF(rows);
+
+    for (size_t p = 0; p < depth; p++)
+        STORE(ret_packed + p * rows, LOAD_SOME(some, a + p * stride));
 }
 
 enum { SQUARE = 8 };
@@ -184,3 +209,14 @@ GEMM_TARGET static void pack_turned(const float *b, size_t stride, size_t depth,
         for (size_t p = 0; p < depth; p++)
             ret_panel[p * PANEL + j] = j < count ? b[j * stride + p] : 0.0F;
 }
+
+const struct gemm_set GEMM_SET = {
+    .name = GEMM_NAME,
+    .usable = usable,
+    .rows = TILE_ROWS,
+    .columns = PANEL,
+    .tiles = { tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8 },
+    .pack = pack,
+    .pack_turned = pack_turned,
+    .pack_rows = pack_rows,
+};
