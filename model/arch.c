@@ -102,19 +102,27 @@ int arch_rope(struct graph *g, const struct model_config *c, const char *label,
     return graph_step(g, label, graph_width(g, x), &step);
 }
 
+static int attention(struct graph *g, const struct model_config *c,
+                     struct graph_step step)
+{
+    step.shape = (struct op_shape){ .heads = c->heads,
+                                    .kv_heads = c->kv_heads,
+                                    .head_dim = c->head_dim,
+                                    .window = c->window };
+    return graph_step(g, "attention", (size_t)c->heads * c->head_dim, &step);
+}
+
 int arch_attention(struct graph *g, const struct model_config *c, int q, int k,
                    int v)
 {
-    const struct graph_step step = {
-        .op = &op_attention,
-        .in = { q, k, v },
-        .shape = { .heads = c->heads,
-                   .kv_heads = c->kv_heads,
-                   .head_dim = c->head_dim,
-                   .window = c->window },
-    };
+    return attention(
+        g, c, (struct graph_step){ .op = &op_attention, .in = { q, k, v } });
+}
 
-    return graph_step(g, "attention", graph_width(g, q), &step);
+int arch_joint_attention(struct graph *g, const struct model_config *c, int all)
+{
+    return attention(
+        g, c, (struct graph_step){ .op = &op_joint_attention, .in = { all } });
 }
 
 int arch_part(struct graph *g, const char *label, int x, size_t offset,

@@ -55,6 +55,9 @@ int arch_rope(struct graph *g, const struct model_config *c, const char *label,
               int x);
 int arch_attention(struct graph *g, const struct model_config *c, int q, int k,
                    int v);
+/* The same of queries, keys and values that lie side by side in `all`. */
+int arch_joint_attention(struct graph *g, const struct model_config *c,
+                         int all);
 /* `run` of each `pitch` columns from `offset` on. */
 int arch_part(struct graph *g, const char *label, int x, size_t offset,
               size_t run, size_t pitch);

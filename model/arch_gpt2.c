@@ -11,12 +11,9 @@ static int layer(const struct text_layer *l, int x)
     int normed = text_norm(l, "normalised stream", "ln_1", x);
     int all = text_linear(l, "queries, keys and values", "attn.c_attn",
                           3 * width, normed, 0);
-    int q = arch_part(l->g, "queries", all, 0, width, 3 * width);
-    int k = arch_part(l->g, "keys", all, width, width, 3 * width);
-    int v = arch_part(l->g, "values", all, 2 * width, width, 3 * width);
     int between =
         text_linear(l, "residual stream behind the attention", "attn.c_proj",
-                    width, arch_attention(l->g, l->c, q, k, v), x);
+                    width, arch_joint_attention(l->g, l->c, all), x);
 
     normed =
         text_norm(l, "normalised stream behind the attention", "ln_2", between);

@@ -98,6 +98,8 @@ extern const struct op op_rope;
  * stands before it in its sequence, at most `window` tokens, or both_ways all
  * of it; heads / kv_heads heads share k and v */
 extern const struct op op_attention;
+/* in: q, k and v of op_attention side by side in each row */
+extern const struct op op_joint_attention;
 /* in: g, u. out = g / (1 + exp(-g)) * u */
 extern const struct op op_swiglu;
 /* in: x. out = max(x, 0); x Phi(x); x Phi(x) with the tanh in its place */

@@ -57,6 +57,24 @@ static void sizes(const struct op_shape *s, struct op_sizes *ret_sizes)
         ret_sizes->saved += strip_size(s) + s->heads * s->rows;
 }
 
+static void sizes_joint(const struct op_shape *s, struct op_sizes *ret_sizes)
+{
+    struct op_sizes apart = { 0 };
+
+    sizes(s, &apart);
+    ret_sizes->in[0] = apart.in[0] + apart.in[1] + apart.in[2];
+    ret_sizes->out = apart.out;
+    ret_sizes->saved = apart.saved;
+}
+
+/* Where everything lies. */
+struct arrays {
+    const float *q, *k, *v;
+    float *d_q, *d_k, *d_v;   /* NULL: not wanted */
+    size_t stride, kv_stride; /* floats from token to token */
+    bool fresh[3];            /* of d_q, d_k, d_v */
+};
+
 /* Some queries of one head of one sequence, and the keys they see. Places
  * count from the beginning of the batch. */
 struct strip {
@@ -64,11 +82,12 @@ struct strip {
     size_t key, keys;    /* first key, how many */
     size_t window;
     bool both_ways;
-    size_t dim, stride, kv_stride; /* floats from token to token */
-    size_t head, shared;           /* where a head begins in a row */
-    float *p;                      /* [keys][STRIP] */
-    float *dp;                     /* the same; backward only */
-    float *whole;                  /* log sum exp of each row; NULL: lean */
+    const struct arrays *at;
+    size_t dim, out_stride;
+    size_t head, shared; /* where a head begins in a row */
+    float *p;            /* [keys][STRIP] */
+    float *dp;           /* the same; backward only */
+    float *whole;        /* log sum exp of each row; NULL: lean */
     float scale;
 };
 
@@ -203,29 +222,36 @@ static void product(size_t m, size_t n, size_t k, struct blas_operand a,
 
 static size_t query_at(const struct strip *s)
 {
-    return s->first * s->stride + s->head;
+    return s->first * s->at->stride + s->head;
 }
 
 static size_t key_at(const struct strip *s)
 {
-    return s->key * s->kv_stride + s->shared;
+    return s->key * s->at->kv_stride + s->shared;
+}
+
+static size_t out_at(const struct strip *s)
+{
+    return s->first * s->out_stride + s->head;
 }
 
 /* Of each key with each query: ret_scores [keys][STRIP] = x y^T */
 static void scores(const struct strip *s, const float *keys,
-                   const float *queries, float *ret_scores)
+                   struct blas_operand queries, float *ret_scores)
 {
-    product(s->keys, s->count, s->dim, rows(keys + key_at(s), s->kv_stride),
-            columns(queries + query_at(s), s->stride), 0.0F, ret_scores, STRIP);
+    product(s->keys, s->count, s->dim, rows(keys + key_at(s), s->at->kv_stride),
+            queries, 0.0F, ret_scores, STRIP);
 }
 
 static void forward_strip(const struct op_call *c, const struct strip *s)
 {
-    scores(s, c->in[1], c->in[0], s->p);
+    const struct arrays *a = s->at;
+
+    scores(s, a->k, columns(a->q + query_at(s), a->stride), s->p);
     softmax(s);
     product(s->count, s->dim, s->keys, columns(s->p, STRIP),
-            rows(c->in[2] + key_at(s), s->kv_stride), 0.0F,
-            c->out + query_at(s), s->stride);
+            rows(a->v + key_at(s), a->kv_stride), 0.0F, c->out + out_at(s),
+            s->out_stride);
 }
 
 ISA_CLONES static void add_products(const float *restrict p,
@@ -258,14 +284,15 @@ ISA_CLONES static void slope_rows(const float *restrict p, float *restrict dp,
  * seen. */
 static void slopes(const struct op_call *c, const struct strip *s)
 {
+    const struct arrays *a = s->at;
     float sums[STRIP] = { 0.0F };
 
     assert(s->whole != NULL); /* backward is never lean */
-    scores(s, c->in[1], c->in[0], s->p);
+    scores(s, a->k, columns(a->q + query_at(s), a->stride), s->p);
     again(s);
     if (s->count < STRIP)
         memset(s->dp, 0, s->keys * STRIP * sizeof(*s->dp));
-    scores(s, c->in[2], c->d_out, s->dp);
+    scores(s, a->v, columns(c->d_out + out_at(s), s->out_stride), s->dp);
     for (size_t k = 0; k < s->keys; k += TERMS)
         add_products(s->p + k * STRIP, s->dp + k * STRIP,
                      s->keys - k < TERMS ? s->keys - k : TERMS, sums);
@@ -274,19 +301,21 @@ static void slopes(const struct op_call *c, const struct strip *s)
 
 static void backward_strip(const struct op_call *c, const struct strip *s)
 {
+    const struct arrays *a = s->at;
+
     slopes(c, s);
-    if (c->d_in[2] != NULL) /* dv = p^T dy */
+    if (a->d_v != NULL) /* dv = p^T dy */
         product(s->keys, s->dim, s->count, rows(s->p, STRIP),
-                rows(c->d_out + query_at(s), s->stride), 1.0F,
-                c->d_in[2] + key_at(s), s->kv_stride);
-    if (c->d_in[0] != NULL) /* dq = ds k */
+                rows(c->d_out + out_at(s), s->out_stride), 1.0F,
+                a->d_v + key_at(s), a->kv_stride);
+    if (a->d_q != NULL) /* dq = ds k */
         product(s->count, s->dim, s->keys, columns(s->dp, STRIP),
-                rows(c->in[1] + key_at(s), s->kv_stride),
-                c->fresh[0] ? 0.0F : 1.0F, c->d_in[0] + query_at(s), s->stride);
-    if (c->d_in[1] != NULL) /* dk = ds^T q */
+                rows(a->k + key_at(s), a->kv_stride), a->fresh[0] ? 0.0F : 1.0F,
+                a->d_q + query_at(s), a->stride);
+    if (a->d_k != NULL) /* dk = ds^T q */
         product(s->keys, s->dim, s->count, rows(s->dp, STRIP),
-                rows(c->in[0] + query_at(s), s->stride), 1.0F,
-                c->d_in[1] + key_at(s), s->kv_stride);
+                rows(a->q + query_at(s), a->stride), 1.0F, a->d_k + key_at(s),
+                a->kv_stride);
 }
 
 /* The strips of one head of one sequence. */
@@ -308,7 +337,7 @@ static void each_strip(const struct op_call *c, struct strip s, size_t segment,
     }
 }
 
-static void each_head(const struct op_call *c,
+static void each_head(const struct op_call *c, const struct arrays *a,
                       void (*act)(const struct op_call *c,
                                   const struct strip *s))
 {
@@ -317,9 +346,9 @@ static void each_head(const struct op_call *c,
     struct strip s = {
         .window = shape->window,
         .both_ways = shape->both_ways,
+        .at = a,
         .dim = shape->head_dim,
-        .stride = shape->heads * shape->head_dim,
-        .kv_stride = shape->kv_heads * shape->head_dim,
+        .out_stride = shape->heads * shape->head_dim,
         .p = c->saved,
         .scale = 1.0F / sqrtf((float)shape->head_dim),
     };
@@ -338,20 +367,88 @@ static void each_head(const struct op_call *c,
         }
 }
 
-static void forward(const struct op_call *c)
+static struct arrays apart(const struct op_call *c)
 {
-    each_head(c, forward_strip);
+    const struct op_shape *s = &c->shape;
+
+    return (struct arrays){
+        .q = c->in[0],
+        .k = c->in[1],
+        .v = c->in[2],
+        .d_q = c->d_in[0],
+        .d_k = c->d_in[1],
+        .d_v = c->d_in[2],
+        .stride = s->heads * s->head_dim,
+        .kv_stride = s->kv_heads * s->head_dim,
+        .fresh = { c->fresh[0], c->fresh[1], c->fresh[2] },
+    };
+}
+
+/* In each row the queries, the keys and the values. */
+static struct arrays joint(const struct op_call *c)
+{
+    const struct op_shape *s = &c->shape;
+    size_t k = s->heads * s->head_dim, v = k + s->kv_heads * s->head_dim;
+    size_t stride = v + s->kv_heads * s->head_dim;
+    float *d = c->d_in[0];
+
+    return (struct arrays){
+        .q = c->in[0],
+        .k = c->in[0] + k,
+        .v = c->in[0] + v,
+        .d_q = d,
+        .d_k = d == NULL ? NULL : d + k,
+        .d_v = d == NULL ? NULL : d + v,
+        .stride = stride,
+        .kv_stride = stride,
+        .fresh = { c->fresh[0], c->fresh[0], c->fresh[0] },
+    };
+}
+
+static void clear(const struct op_call *c, float *d, size_t stride)
+{
+    size_t width = c->shape.kv_heads * c->shape.head_dim;
+
+    for (size_t t = 0; t < c->shape.rows; t++)
+        memset(d + t * stride, 0, width * sizeof(*d));
 }
 
 /* Strips add to the slopes of keys and values. */
+static void backward_of(const struct op_call *c, const struct arrays *a)
+{
+    if (a->d_k != NULL && a->fresh[1])
+        clear(c, a->d_k, a->kv_stride);
+    if (a->d_v != NULL && a->fresh[2])
+        clear(c, a->d_v, a->kv_stride);
+    each_head(c, a, backward_strip);
+}
+
+static void forward(const struct op_call *c)
+{
+    const struct arrays a = apart(c);
+
+    each_head(c, &a, forward_strip);
+}
+
 static void backward(const struct op_call *c)
 {
-    size_t size = c->shape.rows * c->shape.kv_heads * c->shape.head_dim;
+    const struct arrays a = apart(c);
 
-    for (size_t k = 1; k <= 2; k++)
-        if (c->d_in[k] != NULL && c->fresh[k])
-            memset(c->d_in[k], 0, size * sizeof(float));
-    each_head(c, backward_strip);
+    backward_of(c, &a);
+}
+
+static void forward_joint(const struct op_call *c)
+{
+    const struct arrays a = joint(c);
+
+    each_head(c, &a, forward_strip);
+}
+
+static void backward_joint(const struct op_call *c)
+{
+    const struct arrays a = joint(c);
+
+    backward_of(c, &a);
 }
 
 const struct op op_attention = {
@@ -359,4 +456,11 @@ const struct op op_attention = {
     .sizes = sizes,
     .forward = forward,
     .backward = backward,
+};
+
+const struct op op_joint_attention = {
+    .name = "joint attention",
+    .sizes = sizes_joint,
+    .forward = forward_joint,
+    .backward = backward_joint,
 };

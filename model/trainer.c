@@ -65,7 +65,9 @@ static struct status take_arrays(struct trainer *t)
     bool there = true;
 
     for (size_t i = 0; i < t->settings.optim.row->moments; i++) {
-        t->moments[i] = calloc(t->size, sizeof(float));
+        t->moments[i] = alloc_large(t->size * sizeof(float));
+        if (t->moments[i] != NULL)
+            memset(t->moments[i], 0, t->size * sizeof(float));
         there = there && t->moments[i] != NULL;
     }
     if (t->settings.rho > 0.0) {

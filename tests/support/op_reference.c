@@ -154,6 +154,34 @@ static void attention(const struct op_call *c, double *out)
             attend(c, t, h, out);
 }
 
+/* Columns from `from` on of each row, apart. The caller frees. */
+static float *columns_of(const float *x, size_t rows, size_t stride,
+                         size_t from, size_t width)
+{
+    float *y = xcalloc(rows * width + 1, sizeof(*y));
+
+    for (size_t t = 0; t < rows; t++)
+        memcpy(y + t * width, x + t * stride + from, width * sizeof(*y));
+    return y;
+}
+
+static void joint_attention(const struct op_call *c, double *out)
+{
+    const struct op_shape *s = &c->shape;
+    size_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    struct op_call apart = *c;
+    float *x[3];
+
+    x[0] = columns_of(c->in[0], s->rows, q + 2 * kv, 0, q);
+    x[1] = columns_of(c->in[0], s->rows, q + 2 * kv, q, kv);
+    x[2] = columns_of(c->in[0], s->rows, q + 2 * kv, q + kv, kv);
+    for (size_t i = 0; i < 3; i++)
+        apart.in[i] = x[i];
+    attention(&apart, out);
+    for (size_t i = 0; i < 3; i++)
+        free(x[i]);
+}
+
 static void swiglu(const struct op_call *c, double *out)
 {
     for (size_t i = 0; i < c->shape.rows * c->shape.in; i++)
@@ -317,6 +345,7 @@ const struct op_reference op_references[] = {
     { &op_layernorm, layernorm },
     { &op_rope, rope },
     { &op_attention, attention },
+    { &op_joint_attention, joint_attention },
     { &op_swiglu, swiglu },
     { &op_relu, relu },
     { &op_gelu, gelu },
