@@ -7,7 +7,7 @@ const PAGE = 1000;
 const ROWS = 500; // a longer table is slow to draw; `sinter trials` has all
 const view = document.getElementById("view");
 let sort = { key: null, down: true };
-let shown = null; // { key, trials } of the sweep on the page
+let shown = null; // the sweep on the page; see openSweep()
 
 function element(name, attributes, ...children) {
   const made = document.createElement(name);
@@ -27,6 +27,7 @@ function number(value) {
 // Drawn once: it must not be taken away from under somebody's fingers.
 function askToken() {
   if (document.getElementById("token")) return;
+  shown = null;
   const input = element("input", { id: "token", type: "password", autocomplete: "off" });
   const keep = (event) => {
     event.preventDefault();
@@ -138,26 +139,40 @@ function showSweep(status, trials) {
   if (status.first_failure) facts.push(["failure", `#${status.first_failure.trial}: ${status.first_failure.message}`]);
   if (status.store_error) facts.push(["store", status.store_error]);
   if (trials.length > ROWS) facts.push(["table", `the first ${ROWS} of ${trials.length} trials; all: sinter trials ${status.id}`]);
-  view.replaceChildren(
-    element("dl", {}, ...facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)])),
-    element("div", { class: "wide" }, element("table", {},
-      element("thead", {}, element("tr", {}, element("th", {}, "trial"), element("th", {}, "state"), ...heads)),
-      element("tbody", {}, ...rows))));
+  shown.facts.replaceChildren(
+    ...facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
+  shown.table.replaceChildren(element("table", {},
+    element("thead", {}, element("tr", {}, element("th", {}, "trial"), element("th", {}, "state"), ...heads)),
+    element("tbody", {}, ...rows)));
+}
+
+// What stays on the page while the sweep goes on.
+async function openSweep(id) {
+  const spec = await get(`/api/v1/sweeps/${encodeURIComponent(id)}/spec`);
+  return { id, key: null, trials: null, facts: element("dl", {}), table: element("div", { class: "wide" }),
+    phase: spec.report && spec.report.phase ? phaseView(id, spec) : null };
 }
 
 async function refreshSweep(id) {
   const status = await get(`/api/v1/sweeps/${encodeURIComponent(id)}`);
   const key = JSON.stringify([id, status.state, status.done, status.failed, status.running, status.cancelled]);
-  const same = shown && shown.key === key;
+  const page = shown || await openSweep(id);
+  const same = page.key === key;
   if (same && status.state !== "running") return; // nothing new: leave what may be selected
-  const trials = same ? shown.trials : await allTrials(status.id);
+  const trials = same ? page.trials : await allTrials(status.id);
   if (current() !== id) return; // somebody went on meanwhile
-  shown = { key, trials };
+  if (page !== shown) {
+    shown = page;
+    view.replaceChildren(page.facts, ...(page.phase ? [page.phase.node] : []), page.table);
+  }
+  page.key = key;
+  page.trials = trials;
   showSweep(status, trials);
+  if (page.phase && !same) page.phase.update(trials);
 }
 
 function current() {
-  return decodeURIComponent(location.hash.slice(1));
+  return decodeURIComponent(location.hash.slice(1).split("?")[0]);
 }
 
 async function refresh() {
