@@ -63,7 +63,11 @@ spoil("arch", config={"model_type": "gpt5"})
 spoil("missing", rename)
 spoil("shape", turn)
 spoil("cut", cut=16)
+def empty(header, data): # a layer of zeros
+    first, end = header[down]["data_offsets"]
+    return data[:first] + bytes(end - first) + data[end:]
 spoil("huge", blow_up)
+spoil("void", empty)
 spoil("unigram", config={"tokenizer_class": "T"}, tokenizer={"model": {"type": "Unigram", "vocab": []}})
 spoil("wordlevel", config={"tokenizer_class": "ByteTokenizer2"},
       tokenizer={"model": {"type": "WordLevel", "vocab": {"a": 0}}})
@@ -154,6 +158,34 @@ fails lost "step 1: " "layer 1" "lower optimizer.lr"
 fails bias 'no "bias"'
 fails long "65" "64"
 assert_equal "heads" "$(jq '[.trials[] | select(.state == "done") | .values.case] | sort == ["tied", "untied"]' trials.json)" true
+
+# What is pruned: nothing at all, groups that do not fill a row, a layer that
+# was 0 before. That everything goes is refused before anything runs.
+cat >prune.yaml <<'YAML'
+sinter: 1
+name: prune
+stages:
+  less: {prune: {model: $model, method: $method, pattern: $pattern, sparsity: $sparsity, calibration: {data: {builtin: text}, samples: 4}}}
+cases:
+  nothing: {set: {model: ./base, method: magnitude, pattern: unstructured, sparsity: 0}}
+  groups: {set: {model: ./base, method: magnitude, pattern: "3:5", sparsity: 0.6}}
+  void: {set: {model: ./void, method: magnitude, pattern: unstructured, sparsity: 0.5}}
+  void_wanda: {set: {model: ./void, method: wanda, pattern: unstructured, sparsity: 0.5}}
+  void_sparsegpt: {set: {model: ./void, method: sparsegpt, pattern: unstructured, sparsity: 0.5}}
+evaluate: {size: {builtin: footprint}}
+YAML
+assert_exit 0 timeout 60 sinter run prune.yaml --workers 1
+sinter trials prune --json >trials.json
+# Of 2 x (4 x 16 x 16 + 3 x 16 x 48) weights; 16 = 5 + 5 + 5 + 1 inputs lose 10,
+# 48 lose 30. In the layer of zeros the half that stays is 0 as well.
+left() { jq ".trials[] | select(.values.case == \"$1\") | .metrics[\"size.zeros\"]" trials.json; }
+assert_equal "nothing" "$(left nothing)" 0
+assert_equal "groups" "$(left groups)" 4160
+for case in void void_wanda void_sparsegpt; do
+    assert_equal $case "$(left $case)" $((3328 + 384))
+done
+assert_exit 3 sinter check prune.yaml --set stages.less.prune.sparsity=1
+assert_contains err.txt "a sparsity of 1 leaves no weight"
 
 cat >large.yaml <<'YAML'
 sinter: 1

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,7 +78,7 @@ static void test_an_obstacle_is_said(void **state)
     char words[2 * STATUS_MESSAGE_SIZE];
 
     (void)state;
-    memset(words, 'x', sizeof words - 1);
+    (void)memset(words, 'x', sizeof words - 1);
     words[sizeof words - 1] = '\0';
     health_mark(folder, "e", words);
     assert_fails(health_check(folder, "e", true), STATUS_UNAVAILABLE, "xxx");
@@ -102,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_worker_is_alive_while_it_leaves_its_mark),
+        cmocka_unit_test(test_an_obstacle_is_said),
         cmocka_unit_test(test_a_cache_that_is_not_there_has_no_worker),
     };
 
