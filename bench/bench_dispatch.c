@@ -127,16 +127,23 @@ static void paced(struct farm *f, const struct raw *r, double rate)
 {
     int points = (int)(rate * PACED_S / 1e5 + 1.0) * 100000; /* whole rows */
     struct load *load = begin_load(f, r, rate);
+    double redis = 0.0;
     double cpu;
     double seconds;
 
     clock_sleep_ms(100); /* all have connected */
     cpu = farm_cpu_s(f->broker);
+    if (f->redis != 0)
+        redis = farm_cpu_s(f->redis);
     seconds = farm_run_sweep(f, 2, points);
     cpu = farm_cpu_s(f->broker) - cpu;
+    if (f->redis != 0)
+        redis = farm_cpu_s(f->redis) - redis;
     must(load_stop(load));
     paced_print("half_load_wanted", r->name, rate, "jobs/s");
     paced_print("half_load_cpu_broker", r->name, 100.0 * cpu / seconds,
+                "% of a core");
+    paced_print("half_load_cpu_redis", r->name, 100.0 * redis / seconds,
                 "% of a core");
     paced_print_load(r->name, load, seconds);
     load_free(load);

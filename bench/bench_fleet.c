@@ -6,8 +6,9 @@
  * worker does: memory of the broker for each, its time while nobody has
  * anything to do, how long it takes until all are there, and until all are
  * back after the broker was started anew. Then as many that are no libzmq's
- * (bench/load.h): what is dispatched with all of them. The first over a unix
- * socket, over TCP, and over TCP with keys; the second over the first two. */
+ * (bench/load.h; 0 raw workers: none at all): what is dispatched with all of
+ * them. The first over a unix socket, over TCP, and over TCP with keys; the
+ * second over the first two. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,7 +343,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; workers > 0 && i < COUNT_OF(ways); i++)
         measure_dealers(&ways[i], (size_t)workers);
     for (size_t i = 0; i < COUNT_OF(ways) && !ways[i].curve; i++) {
-        if (workers > 0)
+        if (workers > 0 && raw > 0)
             measure_raw(&ways[i], (size_t)workers);
         if (raw > 0 && raw != workers)
             measure_raw(&ways[i], (size_t)raw);

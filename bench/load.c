@@ -283,9 +283,14 @@ static void note_replaced(struct load *l, struct connection *c, size_t count)
 {
     struct trip t;
 
-    while (end_trip(&c->unreplaced, &count, &t))
-        if (counts(l, &t))
-            note_span(l, LOAD_DISPATCH, clock_now() - t.due);
+    while (end_trip(&c->unreplaced, &count, &t)) {
+        int64_t now = clock_now();
+
+        if (!counts(l, &t))
+            continue;
+        note_span(l, LOAD_DISPATCH, now - t.due);
+        note_span(l, LOAD_GIVEN, now - t.sent);
+    }
 }
 
 static void take_assign(struct load *l, struct connection *c,

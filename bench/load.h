@@ -46,7 +46,8 @@ struct load_figures load_figures(const struct load *l);
 enum load_span {
     LOAD_DISPATCH, /* from the end of its first job until as many have come in
                       their place */
-    LOAD_WHOLE,    /* from there to the last one's COMMITTED */
+    LOAD_GIVEN,    /* from the message on its way to the same */
+    LOAD_WHOLE,    /* from the end of the first job to the last COMMITTED */
     LOAD_ANSWER,   /* from the message on its way to the same */
     LOAD_LATE, /* the difference: company, and how late the load itself was */
     LOAD_SPANS

@@ -122,6 +122,7 @@ void paced_print_load(const char *name, struct load *load, double seconds)
 {
     static const char *const spans[LOAD_SPANS] = {
         [LOAD_DISPATCH] = "half_load_dispatch",
+        [LOAD_GIVEN] = "half_load_given",
         [LOAD_WHOLE] = "half_load_commit",
         [LOAD_ANSWER] = "half_load_answer",
         [LOAD_LATE] = "half_load_late",

@@ -18,7 +18,7 @@ enum {
     RETRY_FIRST_MS = 100,
     RETRY_MOST_MS = 5000,
     CHECK_MS = 2000, /* the store is looked at when nothing is to be done */
-    REST = 4,        /* times what a piece of a snapshot took, before the next:
+    REST = 8,        /* times what a piece of a snapshot took, before the next:
                         neither Redis nor a CPU is kept from appends for long */
     REST_MOST_MS = 20,         /* a slow store need not be slower */
     HURRY_RECORDS = 512 << 10, /* behind a snapshot: no rest any more */

@@ -16,7 +16,8 @@ enum {
     BATCH_BYTES = 16 << 10, /* of records and replies: half a millisecond, and
                                an answer waits for two or three turns */
     GROUP_LEAST = 512,      /* records that need not wait for company */
-    WORK_MOST = 1024,       /* records that wait, and jobs are given early */
+    WORK_MOST = 4096,       /* records that wait, and jobs are given early */
+    GROUP_EVERY_MS = 1,     /* records wait so long for company */
     GROUP_BYTES = 256 << 10,
     COMPACT_LEAST = 64 << 10,     /* bytes that were said already */
     WAIT_MOST_MS = 1000,          /* sign of life at least so often */
@@ -95,7 +96,7 @@ static bool answer_query(struct loop *l, struct peer peer,
         return true;
     if (!status_failed(&st))
         st = q->answer(l->sched, arguments, &body);
-    outbox_answer(&l->out, peer, m->request, &st, body, true);
+    outbox_answer_read(&l->out, peer, m->request, &st, body);
     return true;
 }
 
@@ -235,7 +236,7 @@ static char *tell_metrics(const struct loop *l)
 
 static struct status answer_question(const struct loop *l,
                                      const struct hatch_question *q,
-                                     char **ret_body)
+                                     uint64_t *ret_rests_on, char **ret_body)
 {
     const struct query *query = query_find(wire_text(q->verb));
     AUTO(json_release) json_t *arguments = NULL;
@@ -245,6 +246,7 @@ static struct status answer_question(const struct loop *l,
         *ret_body = tell_metrics(l);
         return SUCCESS;
     }
+    *ret_rests_on = appender_sequence(l->appender) + l->out.record_count;
     TRY_PLAIN(json_parse(q->arguments, strlen(q->arguments), "arguments",
                          &arguments));
     TRY_PLAIN(query->answer(l->sched, arguments, &body));
@@ -252,16 +254,21 @@ static struct status answer_question(const struct loop *l,
     return SUCCESS;
 }
 
+/* What is shown is durable, unless the store is away. */
 static void answer_hatch(struct loop *l)
 {
+    uint64_t durable =
+        appender_sequence(l->appender) - appender_records(l->appender);
     struct hatch_question *q;
 
     while ((q = hatch_next(l->hatch)) != NULL) {
         char *body = NULL;
-        struct status st = answer_question(l, q, &body);
+        uint64_t rests_on = 0;
+        struct status st = answer_question(l, q, &rests_on, &body);
 
-        hatch_reply(l->hatch, q, &st, body);
+        answers_add(&l->answers, q, &st, body, rests_on);
     }
+    answers_give(&l->answers, l->hatch, l->store_away ? UINT64_MAX : durable);
 }
 
 MUST_CHECK static struct status send_message(struct loop *l, struct outbox *box,
@@ -309,7 +316,8 @@ MUST_CHECK static struct status send_messages(struct loop *l,
             continue;
         if (early_only && m->work)
             work = work && m->early;
-        if (m->work ? work : m->early || !early_only)
+        if (m->work ? work
+                    : m->early || !early_only || (m->read && l->store_away))
             TRY_PLAIN(send_message(l, box, m));
     }
     return SUCCESS;
@@ -327,12 +335,25 @@ MUST_CHECK static struct status look_at_store(struct loop *l)
     return SUCCESS;
 }
 
-/* Many records travel together while others are under way; at once if none
- * are. */
-static bool is_group(const struct outbox *out, size_t pending)
+/* Many records travel together while others are under way. If none are: at once,
+ * when the last went a while ago, or when a job waits for them. An append wakes
+ * three threads, of which any may have to wait for a core; workers only wait to
+ * hear that what they said is durable. */
+static bool is_group(const struct loop *l, size_t pending)
 {
-    return out->record_count >= GROUP_LEAST || out->bytes.size >= GROUP_BYTES ||
-           pending == 0;
+    const struct outbox *out = &l->out;
+
+    if (out->record_count >= GROUP_LEAST || out->bytes.size >= GROUP_BYTES)
+        return true;
+    return pending == 0 &&
+           (out->work_unsent > 0 ||
+            clock_now() - l->pushed >= GROUP_EVERY_MS * NS_PER_MS);
+}
+
+static void push(struct loop *l)
+{
+    l->pushed = clock_now();
+    appender_push(l->appender, &l->out);
 }
 
 /* A broker that was stopped for a while may have a successor by now, and what
@@ -411,8 +432,8 @@ MUST_CHECK static struct status carry_out(struct loop *l)
         return SUCCESS;
     }
     TRY_PLAIN(send_messages(l, &l->out, true));
-    if (pending < APPENDER_MOST && is_group(&l->out, pending))
-        appender_push(l->appender, &l->out);
+    if (pending < APPENDER_MOST && is_group(l, pending))
+        push(l);
     else if (l->out.sent_bytes > COMPACT_LEAST &&
              l->out.sent_bytes > l->out.bytes.size / 2)
         /* A long outage must not pile up answered heartbeats. */
@@ -489,6 +510,8 @@ static int64_t timeout_ms(const struct loop *l)
 
     if (deadline <= now || gc_is_busy(l->gc))
         return 0;
+    if (l->out.record_count > 0 && appender_pending(l->appender) == 0)
+        return GROUP_EVERY_MS; /* nobody wakes us for these */
     if (deadline - now > WAIT_MOST_MS * NS_PER_MS)
         return WAIT_MOST_MS;
     return (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
@@ -503,6 +526,7 @@ MUST_CHECK static struct status finish(struct loop *l)
         struct pollfd store = { .fd = appender_descriptor(l->appender),
                                 .events = POLLIN };
 
+        l->pushed = 0; /* no company will come */
         TRY_PLAIN(carry_out(l));
         if (l->store_away || clock_now() > until ||
             (l->speaks && is_durable(l)))
@@ -588,6 +612,8 @@ struct status loop_run(struct loop *l)
     l->gc = gc_new(l->sched, l->depot, l->gc_least_ms);
     if (!status_failed(&st))
         st = serve(l);
+    answers_give(&l->answers, l->hatch, UINT64_MAX);
+    answers_release(&l->answers);
     progress_free(l->progress);
     gc_free(l->gc);
     l->gc = NULL;

@@ -3,6 +3,7 @@
 #ifndef SINTER_BROKER_LOOP_H
 #define SINTER_BROKER_LOOP_H
 
+#include "broker/answers.h"
 #include "broker/appender.h"
 #include "broker/core/sched.h"
 #include "broker/descriptors.h"
@@ -36,6 +37,8 @@ struct loop {
     struct descriptors descriptors; /* prepared by main */
     struct appender *appender;      /* while it runs */
     struct outbox out;              /* not yet pushed */
+    int64_t pushed;                 /* ns: when the last records were */
+    struct answers answers;         /* to HTTP, not yet given */
     bool store_away;
     uint64_t backlog_most; /* set by main: bytes that may wait for the store;
                               0: any */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 enum {
     EXIT_USAGE = 2,
     MOST_QUEUED = 4096, /* messages for one peer; credit is the real limit */
+    STORE_AGAIN_MS = 1000,
     HANDOVER_MS = 1000, /* for a standby to take the lead that we give away */
 };
 
@@ -148,6 +150,24 @@ MUST_CHECK static struct status open_store(struct broker *b,
     return SUCCESS;
 }
 
+/* A standby may be there before its store is, or before that has a name; in a
+ * cluster they begin together. */
+MUST_CHECK static struct status await_store(struct broker *b,
+                                            const struct config *c)
+{
+    struct pollfd stop = { .fd = b->loop.stop_descriptor, .events = POLLIN };
+    struct status st = open_store(b, c);
+
+    if (st.code == STATUS_UNAVAILABLE && c->standby)
+        log_event(LOG_WARN, "waits for the store", "error=\"%s\"", st.message);
+    while (st.code == STATUS_UNAVAILABLE && c->standby &&
+           poll(&stop, 1, STORE_AGAIN_MS) == 0) {
+        hatch_beat(b->hatch);
+        st = open_store(b, c);
+    }
+    return st;
+}
+
 MUST_CHECK static struct status open_http(struct broker *b,
                                           const struct config *c)
 {
@@ -249,7 +269,7 @@ MUST_CHECK static struct status open_broker(struct broker *b,
 {
     TRY_PLAIN(try_keys(c));
     TRY_PLAIN(open_http(b, c));
-    TRY_PLAIN(open_store(b, c));
+    TRY_PLAIN(await_store(b, c));
     b->loop.hatch = b->hatch;
     b->loop.depot = b->depot;
     b->loop.gc_least_ms = c->gc_least_ms;

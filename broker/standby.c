@@ -7,6 +7,7 @@
 enum {
     TURN = 256, /* messages */
     WAIT_MS = 1000,
+    STAY_MS = 200, /* libzmq drops what was not read when a connection ends */
 };
 
 /* To one peer; that it is gone or reads too slowly is its own trouble. */
@@ -106,6 +107,24 @@ struct status standby_wait(struct loop *l, bool *ret_leads)
     return SUCCESS;
 }
 
+/* They leave by themselves; a connection that ends under them may take the
+ * word with it. Who comes meanwhile is sent on as well. */
+MUST_CHECK static struct status see_off(struct loop *l,
+                                        const struct keeper_leader *leader)
+{
+    int64_t until = clock_now() + STAY_MS * NS_PER_MS;
+    int64_t left;
+
+    TRY_PLAIN(refer_messages(l, leader));
+    while (leader->known && (left = until - clock_now()) > 0) {
+        TRY_PLAIN(l->link.wait(l->link.self, left / NS_PER_MS + 1, NULL, 0));
+        TRY_PLAIN(refer_messages(l, leader));
+    }
+    return SUCCESS;
+}
+
+/* A successor that has read the log has an epoch; before, it might not know
+ * itself that it leads, and send them back. */
 struct status standby_depart(struct loop *l, int64_t patience_ms)
 {
     int64_t until = clock_now() + patience_ms * NS_PER_MS;
@@ -115,12 +134,12 @@ struct status standby_depart(struct loop *l, int64_t patience_ms)
     struct referral r = { l, &leader, SUCCESS };
 
     keeper_leave(l->keeper);
-    while (!leader.known && clock_now() < until) {
+    while ((!leader.known || leader.epoch == 0) && clock_now() < until) {
         (void)poll(&told, 1, (int)((until - clock_now()) / NS_PER_MS) + 1);
         (void)keeper_look(l->keeper, &leader);
     }
     show(l, &leader);
     sched_peers(l->sched, refer, &r);
     TRY_PLAIN(r.status);
-    return refer_messages(l, &leader);
+    return see_off(l, &leader);
 }

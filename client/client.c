@@ -181,6 +181,17 @@ static void put_off(struct sinter *s, struct exchange *e,
         s->settings.busy(s->settings.self, endpoint(s), e->busy);
 }
 
+/* The request or its answer may be lost with the connection: once more, to
+ * the next broker if there is one. */
+MUST_CHECK static struct status on_lost(struct sinter *s, struct exchange *e)
+{
+    if (!e->sent || e->put_off)
+        return SUCCESS;
+    e->sent = false;
+    e->connecting = clock_now();
+    return dealer_endpoint_count(s->dealer) > 1 ? reopen(s, e) : SUCCESS;
+}
+
 /* Wait a little; ret_done when `decoded` holds the answer of this request. */
 MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
                                         struct wire_decoded *decoded,
@@ -194,7 +205,7 @@ MUST_CHECK static struct status receive(struct sinter *s, struct exchange *e,
     TRY_PLAIN(dealer_wait(s->dealer, e->sent ? IDLE_MS : CONNECT_MS, NULL, 0,
                           &data, &size));
     if (data == NULL)
-        return SUCCESS;
+        return dealer_was_lost(s->dealer) ? on_lost(s, e) : SUCCESS;
     TRY(wire_decode(data, size, decoded), "answer of broker %s", endpoint(s));
     if (request_of(&decoded->message) == s->request) {
         *ret_done = decoded->message.type != WIRE_BUSY;

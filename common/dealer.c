@@ -14,13 +14,17 @@
 
 #include <zmq.h>
 
+enum { OURS = 2 }; /* descriptors: the socket's and the monitor's */
+
 struct dealer {
     struct roster roster;
     const char *endpoint; /* that of the roster now */
     void *context; /* of its own: closing waits for nobody else's messages */
     void *socket;
-    void *monitor;        /* tells what became of handshakes; NULL: none */
+    void *monitor;        /* tells of connections; NULL: none */
+    int monitor_fd;       /* -1: none */
     unsigned opened;      /* sockets so far: monitors have names */
+    bool lost;            /* the connection, and that was not told yet */
     const char *obstacle; /* of the last handshake; NULL: none */
     bool refused;         /* that was a verdict about the key */
     bool safe;            /* the keys are set */
@@ -76,28 +80,44 @@ MUST_CHECK static struct status set_keys(struct dealer *d)
     return SUCCESS;
 }
 
-/* Only to explain; without it everything works as well. */
-static void watch_handshakes(struct dealer *d)
+/* The events end before their listener does: without one, libzmq's thread
+ * that has to tell it something waits for ever, and connects no more. */
+static void stop_watching(struct dealer *d)
+{
+    if (d->socket != NULL)
+        (void)zmq_socket_monitor(d->socket, NULL, 0);
+    if (d->monitor != NULL)
+        (void)zmq_close(d->monitor);
+    d->monitor = NULL;
+    d->monitor_fd = -1;
+}
+
+/* To explain, and to be quick; without it everything works as well. */
+static void watch_connection(struct dealer *d)
 {
     enum {
         EVENTS = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+                 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                 ZMQ_EVENT_CONNECT_RETRIED
     };
     static const int none = 0;
+    size_t size = sizeof d->monitor_fd;
     char name[64];
 
-    (void)snprintf(name, sizeof name, "inproc://handshakes-%u", d->opened++);
+    d->monitor_fd = -1;
+    (void)snprintf(name, sizeof name, "inproc://connection-%u", d->opened++);
     if (zmq_socket_monitor(d->socket, name, EVENTS) != 0)
         return;
     d->monitor = zmq_socket(d->context, ZMQ_PAIR);
-    if (d->monitor == NULL)
+    if (d->monitor != NULL &&
+        zmq_setsockopt(d->monitor, ZMQ_LINGER, &none, sizeof none) == 0 &&
+        zmq_setsockopt(d->monitor, ZMQ_RCVHWM, &none, sizeof none) == 0 &&
+        zmq_connect(d->monitor, name) == 0 &&
+        zmq_getsockopt(d->monitor, ZMQ_FD, &d->monitor_fd, &size) == 0)
         return;
-    (void)zmq_setsockopt(d->monitor, ZMQ_LINGER, &none, sizeof none);
-    if (zmq_connect(d->monitor, name) == 0)
-        return;
-    (void)zmq_close(d->monitor);
-    d->monitor = NULL;
+    stop_watching(d);
 }
 
 /* What an event means to people; NULL: all is well. */
@@ -120,21 +140,47 @@ static const char *explain(uint16_t event, bool safe)
     }
 }
 
-const char *dealer_obstacle(struct dealer *d, bool *ret_final)
+static void note_event(struct dealer *d, uint16_t event)
 {
+    if (event == ZMQ_EVENT_DISCONNECTED || event == ZMQ_EVENT_CONNECT_RETRIED) {
+        d->lost = true;
+        return;
+    }
+    d->obstacle = explain(event, d->safe);
+    d->refused = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+}
+
+static void look_at_monitor(struct dealer *d)
+{
+    char frame[512];
     uint16_t event;
     int got;
 
     /* Two frames: the event with its value, and the address. */
     while (d->monitor != NULL &&
-           (got = zmq_msg_recv(&d->message, d->monitor, ZMQ_DONTWAIT)) >= 0) {
+           (got = zmq_recv(d->monitor, frame, sizeof frame, ZMQ_DONTWAIT)) >=
+               0) {
         if (got < (int)sizeof event)
             continue;
-        memcpy(&event, zmq_msg_data(&d->message), sizeof event);
-        d->obstacle = explain(event, d->safe);
-        d->refused = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-        (void)zmq_msg_recv(&d->message, d->monitor, ZMQ_DONTWAIT);
+        memcpy(&event, frame, sizeof event);
+        note_event(d, event);
+        (void)zmq_recv(d->monitor, frame, sizeof frame, ZMQ_DONTWAIT);
     }
+}
+
+bool dealer_was_lost(struct dealer *d)
+{
+    bool lost;
+
+    look_at_monitor(d);
+    lost = d->lost;
+    d->lost = false;
+    return lost;
+}
+
+const char *dealer_obstacle(struct dealer *d, bool *ret_final)
+{
+    look_at_monitor(d);
     if (ret_final != NULL)
         *ret_final = d->refused;
     return d->obstacle;
@@ -149,7 +195,7 @@ MUST_CHECK static struct status open_socket(struct dealer *d)
     if (d->socket == NULL)
         return zmq_failure("make a socket for", d);
     TRY_PLAIN(set_keys(d));
-    watch_handshakes(d);
+    watch_connection(d);
     for (size_t i = 0; i < COUNT_OF(settings); i++)
         if (zmq_setsockopt(d->socket, settings[i].option, &settings[i].value,
                            sizeof settings[i].value) != 0)
@@ -166,12 +212,10 @@ MUST_CHECK static struct status open_socket(struct dealer *d)
 
 static void close_socket(struct dealer *d)
 {
+    stop_watching(d);
     if (d->socket != NULL)
         (void)zmq_close(d->socket);
-    if (d->monitor != NULL)
-        (void)zmq_close(d->monitor);
     d->socket = NULL;
-    d->monitor = NULL;
 }
 
 static struct dealer *new_dealer(const char *endpoints)
@@ -181,6 +225,7 @@ static struct dealer *new_dealer(const char *endpoints)
     roster_init(&d->roster, endpoints);
     d->endpoint = roster_current(&d->roster);
     (void)zmq_msg_init(&d->message);
+    d->monitor_fd = -1;
     return d;
 }
 
@@ -282,7 +327,7 @@ struct status dealer_reopen(struct dealer *d)
     if (d->socket != NULL)
         (void)zmq_setsockopt(d->socket, ZMQ_LINGER, &none, sizeof none);
     close_socket(d);
-    d->refused = false;
+    d->refused = d->lost = false;
     roster_next(&d->roster);
     d->endpoint = roster_current(&d->roster);
     return open_socket(d);
@@ -347,29 +392,44 @@ MUST_CHECK static struct status receive(struct dealer *d, const void **ret_data,
 static void fill_items(struct dealer *d, const struct pollfd *others,
                        size_t count)
 {
-    if (d->room < count + 1) {
-        d->room = count + 1;
+    if (d->room < OURS + count) {
+        d->room = OURS + count;
         d->items = xrealloc(d->items, d->room * sizeof *d->items);
     }
     d->items[0] = (struct pollfd){ .fd = d->fd, .events = POLLIN };
+    d->items[1] = (struct pollfd){ .fd = d->monitor_fd, .events = POLLIN };
     for (size_t i = 0; i < count; i++)
-        d->items[i + 1] =
+        d->items[OURS + i] =
             (struct pollfd){ .fd = others[i].fd, .events = others[i].events };
 }
 
+/* Is it news that the connection is lost? */
+static bool hear_of_loss(struct dealer *d)
+{
+    bool before = d->lost;
+
+    look_at_monitor(d);
+    return d->lost && !before;
+}
+
 /* Wait for the socket's descriptor and the others. False: time is over, a
- * signal came or one of the others is ready. */
+ * signal came, one of the others is ready or the connection is lost. */
 static bool poll_all(struct dealer *d, int64_t timeout_ms,
                      struct pollfd *others, size_t count)
 {
     int wait = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
+    int ours = 0;
     int ready;
 
     fill_items(d, others, count);
-    ready = poll(d->items, (nfds_t)(count + 1), wait);
+    ready = poll(d->items, (nfds_t)(OURS + count), wait);
     for (size_t i = 0; i < count; i++)
-        others[i].revents = d->items[i + 1].revents;
-    return ready == 1 && d->items[0].revents != 0;
+        others[i].revents = d->items[OURS + i].revents;
+    for (size_t i = 0; i < OURS; i++)
+        ours += ready > 0 && d->items[i].revents != 0;
+    if (ready > 0 && d->items[1].revents != 0 && hear_of_loss(d))
+        return false;
+    return ready > 0 && ours == ready;
 }
 
 int dealer_descriptor(const struct dealer *d)

@@ -44,6 +44,10 @@ MUST_CHECK struct status dealer_reopen(struct dealer *d);
 /* The next dealer_reopen() goes there. Only to one of the endpoints, unless
  * who says so has proved by its key that it is the broker. False: not there. */
 bool dealer_redirect(struct dealer *d, const char *endpoint, size_t size);
+/* Has the connection ended, or is nobody there to connect to? Told once each
+ * time, and dealer_wait() ends for it. What the peer had said last may be lost
+ * with it: libzmq drops what was not read by then. */
+bool dealer_was_lost(struct dealer *d);
 /* Where it connects to now, until the next dealer_reopen(); how many there
  * are. */
 const char *dealer_endpoint(const struct dealer *d);
@@ -59,7 +63,8 @@ int dealer_descriptor(const struct dealer *d);
 /* Wait up to `timeout_ms` (-1: for ever) for a message or for any of the
  * plain descriptors in `others`, whose revents are set. A message, if one
  * came, is in ret_data (valid until the next call) with its size, else NULL
- * and 0. An interrupting signal ends the wait as if time had passed. */
+ * and 0. An interrupting signal ends the wait as if time had passed, and so
+ * does the loss of the connection (dealer_was_lost()). */
 MUST_CHECK struct status dealer_wait(struct dealer *d, int64_t timeout_ms,
                                      struct pollfd *others, size_t other_count,
                                      const void **ret_data, size_t *ret_size);

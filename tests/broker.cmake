@@ -21,9 +21,14 @@ sinter_test(sim/test_sched_commands.c sim/farm.c sim/replica.c LABEL sim LINK si
 sinter_test(sim/test_sched_busy.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_demand.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker m)
 sinter_test(sim/test_sched_why.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+sinter_test(sim/test_sched_million.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 sinter_test(sim/test_sched_collect.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+set(walks 1000)
+if(SINTER_SANITIZE) # eight times slower
+  set(walks 250)
+endif()
 sinter_test(sim/test_sched_walk.c sim/farm.c sim/replica.c LABEL sim TIMEOUT 240
-  LINK sinter_broker)
+  LINK sinter_broker ARGS ${walks})
 sinter_test(integration/broker/test_broker.c support/process.c support/peers.c
   LABEL integration LINK sinter_broker ARGS $<TARGET_FILE:sinter-broker>)
 sinter_test(integration/broker/test_hostile.c support/process.c support/peers.c

@@ -173,6 +173,13 @@ void outbox_answer(struct outbox *o, struct peer peer, uint64_t request,
     }
 }
 
+void outbox_answer_read(struct outbox *o, struct peer peer, uint64_t request,
+                        const struct status *st, const json_t *body)
+{
+    outbox_answer(o, peer, request, st, body, false);
+    o->messages[o->message_count - 1].read = true;
+}
+
 void outbox_error(struct outbox *o, struct peer peer, uint64_t request,
                   const struct status *st)
 {

@@ -25,6 +25,7 @@ struct outbox_message {
     size_t at, size; /* in `bytes` */
     struct peer peer;
     bool early; /* says nothing that rests on the records: need not wait */
+    bool read;  /* tells what is known: waits only while the store is well */
     bool work;  /* ASSIGN: the cause of more records */
     bool sent;  /* the loop's note */
 };
@@ -72,6 +73,10 @@ MUST_CHECK struct status outbox_send(struct outbox *o, struct peer peer,
  * that says so. */
 void outbox_answer(struct outbox *o, struct peer peer, uint64_t request,
                    const struct status *st, const json_t *body, bool early);
+/* The same to one who only asked: what it is shown is durable, unless the
+ * store is away. */
+void outbox_answer_read(struct outbox *o, struct peer peer, uint64_t request,
+                        const struct status *st, const json_t *body);
 void outbox_error(struct outbox *o, struct peer peer, uint64_t request,
                   const struct status *st);
 

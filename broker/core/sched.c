@@ -359,9 +359,7 @@ static void answer_waiters(struct sched *s)
         }
         st = SUCCESS;
         body = report_status(s, w->sweep);
-        /* That it goes on is nothing that must be durable. */
-        outbox_answer(s->out, w->peer, w->request, &st, body,
-                      w->sweep->state == SWEEP_RUNNING);
+        outbox_answer_read(s->out, w->peer, w->request, &st, body);
     }
     s->waiter_count = kept;
 }

@@ -168,6 +168,67 @@ static void test_a_late_or_lost_peer_is_found_again(void **state)
     dealer_close(d);
 }
 
+/* Whatever libzmq's thread is about to tell of a connection when it is given
+ * up, the next one is made. */
+static void test_connections_are_given_up_at_any_moment(void **state)
+{
+    enum { TIMES = 3000 };
+    struct dealer *d;
+    struct router r;
+
+    (void)state;
+    assert_ok(dealer_open(ipc, &d));
+    for (int i = 0; i < TIMES; i++) {
+        assert_ok(dealer_reopen(d));
+        (void)usleep((useconds_t)(i % 100) * 10);
+    }
+    r = open_router(ipc);
+    send_soon(d, "hello");
+    echo(&r, "hello");
+    expect(d, "hello");
+    dealer_close(d);
+    close_router(&r);
+}
+
+/* A wait that ends though nothing came. */
+static void expect_nothing(struct dealer *d)
+{
+    const int64_t began = clock_now();
+    const void *data;
+    size_t size;
+
+    assert_ok(dealer_wait(d, PATIENCE_MS, NULL, 0, &data, &size));
+    assert_null(data);
+    assert_true(clock_now() - began < PATIENCE_MS * NS_PER_MS);
+}
+
+static void test_a_lost_peer_is_told_at_once(void **state)
+{
+    struct router r = open_router(ipc);
+    struct dealer *d;
+
+    (void)state;
+    assert_ok(dealer_open(ipc, &d));
+    send_soon(d, "hello");
+    echo(&r, "hello");
+    expect(d, "hello");
+    assert_false(dealer_was_lost(d));
+    close_router(&r);
+    expect_nothing(d);
+    assert_true(dealer_was_lost(d));
+    assert_false(dealer_was_lost(d));
+    expect_nothing(d); /* nobody is there */
+    assert_true(dealer_was_lost(d));
+    r = open_router(ipc);
+    send_soon(d, "again");
+    (void)dealer_was_lost(d); /* it tried in vain meanwhile */
+    echo(&r, "again");
+    expect(d, "again");
+    assert_false(dealer_was_lost(d));
+    dealer_close(d);
+    close_router(&r);
+}
+
 static void test_other_descriptors_end_the_wait(void **state)
 {
     struct dealer *d;
@@ -322,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_messages_go_to_and_fro_and_after_a_reopen),
         cmocka_unit_test(test_nothing_is_queued_for_nobody),
         cmocka_unit_test(test_a_late_or_lost_peer_is_found_again),
+        cmocka_unit_test(test_connections_are_given_up_at_any_moment),
+        cmocka_unit_test(test_a_lost_peer_is_told_at_once),
         cmocka_unit_test(test_other_descriptors_end_the_wait),
         cmocka_unit_test(test_a_signal_ends_the_wait),
         cmocka_unit_test(test_no_message_of_a_flood_is_slept_over),

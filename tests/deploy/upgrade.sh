@@ -87,7 +87,8 @@ stop a
 sed -n 's/.*"committed" key=\([0-9a-f]*\) epoch=\([0-9]*\) attempt=\([0-9]*\).*/\1 \2 \3/p' \
     w?.log >committed
 "$tools/chaos_history" "redis://127.0.0.1:$port" sinter accepted committed || fail "a promise was broken"
-# Of a worker that is not back within three heartbeats others may begin anew.
-grep -q '"worker did not come back"' a.log b.log || assert_equal "jobs that began twice" \
+assert_equal "workers that a successor did without" "$(grep -h '"worker did not come back"' a.log b.log || true)" ""
+assert_equal "workers that were not told" "$(grep -h '"the broker is silent"' w?.log || true)" ""
+assert_equal "jobs that began twice" \
     "$(sed -n 's/.*"began" key=\([0-9a-f]*\) .*/\1/p' w?.log | sort | uniq -d)" ""
 echo "$older and $newer"

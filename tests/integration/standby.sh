@@ -55,6 +55,9 @@ start w1 sinter-worker --broker "ipc://$WORK/a/workers,ipc://$WORK/b/workers" \
 start w2 sinter-worker --broker "ipc://$WORK/b/workers,ipc://$WORK/a/workers" \
     --name w2 --slots 2 --cache "$WORK/w2.cache" --log debug
 
+two_workers() { [ "$(sinter --json workers | jq '.workers | length')" = 2 ]; }
+wait_until 20 "the workers" two_workers
+
 # Every commit, with the time at which a worker said so.
 # shellcheck disable=SC2016 # that shell's variables
 start commits bash -c 'while read -r line; do

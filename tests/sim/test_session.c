@@ -156,7 +156,30 @@ static void test_a_broker_that_does_not_lead_is_left_with_all_jobs(void **state)
     story_free(s);
 }
 
-static void test_of_several_brokers_the_next_is_tried_soon(void **state)
+static void lose(struct story *s)
+{
+    session_on_lost(s->session, s->now);
+    story_settle(s);
+}
+
+static void test_a_new_connection_begins_with_hello(void **state)
+{
+    struct story *s = story_welcomed(2);
+
+    (void)state;
+    story_assign(s, 1);
+    lose(s);
+    story_finish(s, 0);
+    story_pass(s, 100);
+    story_expect(s, "[    0] start slot 0 with 1 depot=D\n"
+                    "[    0] hello slots=2 1/1\n");
+    story_welcome(s);
+    story_expect(s, "[  100] done 1/1=success {}\n");
+    story_free(s);
+}
+
+/* Of two brokers. */
+static struct story *story_of_two(void)
 {
     struct session_config config = { .worker = "w",
                                      .brokers = 2,
@@ -167,10 +190,49 @@ static void test_of_several_brokers_the_next_is_tried_soon(void **state)
                                      .drain_ms = STORY_DRAIN_MS };
     struct story *s = xnew(struct story);
 
-    (void)state;
     s->session = session_new(&config, 0);
     s->quiet = true;
     story_settle(s);
+    return s;
+}
+
+static void test_of_several_brokers_one_that_is_lost_is_left(void **state)
+{
+    struct story *s = story_of_two();
+
+    (void)state;
+    story_welcome(s);
+    story_assign(s, 1);
+    lose(s);
+    story_expect(s, "[    0] hello slots=2\n"
+                    "[    0] start slot 0 with 1 depot=D\n"
+                    "[    0] reopen\n"
+                    "[    0] hello slots=2 1/1\n");
+    for (int i = 1; i <= 3; i++) { /* nobody is there: less and less often */
+        lose(s);
+        story_pass(s, 200 * i);
+    }
+    story_expect(s, "[    0] hello slots=2 1/1\n"
+                    "[  200] reopen\n"
+                    "[  200] hello slots=2 1/1\n"
+                    "[  200] hello slots=2 1/1\n"
+                    "[  600] reopen\n"
+                    "[  600] hello slots=2 1/1\n"
+                    "[  600] hello slots=2 1/1\n"
+                    "[ 1200] reopen\n"
+                    "[ 1200] hello slots=2 1/1\n");
+    story_welcome(s);
+    lose(s); /* later on */
+    story_expect(s, "[ 1200] reopen\n"
+                    "[ 1200] hello slots=2 1/1\n");
+    story_free(s);
+}
+
+static void test_of_several_brokers_the_next_is_tried_soon(void **state)
+{
+    struct story *s = story_of_two();
+
+    (void)state;
     story_pass(s, 2500);
     story_welcome(s);
     story_pass(s, 7900); /* one that has welcomed us is given its time */
@@ -286,6 +348,8 @@ int main(void)
             test_a_silent_broker_is_left_and_told_all_that_is_held),
         cmocka_unit_test(
             test_a_broker_that_does_not_lead_is_left_with_all_jobs),
+        cmocka_unit_test(test_a_new_connection_begins_with_hello),
+        cmocka_unit_test(test_of_several_brokers_one_that_is_lost_is_left),
         cmocka_unit_test(test_of_several_brokers_the_next_is_tried_soon),
         cmocka_unit_test(test_a_depot_that_moved_is_told_to_running_jobs),
         cmocka_unit_test(test_what_the_broker_drops_ends_without_an_outcome),

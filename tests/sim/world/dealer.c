@@ -15,9 +15,16 @@ struct dealer {
     struct roster roster;
     struct connection *connection; /* NULL: none stands */
     struct message_list inbox;
+    bool lost;        /* and that was not told yet */
     uint64_t opened;  /* so many times */
     int64_t again_ms; /* to the next try */
 };
+
+static void lose(struct dealer *d)
+{
+    d->lost = true;
+    fiber_wake(d->process, &system_news);
+}
 
 static void try_to_connect(void *self, uint64_t opened)
 {
@@ -34,6 +41,7 @@ static void try_to_connect(void *self, uint64_t opened)
         d->again_ms = AGAIN_FIRST_MS;
         return;
     }
+    lose(d);
     time_after(time_between(1, d->again_ms) * NS_PER_MS, try_to_connect, d,
                opened);
     d->again_ms =
@@ -93,6 +101,7 @@ struct status dealer_reopen(struct dealer *d)
     }
     let_go(d);
     d->inbox = (struct message_list){ .first = NULL };
+    d->lost = false;
     roster_next(&d->roster);
     start(d);
     return SUCCESS;
@@ -101,6 +110,14 @@ struct status dealer_reopen(struct dealer *d)
 bool dealer_redirect(struct dealer *d, const char *endpoint, size_t size)
 {
     return roster_told(&d->roster, endpoint, size, false);
+}
+
+bool dealer_was_lost(struct dealer *d)
+{
+    bool lost = d->lost;
+
+    d->lost = false;
+    return lost;
 }
 
 const char *dealer_endpoint(const struct dealer *d)
@@ -145,12 +162,13 @@ struct status dealer_wait(struct dealer *d, int64_t timeout_ms,
     const struct process *p = d->process;
     int64_t until =
         timeout_ms < 0 ? TIME_NEVER : time_now() + timeout_ms * NS_PER_MS;
+    bool before = d->lost;
     const struct message *m;
 
     *ret_data = NULL;
     *ret_size = 0;
     while (!p->dead && !system_look(others, other_count) &&
-           d->inbox.count == 0 && time_now() < until)
+           d->inbox.count == 0 && time_now() < until && (before || !d->lost))
         fiber_wait(&system_news, until);
     if (p->dead)
         return FAIL(STATUS_LOST, "killed");
@@ -173,11 +191,13 @@ void dealer_arrived(struct dealer *d, const struct connection *c,
     fiber_wake(d->process, &system_news);
 }
 
-/* It connects again by itself, and says nothing of it. */
+/* It connects again by itself. What was not read is gone, as with libzmq. */
 void dealer_lost(struct dealer *d, const struct connection *c)
 {
     if (d->connection != c || d->process->dead)
         return;
     d->connection = NULL;
+    d->inbox = (struct message_list){ .first = NULL };
+    lose(d);
     start(d);
 }

@@ -308,10 +308,13 @@ void network_close_router(struct router *r)
         next = c->next;
         if (c->router != r)
             continue;
-        /* What was said still arrives. */
+        /* What was said arrives, but may not be read before the connection
+         * ends, and then it is gone. */
         unlink_connection(c);
         c->router_sees = false;
         cut(&c->ways[TO_ROUTER], time_now());
+        if (time_draw(2) == 0)
+            cut(&c->ways[TO_DEALER], time_now());
         time_at(c->ways[TO_DEALER].last + 1, dealer_hears, c, 0);
     }
 }

@@ -14,7 +14,7 @@
 #define INVARIANTS(X)                                                        \
     X(I1, "a trial of an accepted sweep ends exactly once")                  \
     X(I2, "a result is the first one, of the newest run, and never another") \
-    X(I3, "what was acknowledged is durable, and stays")                     \
+    X(I3, "what was acknowledged or shown is durable, and stays")            \
     X(I4, "counters are the sums of what they count")                        \
     X(I5, "a run of a job is given to one worker, and runs are numbered")    \
     X(I6, "no sweep that could run starves")                                 \
@@ -61,6 +61,9 @@ bool oracle_sent(const struct connection *c, enum direction to,
 void oracle_calm(int64_t at);
 /* Somebody took over the store, with all others' consent or not. */
 void oracle_taken_over(bool by_force);
+
+/* What a client is shown of a sweep, by that broker, is durable as well. */
+void oracle_check_read(const struct process *broker, const json_t *status);
 
 /* A client was told that; subject: a sweep's id or a worker's name. */
 void oracle_told_sweep(const char *id);

@@ -6,6 +6,7 @@
 #include "broker/core/snapshot.h"
 #include "broker/core/state.h"
 #include "common/memory.h"
+#include "tests/sim/world/brokers.h"
 #include "tests/sim/world/keep.h"
 
 #include <stdio.h>
@@ -135,6 +136,39 @@ static struct sched *read_store(bool all)
     if (status_failed(&st))
         oracle_break(INVARIANT_I3, "the store cannot be read: %s", st.message);
     return s;
+}
+
+/* A broker that begins now must know as much. */
+void oracle_check_read(const struct process *broker, const json_t *status)
+{
+    const char *id = json_text_or(status, "id", "");
+    const struct sweep *sweep = NULL;
+    AUTO(json_release) json_t *durable = NULL;
+    const struct sched_time now = { .now = 1, .wall_ms = 1 };
+    struct outbox out;
+    struct sched *heir;
+    struct status st;
+
+    if (!keep_is_whole() || brokers_store_is_away(broker))
+        return;
+    heir = read_store(false);
+    outbox_init(&out);
+    sched_start(heir, keep_writer() + 1, now, &out);
+    do { /* until it has counted what it read */
+        outbox_clear(&out);
+        sched_tick(heir, now, &out);
+    } while (sched_deadline(heir) == INT64_MIN);
+    outbox_release(&out);
+    st = report_find(heir, id, &sweep);
+    if (!status_failed(&st)) /* else it was removed meanwhile */
+        durable = report_status(heir, sweep);
+    if (durable != NULL &&
+        json_int_or(durable, "done", 0) < json_int_or(status, "done", 0))
+        oracle_break(INVARIANT_I3,
+                     "%s shows %lld trials of %s done, on record are %lld",
+                     broker->name, (long long)json_int_or(status, "done", 0),
+                     id, (long long)json_int_or(durable, "done", 0));
+    sched_free(heir);
 }
 
 /* Runs that came to no end are not on record. */

@@ -174,7 +174,7 @@ static void judge(const struct family *f)
         judge_heirs(!f->rebuild);
 }
 
-static void begin(uint64_t seed)
+void universe_begin(uint64_t seed)
 {
     time_begin(seed);
     system_begin();
@@ -186,8 +186,7 @@ static void begin(uint64_t seed)
     network_spy = (struct network_spy){ .sent = oracle_sent };
 }
 
-/* All processes find their way out. */
-static void end(void)
+void universe_end(void)
 {
     brokers_settings.own_restart = false;
     for (size_t i = 0; i < NETWORK_SEATS; i++)
@@ -208,7 +207,7 @@ struct universe_verdict universe_run(uint64_t seed,
     struct universe_verdict v = { .story = "" };
     int64_t until;
 
-    begin(seed);
+    universe_begin(seed);
     pick_settings(f);
     until = time_between(TROUBLE_LEAST_S, TROUBLE_MOST_S) * NS_PER_S;
     populate(f, until);
@@ -227,6 +226,6 @@ struct universe_verdict universe_run(uint64_t seed,
     (void)snprintf(v.story, sizeof v.story, "%s", oracle_story());
     v.events = time_events();
     v.ends = time_now();
-    end();
+    universe_end();
     return v;
 }

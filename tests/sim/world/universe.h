@@ -20,4 +20,9 @@ struct universe_verdict {
 struct universe_verdict universe_run(uint64_t seed,
                                      const struct sabotage *sabotage);
 
+/* A world in which nothing goes wrong, and nobody is yet; for a test that
+ * tells one story. All processes find their way out of it at the end. */
+void universe_begin(uint64_t seed);
+void universe_end(void);
+
 #endif

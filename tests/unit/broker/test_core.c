@@ -122,6 +122,28 @@ static void test_compacted_outbox_keeps_what_is_still_to_do(void **state)
     outbox_release(&o);
 }
 
+/* What is asked waits as what is ordered does, and says of itself that it
+ * need not while the store is away. */
+static void test_answers_to_questions_are_marked(void **state)
+{
+    const struct peer peer = { .side = PEER_CLIENT, .id = 1 };
+    const struct status well = SUCCESS;
+    const struct status ill = FAIL(STATUS_NOT_FOUND, "no such sweep");
+    struct outbox o;
+
+    (void)state;
+    outbox_init(&o);
+    outbox_answer(&o, peer, 1, &well, NULL, false);
+    outbox_answer_read(&o, peer, 2, &well, NULL);
+    outbox_answer_read(&o, peer, 3, &ill, NULL);
+    assert_int_equal(o.message_count, 3);
+    for (size_t i = 0; i < o.message_count; i++) {
+        assert_false(o.messages[i].early);
+        assert_int_equal(o.messages[i].read, i > 0);
+    }
+    outbox_release(&o);
+}
+
 static void test_foreign_text_becomes_utf8(void **state)
 {
     static const struct {
@@ -156,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_backoff_doubles_jitters_and_ends),
         cmocka_unit_test(test_answer_too_big_becomes_a_failure),
         cmocka_unit_test(test_compacted_outbox_keeps_what_is_still_to_do),
+        cmocka_unit_test(test_answers_to_questions_are_marked),
         cmocka_unit_test(test_foreign_text_becomes_utf8),
     };
 

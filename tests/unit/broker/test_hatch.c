@@ -1,3 +1,4 @@
+#include "broker/answers.h"
 #include "broker/hatch.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -24,6 +25,16 @@ static void *ask_many(void *self)
         wrong += status_failed(&st) || strcmp(body, mine) != 0;
         free(body);
     }
+    return (void *)wrong;
+}
+
+static void *ask_once(void *self)
+{
+    char *body = NULL;
+    struct status st = hatch_ask(self, "status", "{}", &body);
+    intptr_t wrong = status_failed(&st) || strcmp(body, "yes") != 0;
+
+    free(body);
     return (void *)wrong;
 }
 
@@ -94,9 +105,45 @@ static void test_life_signs(void **state)
     hatch_free(h);
 }
 
+/* In the order of their records, each when its own is durable. */
+static void test_an_answer_waits_for_its_records(void **state)
+{
+    static const uint64_t rests_on[] = { 0, 7, 5 };
+    struct answers a = { .items = NULL };
+    struct hatch *h = NULL;
+    pthread_t threads[COUNT_OF(rests_on)];
+
+    (void)state;
+    assert_ok(hatch_new(&h));
+    for (size_t i = 0; i < COUNT_OF(rests_on); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_once, h), 0);
+    while (a.count < COUNT_OF(rests_on)) {
+        struct hatch_question *q = hatch_next(h);
+        struct status st = SUCCESS;
+
+        if (q != NULL)
+            answers_add(&a, q, &st, xstrdup("yes"), rests_on[a.count]);
+    }
+    answers_give(&a, h, 4);
+    assert_int_equal(a.count, 2);
+    answers_give(&a, h, 6);
+    assert_int_equal(a.count, 1);
+    assert_int_equal(a.items[0].rests_on, 7);
+    answers_give(&a, h, UINT64_MAX); /* the store is away */
+    answers_release(&a);
+    for (size_t i = 0; i < COUNT_OF(rests_on); i++) {
+        void *wrong = NULL;
+
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    hatch_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_answer_waits_for_its_records),
         cmocka_unit_test(test_every_asker_gets_its_own_answer),
         cmocka_unit_test(test_silent_loop_is_not_waited_for_for_ever),
         cmocka_unit_test(test_life_signs),
