@@ -1,11 +1,11 @@
 #include "cli/command.h"
 
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/board.h"
+#include "cli/crew.h"
 #include "cli/export.h"
 #include "cli/follow.h"
 #include "cli/interrupt.h"
@@ -61,10 +61,6 @@ static const struct option options[] = {
 };
 #undef AT
 
-struct crew {
-    size_t workers, slots; /* of each */
-};
-
 /* One `sinter run` from start to end. */
 struct job {
     struct sweep_file file;
@@ -92,83 +88,15 @@ static void job_release(struct job *j)
     sweep_file_release(&j->file);
 }
 
-/* That a job of the document asks for at the most, and not less than `least`.
- */
-static uint64_t most_of(const json_t *document, const char *what, int64_t least)
-{
-    static const char *const parts[] = { "stages", "evaluate" };
-    int64_t most = least;
-
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        const json_t *stages = json_object_get(document, parts[i]);
-
-        for (size_t k = 0; k < json_array_size(stages); k++) {
-            int64_t asked = json_int_or(json_array_get(stages, k), what, 0);
-
-            most = asked > most ? asked : most;
-        }
-    }
-    return (uint64_t)most;
-}
-
-/* A job that asks for more than the machine has is left to `sinter why`. */
-static bool fits_memory(uint64_t memory, size_t workers)
-{
-    return memory <= local_memory(workers) || memory > local_memory(1);
-}
-
-MUST_CHECK static struct status check_crew(const struct crew *c, size_t cpus,
-                                           uint64_t memory)
-{
-    if (cpus > local_cpus(c->workers))
-        return FAIL(STATUS_INVALID,
-                    "a job asks for %zu cpus, and of %zu workers on %zu "
-                    "processors each has %zu: take --workers %zu",
-                    cpus, c->workers, local_processors(),
-                    local_cpus(c->workers), local_processors() / cpus);
-    if (memory > 0 && !fits_memory(memory, c->workers))
-        return FAIL(STATUS_INVALID,
-                    "a job asks for %" PRIu64 " MiB of memory, and of %zu "
-                    "workers each has %" PRIu64 ": take --workers %" PRIu64,
-                    memory >> 20, c->workers, local_memory(c->workers) >> 20,
-                    local_memory(1) / memory);
-    return SUCCESS;
-}
-
-/* Processors and memory are shared out, so no more jobs run at once than these
- * are for; a worker of whom a job asks for more than its share would never get
- * it. */
-MUST_CHECK static struct status choose_crew(const struct run_settings *settings,
-                                            const json_t *document,
-                                            struct crew *ret_crew)
-{
-    size_t processors = local_processors();
-    size_t cpus = (size_t)most_of(document, "cpus", 1);
-    uint64_t memory = most_of(document, "memory", 0);
-    struct crew c = { (size_t)settings->workers, (size_t)settings->slots };
-
-    if (cpus > processors)
-        return FAIL(STATUS_INVALID,
-                    "resources: cpus: a job asks for %zu, and this machine "
-                    "grants %zu",
-                    cpus, processors);
-    if (c.workers == 0) {
-        c.workers = processors / cpus;
-        c.slots *= cpus;
-        while (c.workers > 1 && !fits_memory(memory, c.workers))
-            c.workers--;
-    }
-    TRY_PLAIN(check_crew(&c, cpus, memory));
-    *ret_crew = c;
-    return SUCCESS;
-}
-
 MUST_CHECK static struct status prepare(struct cli *cli, struct job *j)
 {
     const struct run_settings *settings = cli->settings;
+    const struct crew wanted = { (size_t)settings->workers,
+                                 (size_t)settings->slots };
+    const struct crew_machine machine = local_machine();
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &j->file));
-    TRY_PLAIN(choose_crew(settings, j->file.document, &j->crew));
+    TRY_PLAIN(crew_choose(&machine, j->file.document, &wanted, &j->crew));
     TRY_PLAIN(prepare_sources(cli, &j->file));
     TRY_PLAIN(outputs_read(j->file.document, &j->outputs));
     for (size_t i = 0; i < j->outputs.count; i++)

@@ -404,10 +404,12 @@ static void describe_worker(struct local *l, const char *program, size_t number,
     AUTO(free_pointer) char *name = xasprintf("local-%zu", number + 1);
     AUTO(free_pointer) char *file = xasprintf("worker-%zu", number + 1);
     AUTO(free_pointer) char *count = xasprintf("%zu", slots);
-    AUTO(free_pointer) char *keep = xasprintf("%" PRIu64, local_keep(workers));
+    const struct crew_machine m = local_machine();
     AUTO(free_pointer)
-    char *memory = xasprintf("%" PRIu64, local_memory(workers));
-    AUTO(free_pointer) char *cpus = xasprintf("%zu", local_cpus(workers));
+    char *keep = xasprintf("%" PRIu64, crew_keep(&m, workers));
+    AUTO(free_pointer)
+    char *memory = xasprintf("%" PRIu64, crew_memory(&m, workers));
+    AUTO(free_pointer) char *cpus = xasprintf("%zu", crew_cpus(&m, workers));
 
     name_child(c, l, file);
     c->named = true;
@@ -519,23 +521,17 @@ char *local_find(const char *state)
     return xstrdup(json_text_or(ready, "clients", ""));
 }
 
-uint64_t local_memory(size_t workers)
+struct crew_machine local_machine(void)
 {
-    return (uint64_t)machine_memory("") / (workers == 0 ? 1 : workers);
+    return (struct crew_machine){ .processors = local_processors(),
+                                  .memory = (uint64_t)machine_memory("") };
 }
 
 uint64_t local_keep(size_t workers)
 {
-    enum { SHARE = 2 }; /* the other half is for what the jobs compute */
+    const struct crew_machine m = local_machine();
 
-    return local_memory(workers) / SHARE;
-}
-
-size_t local_cpus(size_t workers)
-{
-    size_t share = local_processors() / (workers == 0 ? 1 : workers);
-
-    return share == 0 ? 1 : share;
+    return crew_keep(&m, workers);
 }
 
 size_t local_processors(void)

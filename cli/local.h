@@ -8,6 +8,7 @@
 #ifndef SINTER_CLI_LOCAL_H
 #define SINTER_CLI_LOCAL_H
 
+#include "cli/crew.h"
 #include "common/status.h"
 
 #include <stddef.h>
@@ -48,10 +49,8 @@ char *local_find(const char *state);
 
 /* Processors this process may use: the default number of workers. */
 size_t local_processors(void);
-/* Of these for each of so many workers: at least 1. */
-size_t local_cpus(size_t workers);
-/* The same of the memory, in bytes. */
-uint64_t local_memory(size_t workers);
+/* What this machine grants us. */
+struct crew_machine local_machine(void);
 /* Bytes that each of so many workers may keep merged models in: they share
  * this machine's memory. */
 uint64_t local_keep(size_t workers);

@@ -1,5 +1,5 @@
 foreach(name number table selector leaderboard trial_table outputs artifact
-        meter passes progress verify phase pivot)
+        meter passes progress verify phase pivot crew)
   sinter_test(unit/cli/test_${name}.c LABEL unit LINK sinter_cli)
 endforeach()
 # Fontconfig never gives back what it read of its own files.
