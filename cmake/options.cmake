@@ -3,7 +3,8 @@ set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 # CMake's own flags of this build type add -DNDEBUG; assertions stay on.
-set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+set(SINTER_DEBUG_INFO "-g" CACHE STRING "Kind of debug information; none for programs that are stripped")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 ${SINTER_DEBUG_INFO}")
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 option(SINTER_WERROR "Warnings are errors (on in CI)" OFF)

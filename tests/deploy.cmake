@@ -26,6 +26,7 @@ endfunction()
 sinter_deploy(backup ${programs})
 sinter_deploy(bad_input ${programs})
 sinter_deploy(manifests ${programs} ${state})
+sinter_deploy(observability ${programs} ${state})
 sinter_deploy(pods ${programs} ${CMAKE_CURRENT_BINARY_DIR})
 sinter_deploy(upgrade ${programs} ${CMAKE_CURRENT_BINARY_DIR})
 add_test(NAME deploy.settings

@@ -3,7 +3,7 @@
 # onto it: their libraries with licences and dpkg's records of them (scanners
 # of images read /var/lib/dpkg/status.d), certificates, a font for pictures.
 #
-#   runtime.sh BASE OUT PROGRAM...     BASE: names of the packages it has
+#   runtime.sh BASE OUT PROGRAM...     BASE: dpkg's status of what it has
 set -eu
 base=$1
 out=$2
@@ -24,7 +24,7 @@ record() { # PACKAGE
 }
 
 keep() { # FILE PACKAGE: under the name the file is asked for by
-    grep -qxF "$2" "$base" && return
+    grep -qxF "Package: $2" "$base" && return
     mkdir -p "$out${1%/*}"
     cp -L "$1" "$out$1"
     record "$2"

@@ -55,6 +55,16 @@ root config set appendonly yes >/dev/null
 ends_at_once "evicts|1|maxmemory-policy|$right $keys"
 root config set maxmemory-policy noeviction >/dev/null
 
+# ---- a standby waits for Redis: alive, not ready
+
+there=127.0.0.1:$(free_port)
+read -ra command <<<"$right $keys"
+start early "${command[@]}" --standby --store redis://127.0.0.1:1 --http "$there"
+wait_until 20 "a word about the store" grep -q "waits for the store.*refused" early.log
+assert_exit 1 sinter-broker health --http "$there"
+assert_equal "liveness without a store" "$(curl -s -o page -w '%{http_code}' "http://$there/livez")" 200
+stop early
+
 # ---- the farm
 
 broker_with() { # NAME OPTION...

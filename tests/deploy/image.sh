@@ -8,12 +8,14 @@ set -euo pipefail
 . "$SOURCE/tests/integration/noop.sh"
 
 MOST_MB=60 # beyond the base
-began=$SECONDS
-base
-echo "base: $((SECONDS - began)) s"
-began=$SECONDS
-build "$SOURCE/deploy/Dockerfile" $IMAGE "$SOURCE" --build-arg VERSION=0.0.7
-echo "image: $((SECONDS - began)) s"
+took() { # WHAT COMMAND...
+    local began=$SECONDS
+    "${@:2}"
+    echo "$1: $((SECONDS - began)) s"
+}
+took base base
+took "base and tools" tools
+took image sinter_image --build-arg VERSION=0.0.7
 
 # ---- how large, and of what
 
