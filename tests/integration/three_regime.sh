@@ -18,14 +18,17 @@ def value(name, batch, density):
 batches, loads = (16, 32, 64, 128, 256), (0.03, 0.05, 0.08, 0.15, 0.4)
 assert len(cells) == 25
 assert value("error", 16, 0.03) + 0.08 < value("error", 256, 0.03)
-assert value("error", 16, 0.4) > min(value("error", b, 0.4) for b in (64, 128, 256)) + 0.003
-assert value("lmc", 256, 0.08) < -0.12
+assert value("error", 16, 0.4) > min(value("error", b, 0.4) for b in (64, 128, 256)) + 0.008
+# What heat is worth falls with every density, and ends as a loss.
+worth = [sum(value("error", b, d) for b in (128, 256)) / 2 - sum(value("error", b, d) for b in (16, 32)) / 2 for d in loads]
+assert worth == sorted(worth, reverse=True) and worth[0] > 0.05 and worth[-1] < -0.004, worth
+assert value("lmc", 256, 0.08) < -0.08
 assert value("lmc", 16, 0.08) > -0.04
 assert abs(value("lmc", 64, 0.4)) < 0.01
 assert value("cka", 16, 0.03) > value("cka", 256, 0.03) + 0.1
-# Of two replicates the best is known to 0.006: the coldest that is as good.
-best = [max(b for b in batches if value("error_minus_best", b, d) < 0.006) for d in loads]
-assert best[0] < best[-1] and best[0] <= best[2] <= best[-1], best
+# Of two replicates the best is known to 0.003: the coldest that is as good.
+best = [max(b for b in batches if value("error_minus_best", b, d) < 0.003) for d in loads]
+assert best[0] <= 32 and best[1] <= 32 and best[-1] >= 128, best
 for density in (0.03, 0.05, 0.08):
     assert cells[256, density]["regime"] == "I"
 assert cells[16, 0.08]["regime"] == "II-A"
