@@ -9,7 +9,6 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 option(SINTER_WERROR "Warnings are errors (on in CI)" OFF)
 option(SINTER_FUZZ "Build the libFuzzer targets (clang only)" OFF)
-option(SINTER_ENGINE_TESTS "Tests that build images and run them (minutes; Docker)" OFF)
 set(SINTER_VERSION "${PROJECT_VERSION}" CACHE STRING "What the programs say they are")
 set(SINTER_SANITIZE "" CACHE STRING "For -fsanitize=: address,undefined or thread")
 

@@ -35,12 +35,10 @@ add_test(NAME deploy.settings
 set_tests_properties(deploy.settings PROPERTIES LABELS deploy)
 
 # These share the images they make; what the engine kept goes at the end.
-if(SINTER_ENGINE_TESTS)
-  sinter_deploy(image ${programs} ${state})
-  sinter_deploy(compose ${programs} ${state})
-  add_test(NAME deploy.clean COMMAND rm -rf ${state}/docker ${state}/packages)
-  set_tests_properties(deploy.image deploy.compose PROPERTIES
-    RESOURCE_LOCK engine FIXTURES_REQUIRED engine)
-  set_tests_properties(deploy.compose PROPERTIES DEPENDS deploy.image)
-  set_tests_properties(deploy.clean PROPERTIES LABELS deploy FIXTURES_CLEANUP engine)
-endif()
+sinter_deploy(image ${programs} ${state})
+sinter_deploy(compose ${programs} ${state})
+add_test(NAME deploy.clean COMMAND rm -rf ${state}/docker)
+set_tests_properties(deploy.image deploy.compose PROPERTIES
+  RESOURCE_LOCK engine FIXTURES_REQUIRED engine)
+set_tests_properties(deploy.compose PROPERTIES DEPENDS deploy.image)
+set_tests_properties(deploy.clean PROPERTIES LABELS deploy FIXTURES_CLEANUP engine)

@@ -130,7 +130,7 @@ worker_with token made/worker.key made/broker.pub others/token
 worker_with shard made/worker.key made/broker.pub made/token
 while IFS='|' read -r name words state <&3; do
     wait_until 30 "a word of $name" grep -qF -- "$words" "$name.log"
-    wait_until 10 "$name to be not ready" not_ready "$name" "$state"
+    wait_until 20 "$name to be not ready" not_ready "$name" "$state"
 done 3<<<"\
 stranger|not let in|no broker has let it in
 misled|not let in|no broker has let it in

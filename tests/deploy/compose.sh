@@ -9,7 +9,7 @@ set -euo pipefail
 . "$(dirname "$0")/engine.sh" "$@"
 . "$SOURCE/tests/integration/noop.sh"
 
-POINTS=1200
+POINTS=700
 have $IMAGE || sinter_image
 servers
 export SINTER_REDIS_IMAGE=$SERVERS SINTER_NGINX_IMAGE=$SERVERS

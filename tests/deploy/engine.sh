@@ -36,7 +36,7 @@ engine_stop() {
     trap - EXIT
     docker ps -aq 2>/dev/null | xargs -r docker rm -fv >/dev/null 2>&1 || true
     if [ -n "${PID[engine]:-}" ]; then stop engine; fi
-    find /sys/fs/cgroup -depth -maxdepth 3 -path "*$GROUP*" -type d -exec rmdir {} + 2>/dev/null || true
+    find /sys/fs/cgroup -depth -path "*$GROUP*" -type d -exec rmdir {} + 2>/dev/null || true
     rm -rf "${DOOR:-}"
     umount "$WORK"/run/* 2>/dev/null || true
     (exit "$status") || cleanup

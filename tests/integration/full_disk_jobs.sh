@@ -99,7 +99,7 @@ sweep cache 1.0
 assert_exit 0 sinter submit cache.yaml
 wait_until 30 "the log to name the disk" told cache \
     "bytes are to be fetched, the disk of $WORK/cache-disk/cache has [0-9]+ left"
-wait_until 10 "the worker to be not ready" not_ready small cache-disk/cache "the disk of $WORK/cache-disk/cache"
+wait_until 20 "the worker to be not ready" not_ready small cache-disk/cache "the disk of $WORK/cache-disk/cache"
 worker roomy # elsewhere
 wait_until 60 "the end of cache" ended cache
 numbers cache cache.csv
@@ -113,7 +113,7 @@ assert_exit 0 sinter submit room.yaml
 wait_until 30 "the log to name the disk" told room "the disk of $WORK/cache-disk/cache"
 mount -o remount,size=100m cache-disk # when there is room
 wait_until 60 "the end of room" ended room
-wait_until 10 "the worker to be ready" look small cache-disk/cache --welcome
+wait_until 20 "the worker to be ready" look small cache-disk/cache --welcome
 sinter verify room/2 >verify.txt 2>&1 || fail "verify: $(cat verify.txt)"
 stop small
 unset HTTP
@@ -128,7 +128,7 @@ sweep depot 1.0
 assert_exit 0 sinter submit depot.yaml
 wait_until 30 "the log to name the disk" told depot \
     "depot: write $WORK/depot-disk/depot/.*No space left"
-wait_until 10 "the worker to be not ready" not_ready three three.cache "No space left"
+wait_until 20 "the worker to be not ready" not_ready three three.cache "No space left"
 assert_equal "uploads left" "$(ls -A depot-disk/depot/incoming)" ""
 mount -o remount,size=100m depot-disk
 wait_until 60 "the end of depot" ended depot
