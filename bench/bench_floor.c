@@ -5,7 +5,7 @@
  * The sockets (libzmq) and the store (Redis) of the broker, its messages and
  * its records, and nothing between them: what came in is replaced by new jobs,
  * appended in one group, and answered when that is durable. The load is that of bench/dispatch, and so
- * is the machine: no broker answers sooner here. */
+ * is the machine. No strict bound: here the loop itself waits for Redis. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #
 #     bench/queue_peers.sh BENCH [ROUNDS]
 #
-# BENCH holds the built benches (build/release/bench). BullMQ is looked for
-# where NODE_PATH says. What is missing says so on standard error.
+# BENCH holds the built benches (build/release/bench). BullMQ and
+# its ioredis are looked for where NODE_PATH says. What is missing says so on standard error.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$(cd "$1" && pwd)
@@ -71,9 +71,9 @@ for _ in $(seq "$rounds"); do
     else
         echo "celery is not installed: left out" >&2
     fi
-    if here_is node && node -e 'require("bullmq")' 2>/dev/null; then
+    if here_is node && node -e 'require("bullmq"); require("ioredis")' 2>/dev/null; then
         redis_row node "$here/peer_bullmq.js" PORT
     else
-        echo "bullmq is not installed: left out" >&2
+        echo "bullmq with ioredis is not installed: left out" >&2
     fi
 done

@@ -159,11 +159,12 @@ static void multiply_block(const struct block *b)
     }
 }
 
-static void multiply_turned(struct block *b)
+static void multiply_turned(const struct block *b)
 {
     _Alignas(64) float copy[GEMM_DEPTH * COPIED_ROWS + LINE];
     const struct blas_operand *a = &b->p->a;
     size_t parts = parts_of(b->rows, tile_rows(b));
+    struct block copied = *b;
 
     for (size_t i = 0; i < parts; i++) {
         size_t row = begin_of(b->rows, parts, i);
@@ -172,8 +173,8 @@ static void multiply_turned(struct block *b)
                           b->depth, begin_of(b->rows, parts, i + 1) - row,
                           copy + row * b->depth);
     }
-    b->copy = copy;
-    multiply_block(b);
+    copied.copy = copy;
+    multiply_block(&copied);
 }
 
 void gemm_multiply(const struct gemm_set *set, const struct blas_product *p,
