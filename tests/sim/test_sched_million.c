@@ -61,14 +61,16 @@ static size_t cost(struct farm *f, const char *name, int side)
 /* So many are jobs at a time, whatever else there is to come. */
 static void test_points_that_wait_take_no_room(void **state)
 {
-    struct farm *small = farm_new();
-    struct farm *large = farm_new();
+    struct farm *small;
+    struct farm *large;
     size_t few;
     size_t many;
 
     (void)state;
     if (taken() == 0)
         skip();
+    small = farm_new();
+    large = farm_new();
     small->silent = large->silent = true;
     few = cost(small, "few", SIDE / 2);
     many = cost(large, "many", SIDE);
