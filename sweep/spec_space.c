@@ -109,7 +109,9 @@ static struct spec_problem *bad_space(struct spec *s,
 
 static void add_node(struct domain *d, struct yaml_node *node)
 {
-    d->nodes = xrealloc(d->nodes, (d->count + 1) * sizeof(struct yaml_node *));
+    if ((d->count & (d->count - 1)) == 0) /* 0, or full: the room doubles */
+        d->nodes = xrealloc(d->nodes, (d->count == 0 ? 1 : 2 * d->count) *
+                                          sizeof(struct yaml_node *));
     d->nodes[d->count++] = node;
 }
 

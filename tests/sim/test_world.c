@@ -13,6 +13,7 @@
 #include "tests/sim/world/workers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { TYPE_AT = 3 /* in a message */ };
