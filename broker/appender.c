@@ -414,6 +414,12 @@ void appender_pop(struct appender *a)
     a->popped++;
 }
 
+struct outbox *appender_group(struct appender *a, size_t at)
+{
+    assert(at < appender_pending(a));
+    return &a->boxes[(a->popped + at) % BOXES];
+}
+
 size_t appender_bytes(const struct appender *a)
 {
     size_t bytes = 0;

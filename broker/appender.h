@@ -33,6 +33,9 @@ void appender_push(struct appender *a, struct outbox *out);
  * back. */
 struct outbox *appender_first(struct appender *a);
 void appender_pop(struct appender *a);
+/* One that was pushed and not popped, from the oldest (0) on: its messages are
+ * the loop's, its records are not. */
+struct outbox *appender_group(struct appender *a, size_t at);
 /* What they take; the loop's side asks. */
 size_t appender_bytes(const struct appender *a);
 size_t appender_records(const struct appender *a);

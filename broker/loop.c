@@ -431,6 +431,8 @@ MUST_CHECK static struct status carry_out(struct loop *l)
         weigh_backlog(l);
         return SUCCESS;
     }
+    for (size_t i = 0; l->store_away && i < pending; i++)
+        TRY_PLAIN(send_messages(l, appender_group(l->appender, i), true));
     TRY_PLAIN(send_messages(l, &l->out, true));
     if (pending < APPENDER_MOST && is_group(l, pending))
         push(l);
