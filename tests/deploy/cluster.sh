@@ -188,7 +188,8 @@ shown() { kubectl get pods -l "app.kubernetes.io/name=sinter-$1" | sed 's/^/    
 logged() { # WHAT WORDS: the sentence, of whichever pod or run of it
     local pod
     for pod in $(pods "$1" | awk '{ print $1 }'); do
-        { kubectl logs "$pod"; kubectl logs -p "$pod"; } 2>/dev/null | grep -m 1 -F -- "$2" && return
+        { kubectl logs "$pod" || true; kubectl logs -p "$pod" || true; } >said 2>/dev/null
+        grep -m 1 -F -- "$2" said && return
     done
     return 1
 }
