@@ -9,7 +9,6 @@ mkdir -p "$2"
 state=$(cd "$2" && pwd)
 . "$source/tests/integration/lib.sh" "$1"
 
-skip() { echo "SKIPPED: $*"; exit 77; }
 python3 -c 'import yaml' 2>/dev/null || skip "no yaml for python3 here"
 
 # ---- what needs nobody to render it

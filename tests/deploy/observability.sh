@@ -11,10 +11,6 @@ state=$2
 . "$source/tests/integration/lib.sh" "$1"
 . "$source/tests/integration/noop.sh"
 
-skip() {
-    echo "SKIPPED: $*"
-    exit 77
-}
 fetch() { # all it wants to be installed with is for its own pages
     [ ! -x "$state/prometheus/usr/bin/promtool" ] || return 0
     mkdir -p "$state/prometheus"

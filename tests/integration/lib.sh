@@ -43,6 +43,10 @@ fail() {
     echo "FAILED: $*" >&2
     exit 1
 }
+skip() { # ctest knows the 77
+    echo "SKIPPED: $*"
+    exit 77
+}
 
 # start NAME COMMAND...: in the background, output to NAME.log
 start() {
