@@ -154,7 +154,6 @@ const struct option config_options[] = {
     { .name = "max-workers",
       .type = OPTION_NUMBER,
       .offset = AT(workers_most),
-      .otherwise = "0",
       .least = 0,
       .most = LIMIT_WORKERS,
       .value = "N",

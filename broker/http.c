@@ -1,9 +1,7 @@
 #include "broker/http.h"
 
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "broker/asset.h"
 #include "broker/http_internal.h"
@@ -35,12 +33,12 @@ static enum MHD_Result get_asset(const struct http_server *s,
     (void)s;
     for (const struct asset *a = assets; a->path != NULL; a++)
         if (strcmp(a->path, path) == 0)
-            return http_answer(c, MHD_HTTP_OK,
-                               MHD_create_response_from_buffer(
-                                   a->size, (void *)(uintptr_t)a->bytes,
-                                   MHD_RESPMEM_PERSISTENT),
-                               type_of(path));
-    return http_not_found(c, url);
+            return httpd_answer(c, MHD_HTTP_OK,
+                                MHD_create_response_from_buffer(
+                                    a->size, (void *)(uintptr_t)a->bytes,
+                                    MHD_RESPMEM_PERSISTENT),
+                                type_of(path));
+    return httpd_not_found(c, url);
 }
 
 /* Where a GET goes: the first row whose path fits. */
@@ -81,7 +79,7 @@ static enum MHD_Result route_get(const struct http_server *s,
     char leader[HATCH_ADDRESS];
 
     if (r == NULL)
-        return http_not_found(c, url);
+        return httpd_not_found(c, url);
     if (r->standby != NULL && hatch_is_standby(s->hatch, leader))
         return r->standby(c, url, leader);
     return r->get(s, c, url);
@@ -111,7 +109,7 @@ static enum MHD_Result refuse(struct MHD_Connection *c, enum token_right has)
 
     if (r != NULL && has == TOKEN_NONE)
         (void)MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
-    return http_answer(
+    return httpd_answer(
         c, has == TOKEN_NONE ? MHD_HTTP_UNAUTHORIZED : MHD_HTTP_FORBIDDEN, r,
         "application/json");
 }
@@ -123,7 +121,7 @@ static enum MHD_Result refuse_method(struct MHD_Connection *c)
 
     if (r != NULL)
         (void)MHD_add_response_header(r, "Allow", "GET, HEAD, PUT");
-    return http_answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, r, NULL);
+    return httpd_answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, r, NULL);
 }
 
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c,
@@ -180,76 +178,30 @@ static void on_completed(void *self, struct MHD_Connection *c, void **state,
     *state = NULL;
 }
 
-/* "host:port" or "[v6]:port". */
-MUST_CHECK static struct status resolve(const char *address,
-                                        char host[HTTP_ADDRESS],
-                                        struct addrinfo **ret_info)
-{
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-                                    .ai_flags = AI_PASSIVE };
-    const char *colon = strrchr(address, ':');
-    const char *begin = address[0] == '[' ? address + 1 : address;
-    const char *end = colon;
-    int result;
-
-    if (colon == NULL || strlen(address) >= HTTP_ADDRESS)
-        return FAIL(STATUS_INVALID, "--http is HOST:PORT, not \"%s\"", address);
-    if (begin != address && end > begin && end[-1] == ']')
-        end--;
-    (void)snprintf(host, HTTP_ADDRESS, "%.*s", (int)(end - begin), begin);
-    result = getaddrinfo(host, colon + 1, &hints, ret_info);
-    if (result != 0)
-        return FAIL(STATUS_INVALID, "--http %s: %s", address,
-                    gai_strerror(result));
-    return SUCCESS;
-}
-
-static struct MHD_Daemon *start(struct http_server *s,
-                                const struct addrinfo *info)
-{
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD;
-
-    if (info->ai_family == AF_INET6)
-        flags |= MHD_USE_IPv6;
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR,
-        info->ai_addr, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-}
-
 struct status http_server_new(const char *address, const struct depot *depot,
                               struct hatch *hatch, struct token_list *tokens,
                               struct http_server **ret_server)
 {
-    struct addrinfo *info = NULL;
-    char host[HTTP_ADDRESS];
-    struct http_server *s;
-    struct status st = resolve(address, host, &info);
+    struct http_server *s = xnew(struct http_server);
+    const struct httpd_settings settings = { .option = "--http",
+                                             .address = address,
+                                             .threads = THREADS,
+                                             .connections = CONNECTIONS_MOST,
+                                             .idle_s = IDLE_S,
+                                             .request = on_request,
+                                             .completed = on_completed,
+                                             .self = s };
+    struct status st;
 
-    if (status_failed(&st)) {
-        token_list_free(tokens);
-        return st;
-    }
-    s = xnew(struct http_server);
     s->depot = depot;
     s->hatch = hatch;
     s->tokens = tokens;
     (void)pthread_mutex_init(&s->lock, NULL);
-    s->daemon = start(s, info);
-    freeaddrinfo(info);
-    if (s->daemon == NULL) {
+    st = httpd_listen(&settings, &s->daemon, s->address);
+    if (status_failed(&st)) {
         http_server_free(s);
-        return FAIL(STATUS_UNAVAILABLE,
-                    "cannot listen for HTTP at %s: is "
-                    "the port in use?",
-                    address);
+        return st;
     }
-    (void)snprintf(
-        s->address, sizeof s->address,
-        strchr(host, ':') == NULL ? "%s:%u" : "[%s]:%u", host,
-        MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     *ret_server = s;
     return SUCCESS;
 }

@@ -43,10 +43,10 @@ static enum MHD_Result ask(const struct http_server *s,
         st = hatch_ask(s->hatch, verb, text, &body);
     free(text);
     if (status_failed(&st))
-        return http_answer_failure(c, &st);
-    return http_answer_text(c, MHD_HTTP_OK, body,
-                            strcmp(verb, "metrics") == 0 ? METRICS_TYPE
-                                                         : "application/json");
+        return httpd_answer_failure(c, &st);
+    return httpd_answer_text(c, MHD_HTTP_OK, body,
+                             strcmp(verb, "metrics") == 0 ? METRICS_TYPE
+                                                          : "application/json");
 }
 
 /* "sweeps", "sweeps/ID", "sweeps/ID/trials", "sweeps/ID/spec", "workers",
@@ -63,7 +63,7 @@ enum MHD_Result http_api_get(const struct http_server *s,
         strcmp(rest, "scaling") == 0)
         return ask(s, c, rest, NULL);
     if (strncmp(rest, "sweeps/", strlen("sweeps/")) != 0)
-        return http_not_found(c, url);
+        return httpd_not_found(c, url);
     slash = strchr(id, '/');
     a = json_pack("{s:s%}", "sweep", id,
                   slash == NULL ? strlen(id) : (size_t)(slash - id));
@@ -79,7 +79,7 @@ enum MHD_Result http_api_get(const struct http_server *s,
         return ask(s, c, "trials", a);
     }
     json_decref(a);
-    return http_not_found(c, url);
+    return httpd_not_found(c, url);
 }
 
 enum MHD_Result http_metrics_get(const struct http_server *s,
@@ -94,7 +94,7 @@ enum MHD_Result http_metrics_standby(struct MHD_Connection *c, const char *url,
 {
     (void)url;
     (void)leader;
-    return http_answer_text(
+    return httpd_answer_text(
         c, MHD_HTTP_OK,
         xstrdup("# HELP sinter_leader 1: this broker leads\n"
                 "# TYPE sinter_leader gauge\n"
@@ -162,8 +162,8 @@ enum MHD_Result http_api_forward(struct MHD_Connection *c, const char *url,
         return http_refer(c, url, leader);
     st = ask_broker(c, full, &body);
     if (status_failed(&st))
-        return http_answer_failure(c, &st);
-    return http_answer_text(c, MHD_HTTP_OK, body, "application/json");
+        return httpd_answer_failure(c, &st);
+    return httpd_answer_text(c, MHD_HTTP_OK, body, "application/json");
 }
 
 /* Does not look at the store: were it away, a restart would not help. */
@@ -174,8 +174,8 @@ enum MHD_Result http_livez_get(const struct http_server *s,
 
     (void)url;
     if (silence <= LOOP_DEAD_MS)
-        return http_answer_text(c, MHD_HTTP_OK, xstrdup("ok\n"), "text/plain");
-    return http_answer_text(
+        return httpd_answer_text(c, MHD_HTTP_OK, xstrdup("ok\n"), "text/plain");
+    return httpd_answer_text(
         c, MHD_HTTP_SERVICE_UNAVAILABLE,
         xasprintf("the loop has not moved for %" PRId64 " ms\n", silence),
         "text/plain");
@@ -189,12 +189,12 @@ enum MHD_Result http_readyz_get(const struct http_server *s,
 
     (void)url;
     if (hatch_is_standby(s->hatch, leader))
-        return http_answer_text(c, MHD_HTTP_OK,
-                                xasprintf("ok standby leader=%s\n", leader),
-                                "text/plain");
+        return httpd_answer_text(c, MHD_HTTP_OK,
+                                 xasprintf("ok standby leader=%s\n", leader),
+                                 "text/plain");
     if (hatch_is_ready(s->hatch))
-        return http_answer_text(c, MHD_HTTP_OK, xstrdup("ok leader\n"),
-                                "text/plain");
-    return http_answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
-                            xstrdup("reading the log\n"), "text/plain");
+        return httpd_answer_text(c, MHD_HTTP_OK, xstrdup("ok leader\n"),
+                                 "text/plain");
+    return httpd_answer_text(c, MHD_HTTP_SERVICE_UNAVAILABLE,
+                             xstrdup("reading the log\n"), "text/plain");
 }

@@ -1,7 +1,7 @@
 /* http_internal.h -- what the files of the HTTP port share, for http*.c only.
  *
  * http.c listens, http_blob.c serves the depot, http_api.c what is asked of
- * the loop, http_answer.c is how all of them answer. */
+ * the loop, http_refer.c sends on who asks a broker that does not lead. */
 #ifndef SINTER_BROKER_HTTP_INTERNAL_H
 #define SINTER_BROKER_HTTP_INTERNAL_H
 
@@ -10,9 +10,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-#include <microhttpd.h>
-
-enum { HTTP_ADDRESS = 300 };
+#include "httpd/httpd.h"
 
 #define HTTP_DEPOT "/depot/"
 #define HTTP_API   "/api/v1/"
@@ -23,7 +21,7 @@ struct http_server {
     struct hatch *hatch;
     pthread_mutex_t lock;      /* of `tokens` */
     struct token_list *tokens; /* NULL: none are asked for */
-    char address[HTTP_ADDRESS];
+    char address[HTTPD_ADDRESS];
 };
 
 /* One request on its way; made at its first byte. */
@@ -32,15 +30,6 @@ struct http_request {
     struct status trouble;       /* first failure of it */
 };
 
-/* `type` NULL: none is said. */
-enum MHD_Result http_answer(struct MHD_Connection *c, unsigned code,
-                            struct MHD_Response *r, const char *type);
-/* Takes `text`. */
-enum MHD_Result http_answer_text(struct MHD_Connection *c, unsigned code,
-                                 char *text, const char *type);
-enum MHD_Result http_answer_failure(struct MHD_Connection *c,
-                                    const struct status *st);
-enum MHD_Result http_not_found(struct MHD_Connection *c, const char *url);
 /* This broker does not lead: who does, or "". */
 enum MHD_Result http_refer(struct MHD_Connection *c, const char *url,
                            const char *leader);

@@ -46,6 +46,13 @@ static const struct metric counts[] = {
       STAT(backlog_bytes) },
     { "sinter_busy_total", "counter", "requests answered BUSY",
       STAT(busy_replies) },
+    { "sinter_fetched_bytes_total", "counter",
+      "that workers fetched from the network", STAT(fetched_bytes) },
+    { "sinter_pulled_bytes_total", "counter",
+      "... and of these from each other", STAT(pulled_bytes) },
+    { "sinter_pulls_failed_total", "counter",
+      "workers that did not give another one what it was sent for",
+      STAT(pulls_failed) },
 };
 
 static void print(struct buf *out, const char *name, const char *type,

@@ -51,6 +51,27 @@ bool endpoint_is_private(const char *endpoint)
     return is_loopback(text);
 }
 
+bool endpoint_is_http(const char *text, size_t size)
+{
+    static const char scheme[] = "http://";
+    static const char host[] = "abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]";
+    enum { MOST = 300, DIGITS_MOST = 5 };
+    size_t digits = 0;
+
+    if (size <= sizeof scheme - 1 || size > MOST ||
+        memcmp(text, scheme, sizeof scheme - 1) != 0)
+        return false;
+    for (size_t i = sizeof scheme - 1; i < size; i++)
+        if (text[i] == '\0' || strchr(host, text[i]) == NULL)
+            return false;
+    while (text[size - 1 - digits] >= '0' && text[size - 1 - digits] <= '9')
+        digits++;
+    return digits > 0 && digits <= DIGITS_MOST &&
+           text[size - 1 - digits] == ':' &&
+           size - 1 - digits >= sizeof scheme && text[sizeof scheme - 1] != ':';
+}
+
 /* Without "tcp://". */
 static const char *bound_of(const char *endpoint)
 {
@@ -80,6 +101,8 @@ char *endpoint_advertised(const char *endpoint, const char *host)
         host = machine;
     if (host == NULL || host[0] == '\0')
         return xstrdup(endpoint);
-    return xasprintf("%.*s%s%s", (int)(bound - endpoint), endpoint, host,
-                     colon);
+    /* an address of IPv6 has colons of its own */
+    return xasprintf(strchr(host, ':') != NULL && host[0] != '[' ? "%.*s[%s]%s"
+                                                                 : "%.*s%s%s",
+                     (int)(bound - endpoint), endpoint, host, colon);
 }

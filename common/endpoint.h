@@ -3,6 +3,7 @@
 #define SINTER_COMMON_ENDPOINT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* ipc:// and inproc://; of TCP ("tcp://HOST:PORT", "HOST:PORT") the addresses
  * 127.x.x.x and ::1 and the name localhost. Whatever else: false. */
@@ -10,6 +11,10 @@ bool endpoint_is_private(const char *endpoint);
 
 /* TCP that is bound to all addresses of the machine: no place to go to. */
 bool endpoint_is_everywhere(const char *endpoint);
+
+/* "http://HOST:PORT" and nothing else, in 300 bytes at most: where a worker
+ * says that it can be asked. */
+bool endpoint_is_http(const char *text, size_t size);
 
 /* How others may reach what is bound to `endpoint`: at `host`, if that is
  * given (neither NULL nor ""), or where it is bound to all addresses, by the

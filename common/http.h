@@ -35,6 +35,7 @@ struct http_settings {
     int64_t stall_ms;   /* no byte for so long is a failure; 0: 15,000 */
     int64_t give_up_ms; /* stop retrying after; 0: 60,000 */
     size_t connections; /* parallel ranges of one download; 0: 4 */
+    bool is_direct;     /* whatever proxy the environment names */
     /* Polled between pieces; true ends the call with CANCELLED. May be NULL. */
     bool (*cancelled)(void *self);
     void (*progress)(void *self, uint64_t done, uint64_t total);
@@ -102,6 +103,13 @@ MUST_CHECK struct status http_download(struct http *h, const char *url,
                                        const struct digest *expected,
                                        struct digest *ret_digest,
                                        struct http_info *ret_info);
+
+/* The same for a file of which digest and size are known: CORRUPT before a
+ * byte is taken if the server says that it has another size. */
+MUST_CHECK struct status http_download_exactly(struct http *h, const char *url,
+                                               const char *path,
+                                               const struct digest *expected,
+                                               uint64_t size);
 
 /* PUT a file or bytes. */
 MUST_CHECK struct status http_put_file(struct http *h, const char *url,

@@ -37,6 +37,7 @@ struct download {
     const char *url;
     const char *shown; /* the same for people */
     struct http_info info;
+    int64_t wanted; /* its size; -1: any */
     struct http_part part;
     struct lane *lanes;
     size_t lane_count;
@@ -276,6 +277,14 @@ MUST_CHECK static struct status copy_file(struct download *d, int fd)
     return SUCCESS;
 }
 
+MUST_CHECK static struct status check_size(const struct download *d)
+{
+    if (d->wanted < 0 || d->info.size == d->wanted)
+        return SUCCESS;
+    return FAIL(STATUS_CORRUPT, "%s has %lld bytes, it should have %lld",
+                d->shown, (long long)d->info.size, (long long)d->wanted);
+}
+
 /* One go with one description of the thing. */
 MUST_CHECK static struct status fetch(struct download *d)
 {
@@ -286,6 +295,7 @@ MUST_CHECK static struct status fetch(struct download *d)
     int fd;
 
     TRY_PLAIN(http_head(d->http, d->url, &d->info));
+    TRY_PLAIN(check_size(d));
     if (d->info.size == 0 && !is_file)
         d->info.size = -1; /* some servers say so of what they make up */
     if (d->info.ranges && !d->no_ranges && !is_file && s->connections > 1 &&
@@ -376,15 +386,17 @@ MUST_CHECK static struct status download(struct download *d, const char *path,
     return SUCCESS;
 }
 
-struct status http_download(struct http *h, const char *url, const char *path,
-                            const struct digest *expected,
-                            struct digest *ret_digest,
-                            struct http_info *ret_info)
+MUST_CHECK static struct status run_download(struct http *h, const char *url,
+                                             const char *path, int64_t wanted,
+                                             const struct digest *expected,
+                                             struct digest *ret_digest,
+                                             struct http_info *ret_info)
 {
     AUTO(free_pointer) char *shown = http_shown(url);
     struct download d = { .http = h,
                           .url = url,
                           .shown = shown,
+                          .wanted = wanted,
                           .part = { .fd = -1 },
                           .lane_count = h->settings.connections };
     struct status st;
@@ -398,4 +410,20 @@ struct status http_download(struct http *h, const char *url, const char *path,
     if (!status_failed(&st) && ret_info != NULL)
         *ret_info = d.info;
     return st;
+}
+
+struct status http_download(struct http *h, const char *url, const char *path,
+                            const struct digest *expected,
+                            struct digest *ret_digest,
+                            struct http_info *ret_info)
+{
+    return run_download(h, url, path, -1, expected, ret_digest, ret_info);
+}
+
+struct status http_download_exactly(struct http *h, const char *url,
+                                    const char *path,
+                                    const struct digest *expected,
+                                    uint64_t size)
+{
+    return run_download(h, url, path, (int64_t)size, expected, NULL, NULL);
 }

@@ -364,7 +364,10 @@ void http_open(struct http *h, struct http_transfer *t, const char *url)
     (void)curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
     (void)curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
-    keep_from_proxy(t->easy);
+    if (h->settings.is_direct)
+        (void)curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
+    else
+        keep_from_proxy(t->easy);
     trust(t->easy);
     if (h->region != NULL)
         sign(h, t);

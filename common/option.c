@@ -359,11 +359,17 @@ static const struct option *find_name(const struct parser *p, const char *name,
     return NULL;
 }
 
+/* -j, or -j2: only a number may stand at the letter, or -output were a file
+ * "utput". */
 static const struct option *find_letter(const struct parser *p,
                                         const char *flag)
 {
+    bool has_number = isdigit((unsigned char)flag[2]);
+
     for (size_t i = 0; i < p->rows; i++)
-        if (p->table[i].letter == flag[1] && flag[2] == '\0')
+        if (p->table[i].letter == flag[1] &&
+            (flag[2] == '\0' ||
+             (has_number && p->table[i].type != OPTION_SWITCH)))
             return &p->table[i];
     return NULL;
 }
@@ -377,10 +383,11 @@ MUST_CHECK static struct status unknown(const struct parser *p,
 
     for (size_t i = 0; i < p->rows; i++)
         names[i] = p->table[i].name;
-    (void)snprintf(name, sizeof name, "%.*s", (int)size, flag + 2);
+    (void)snprintf(name, sizeof name, "%.*s", (int)size,
+                   flag + 1 + (flag[1] == '-'));
     nearest = option_nearest(name, names);
     free(names);
-    if (nearest != NULL && flag[1] == '-')
+    if (nearest != NULL)
         return FAIL(STATUS_INVALID, "unknown option %s; did you mean --%s?",
                     flag, nearest);
     return FAIL(STATUS_INVALID, "unknown option %s; --help lists all", flag);
@@ -428,7 +435,7 @@ MUST_CHECK static struct status take_argument(struct parser *p)
     }
     if (argument[1] != '-') {
         row = find_letter(p, argument);
-        return row != NULL ? take_flag(p, row, NULL)
+        return row != NULL ? take_flag(p, row, option_given(argument + 2))
                            : unknown(p, argument, strlen(argument));
     }
     row = find_name(p, argument + 2, size - 2);

@@ -3,8 +3,9 @@
  *
  * Order: flag, then SINTER_NAME in the environment (upper case, '-' as '_';
  * an empty one counts as not set, "help" and "version" are not looked up),
- * then the default. `--name value`, `--name=value`, `-x value`; a SWITCH takes
- * no value on the command line (1/0, true/false, yes/no in the environment).
+ * then the default. `--name value`, `--name=value`, `-x value`, `-x5`; a SWITCH
+ * takes no value on the command line (1/0, true/false, yes/no in the
+ * environment).
  * A LIST gets one item from each flag, or the blank-separated words of its
  * variable or default. Of any other flag given twice the last one counts.
  * No abbreviations; an unknown flag suggests the nearest known one. */

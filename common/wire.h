@@ -60,6 +60,18 @@ struct wire_inputs {
     size_t count;
 };
 
+/* A worker that has what the job reads and serves it: a source or an artifact,
+ * named as in struct wire_cached. */
+struct wire_holder {
+    struct digest source;
+    struct wire_bytes address; /* "http://HOST:PORT" */
+};
+
+struct wire_holders {
+    struct wire_holder *items;
+    size_t count;
+};
+
 struct wire_assignment {
     struct wire_token token;
     struct wire_bytes kind;   /* "train", "evaluate.accuracy" ... */
@@ -74,6 +86,7 @@ struct wire_assignment {
     uint64_t batch;
     uint64_t solo; /* 1: nothing else runs on the worker meanwhile */
     uint64_t cpus; /* asked for; 0: those of one slot */
+    struct wire_holders holders; /* of one source in the order to be asked */
 };
 
 struct wire_assignments {
@@ -105,6 +118,8 @@ struct wire_outcome {
     int64_t bytes_read;    /* of models, by merges made for it */
     int64_t bytes_fetched; /* from the network */
     uint64_t model;        /* enum job_model: where its merge came from */
+    int64_t bytes_pulled;  /* of those fetched, from other workers */
+    uint64_t pulls_failed; /* holders that did not give what they should have */
 };
 
 struct wire_outcomes {
@@ -117,6 +132,7 @@ struct wire_outcomes {
 struct wire_cached {
     struct digest source;
     uint64_t bytes;
+    uint64_t served; /* 1: whole, and provable to whoever fetches it there */
 };
 
 struct wire_cached_list {
@@ -208,6 +224,8 @@ struct wire_message {
             struct wire_cached_list cache;
             uint64_t replaces; /* 1: earlier processes of that name are dead,
                                   as who started this one saw */
+            struct wire_bytes address; /* where it serves its cache to other
+                                          workers; empty: it does not */
         } hello;
 
         /* Renews all leases when (count, sum) equal the broker's view. */

@@ -11,6 +11,7 @@
 
 static const struct wire_record token_record;
 static const struct wire_record input_record;
+static const struct wire_record holder_record;
 static const struct wire_record assignment_record;
 static const struct wire_record sibling_record;
 static const struct wire_record outcome_record;
@@ -32,6 +33,7 @@ static const struct wire_record progress_record;
     struct wire_tokens: WIRE_LIST,       \
     struct wire_inputs: WIRE_LIST,       \
     struct wire_assignments: WIRE_LIST,  \
+    struct wire_holders: WIRE_LIST,      \
     struct wire_siblings: WIRE_LIST,     \
     struct wire_outcomes: WIRE_LIST,     \
     struct wire_cached_list: WIRE_LIST,  \
@@ -44,6 +46,7 @@ static const struct wire_record progress_record;
     struct wire_inputs: &input_record,           \
     struct wire_assignment: &assignment_record,  \
     struct wire_assignments: &assignment_record, \
+    struct wire_holders: &holder_record,         \
     struct wire_siblings: &sibling_record,       \
     struct wire_outcome: &outcome_record,        \
     struct wire_outcomes: &outcome_record,       \
@@ -73,6 +76,11 @@ static const struct wire_field input_fields[] = {
     FIELD(wire_input, result),
 };
 
+static const struct wire_field holder_fields[] = {
+    FIELD(wire_holder, source),
+    FIELD(wire_holder, address),
+};
+
 static const struct wire_field assignment_fields[] = {
     FIELD(wire_assignment, token),
     FIELD(wire_assignment, kind),
@@ -85,6 +93,7 @@ static const struct wire_field assignment_fields[] = {
     FIELD(wire_assignment, batch),
     FIELD(wire_assignment, solo),
     FIELD(wire_assignment, cpus),
+    FIELD(wire_assignment, holders),
 };
 
 static const struct wire_field sibling_fields[] = {
@@ -103,11 +112,14 @@ static const struct wire_field outcome_fields[] = {
     FIELD(wire_outcome, bytes_read),
     FIELD(wire_outcome, bytes_fetched),
     FIELD(wire_outcome, model),
+    FIELD(wire_outcome, bytes_pulled),
+    FIELD(wire_outcome, pulls_failed),
 };
 
 static const struct wire_field cached_fields[] = {
     FIELD(wire_cached, source),
     FIELD(wire_cached, bytes),
+    FIELD(wire_cached, served),
 };
 
 static const struct wire_field evicted_fields[] = {
@@ -125,6 +137,8 @@ static const struct wire_record token_record =
     RECORD("token", wire_token, token_fields);
 static const struct wire_record input_record =
     RECORD("input", wire_input, input_fields);
+static const struct wire_record holder_record =
+    RECORD("holder", wire_holder, holder_fields);
 static const struct wire_record assignment_record =
     RECORD("assignment", wire_assignment, assignment_fields);
 static const struct wire_record sibling_record =
@@ -152,6 +166,7 @@ static const struct wire_field hello_fields[] = {
     FIELD(wire_hello, running),
     FIELD(wire_hello, cache),
     FIELD(wire_hello, replaces),
+    FIELD(wire_hello, address),
 };
 
 static const struct wire_field heartbeat_fields[] = {

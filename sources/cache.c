@@ -16,6 +16,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/memory.h"
+#include "sources/served.h"
 
 enum { WAIT_MS = 50 };
 
@@ -34,7 +35,8 @@ struct cache_entry {
     int lock;
     int grow; /* locked between cache_begin() and cache_end(), else -1 */
     bool whole;
-    json_t *rows; /* of cache_add() */
+    json_t *rows;  /* of cache_add() */
+    bool unproven; /* some large file has no digest but its own */
 };
 
 #define FAIL_ERRNO(verb, path) \
@@ -312,7 +314,7 @@ void cache_end(struct cache_entry *e)
 }
 
 struct status cache_add(struct cache_entry *e, const char *path,
-                        const struct digest *digest)
+                        const struct digest *digest, bool proven)
 {
     AUTO(free_pointer) char *full = xasprintf("%s/%s", e->files, path);
     char text[DIGEST_TEXT];
@@ -321,6 +323,7 @@ struct status cache_add(struct cache_entry *e, const char *path,
     if (stat(full, &info) != 0)
         return FAIL_ERRNO("stat", full);
     digest_to_text(digest, text);
+    e->unproven = e->unproven || (!proven && info.st_size >= SERVED_LEAST);
     (void)json_array_append_new(
         e->rows, json_pack("{s:s, s:I, s:I, s:s}", "path", path, "size",
                            (json_int_t)info.st_size, "modified",
@@ -351,12 +354,23 @@ MUST_CHECK static struct status write_size(const struct cache_entry *e,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status mark_proven(const struct cache_entry *e)
+{
+    AUTO(free_pointer) char *path = xasprintf("%s/proven", e->root);
+
+    (void)unlink(path);
+    if (!e->unproven)
+        TRY(file_write(path, "", 0), "cache");
+    return SUCCESS;
+}
+
 struct status cache_finish(struct cache *c, struct cache_entry *e)
 {
     AUTO(json_release) json_t *record = json_pack("{s:O}", "files", e->rows);
     AUTO(free_pointer) char *text = json_pretty(record);
     AUTO(close_fd) int all = -1;
 
+    TRY_PLAIN(mark_proven(e));
     TRY(file_write(e->record, text, strlen(text)), "cache");
     TRY_PLAIN(lock_all(c, &all));
     TRY_PLAIN(write_size(e, total_size(e->rows)));

@@ -62,10 +62,12 @@ void cache_close(struct cache_entry *e); /* NULL is fine */
 MUST_CHECK struct status cache_reserve(struct cache *c, struct cache_entry *e,
                                        uint64_t bytes, uint64_t missing);
 
-/* A file (a path below cache_files()) is there and has this digest. */
+/* A file (a path below cache_files()) is there and has this digest; `proven`:
+ * as it had to have. */
 MUST_CHECK struct status cache_add(struct cache_entry *e, const char *path,
-                                   const struct digest *digest);
-/* All are there: the entry is whole from now on, and others may use it. */
+                                   const struct digest *digest, bool proven);
+/* All are there: the entry is whole from now on, and others may use it. If all
+ * but small ones (served.h) are proven, a mark beside its record says so. */
 MUST_CHECK struct status cache_finish(struct cache *c, struct cache_entry *e);
 
 #endif

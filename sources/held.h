@@ -6,18 +6,22 @@
 
 #include "common/digest.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The source of that URL is in the entry with these files. Best effort: a
  * mark that is missing costs a job its way to where the bytes are. */
 void held_note(const char *cache, const char *url, const char *files);
 
-/* Calls `visit` for each source that is there, then for each whole artifact:
- * the SHA-256 of its URL, or its own digest, and about how many bytes it
- * takes. */
+struct held {
+    struct digest name; /* the SHA-256 of its URL, of an artifact its own */
+    uint64_t bytes;     /* that it takes, about */
+    bool is_proven;     /* it is whole, and whoever fetches it can know that
+                           it is what it should be */
+};
+
+/* Calls `visit` for each source that is there, then for each whole artifact. */
 void held_each(const char *cache,
-               void (*visit)(void *self, const struct digest *source,
-                             uint64_t bytes),
-               void *self);
+               void (*visit)(void *self, const struct held *held), void *self);
 
 #endif

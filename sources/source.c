@@ -28,6 +28,8 @@ void source_store_free(struct source_store *s)
 {
     if (s == NULL)
         return;
+    source_set_peers(s, NULL, 0);
+    free(s->lenders);
     cache_free(s->cache);
     for (size_t i = 0; i < CLIENT_COUNT; i++)
         http_free(s->clients[i]);
@@ -37,7 +39,7 @@ void source_store_free(struct source_store *s)
 
 uint64_t source_bytes(const struct source_store *s)
 {
-    uint64_t bytes = s->forgotten;
+    uint64_t bytes = s->forgotten + source_pull_received(s);
 
     for (size_t i = 0; i < CLIENT_COUNT; i++)
         bytes += s->clients[i] != NULL ? http_received(s->clients[i]) : 0;
@@ -249,7 +251,7 @@ MUST_CHECK static struct status check_in_place(struct cache_entry *e,
     if (!digest_equal(&found, &expected))
         return FAIL(STATUS_CORRUPT, "%s has sha256 %s, the sweep says %s", path,
                     texts[0], texts[1]);
-    return cache_add(e, name, &found);
+    return cache_add(e, name, &found, true);
 }
 
 /* Files in place are hashed once, and again only when they have changed. */
@@ -313,6 +315,7 @@ MUST_CHECK static struct status fetch(struct source_store *s,
     if (http_file_is(url) || url[0] == '/')
         return fetch_local(s, source, ret_pin);
     TRY_PLAIN(source_hub_settle(s, source, &settled));
+    s->asked = digest_of(url, strlen(url));
     TRY_PLAIN(choice == NULL
                   ? source_fetch_whole(s, settled, ret_pin)
                   : source_fetch_chosen(s, settled, choice, ret_pin));

@@ -35,6 +35,7 @@ struct source_settings {
     int64_t connect_ms, stall_ms, give_up_ms; /* 0: those of http.h */
     bool (*cancelled)(void *self);            /* may be NULL, as `progress` */
     void (*progress)(void *self, uint64_t done, uint64_t total); /* bytes */
+    void (*note)(void *self, const char *line); /* for people; may be NULL */
     void *self;
 };
 
@@ -43,6 +44,25 @@ struct source_store *source_store_new(const struct source_settings *settings);
 void source_store_free(struct source_store *s); /* NULL is fine; after pins */
 /* Bytes of bodies received from the network since it was made. */
 uint64_t source_bytes(const struct source_store *s);
+
+/* A worker that serves its cache, and what it has: a source, by the SHA-256 of
+ * its URL as it is written, or an artifact, by its digest. */
+struct source_peer {
+    struct digest name;
+    const char *address; /* "http://HOST:PORT", no NUL behind */
+    size_t address_size;
+};
+
+/* From now on these are asked first, in their order, for what can be proved: a
+ * file whose digest is known beforehand. Copied. With a token made of that of
+ * the depot. */
+void source_set_peers(struct source_store *s, const struct source_peer *peers,
+                      size_t count);
+struct source_pulls {
+    uint64_t bytes;  /* of files that came from other workers */
+    uint64_t failed; /* times that one did not give a file */
+};
+struct source_pulls source_pulls(const struct source_store *s);
 
 /* As a local file (a URL that ends like a file) or a model directory: shards,
  * config, tokenizer. DENIED by the prefixes, NOT_FOUND, CORRUPT for a digest

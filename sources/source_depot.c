@@ -205,7 +205,7 @@ MUST_CHECK static struct status link_file(struct cache_entry *e,
     if (link(from, to) != 0)
         return FAIL(file_error(errno), "link %s: %s", to, strerror(errno));
     (void)digest_from_text(json_text_or(row, "sha256", ""), &digest);
-    return cache_add(e, name, &digest);
+    return cache_add(e, name, &digest, true);
 }
 
 MUST_CHECK static struct status keep(struct source_store *s,
@@ -341,14 +341,18 @@ MUST_CHECK static struct status fill(struct source_store *s,
     TRY_PLAIN(cache_reserve(s->cache, e, bytes, bytes));
     json_array_foreach(json_object_get(manifest, "files"), i, row)
     {
-        AUTO(free_pointer) char *url = NULL;
+        AUTO(free_pointer)
+        char *url = blob_url(depot, json_text_or(row, "sha256", ""));
         struct digest digest;
+        const struct source_want want = {
+            .name = json_text_or(row, "path", ""),
+            .url = url,
+            .expected = &digest,
+            .size = (uint64_t)json_int_or(row, "size", 0),
+        };
 
         (void)digest_from_text(json_text_or(row, "sha256", ""), &digest);
-        url = blob_url(depot, json_text_or(row, "sha256", ""));
-        TRY(source_have_file(depot_http(s), e, url,
-                             json_text_or(row, "path", ""), &digest),
-            "artifact");
+        TRY(source_have_file(s, depot_http(s), e, &want), "artifact");
     }
     return cache_finish(s->cache, e);
 }
@@ -362,6 +366,8 @@ struct status source_open_artifact(struct source_store *s, const char *depot,
 
     if (!digest_from_text(digest, &check))
         return FAIL(STATUS_INVALID, "\"%s\" names no artifact", digest);
+    s->asked = check;
+    s->entry = (struct served_name){ .is_artifact = true, .entry = check };
     TRY_PLAIN(open_store(s, depot));
     TRY_PLAIN(cache_open(s->cache, "artifacts", digest, NULL, &e));
     if (!cache_is_whole(e))

@@ -8,26 +8,30 @@
 #include "common/memory.h"
 #include "sources/source_internal.h"
 
-struct status source_have_file(struct http *http, struct cache_entry *e,
-                               const char *url, const char *name,
-                               const struct digest *expected)
+struct status source_have_file(struct source_store *s, struct http *http,
+                               struct cache_entry *e,
+                               const struct source_want *w)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/%s", cache_files(e), name);
+    AUTO(free_pointer) char *path = xasprintf("%s/%s", cache_files(e), w->name);
+    const bool is_known = w->expected != NULL;
     char *slash = strrchr(path, '/');
     struct digest found;
     struct http_info info;
 
     if (file_exists(path)) {
-        TRY(digest_of_file(path, &found), "%s", url);
-        if (expected == NULL || digest_equal(&found, expected))
-            return cache_add(e, name, &found);
+        TRY(digest_of_file(path, &found), "%s", w->url);
+        if (!is_known || digest_equal(&found, w->expected))
+            return cache_add(e, w->name, &found, is_known);
         (void)unlink(path);
     }
     *slash = '\0';
     TRY(file_make_directories(path), "cache");
     *slash = '/';
-    TRY_PLAIN(http_download(http, url, path, expected, &found, &info));
-    return cache_add(e, name, &found);
+    if (source_pull(s, path, w))
+        return cache_add(e, w->name, w->expected, true);
+    source_forget_pull(path);
+    TRY_PLAIN(http_download(http, w->url, path, w->expected, &found, &info));
+    return cache_add(e, w->name, &found, is_known);
 }
 
 struct status source_look_at(const struct source_origin *o, const char *url,
@@ -42,20 +46,24 @@ struct status source_look_at(const struct source_origin *o, const char *url,
 }
 
 /* One file of a source, checked if a digest is known: from the sweep or from
- * the server. */
+ * the server. `served`: what that said of it; NULL: it was not asked. */
 MUST_CHECK static struct status have_part(
     struct cache_entry *e, const char *folder, const struct source_origin *o,
-    const json_t *source, const char *name, const char *served_digest)
+    const json_t *source, const char *name, const json_t *served)
 {
     AUTO(free_pointer) char *url = source_origin_url(o, name);
     AUTO(free_pointer) char *path = xasprintf("%s%s", folder, name);
+    int64_t size = json_int_or(served, "size", 0);
+    struct source_want want = { .name = path, .url = url };
     struct digest expected;
     bool known;
 
     TRY_PLAIN(source_expected(source, name, &expected, &known));
     if (!known)
-        known = digest_from_text(served_digest, &expected);
-    return source_have_file(o->http, e, url, path, known ? &expected : NULL);
+        known = digest_from_text(json_text_or(served, "sha256", ""), &expected);
+    want.expected = known ? &expected : NULL;
+    want.size = size > 0 ? (uint64_t)size : 0;
+    return source_have_file(o->store, o->http, e, &want);
 }
 
 MUST_CHECK static struct status have_optional(struct cache_entry *e,
@@ -68,7 +76,7 @@ MUST_CHECK static struct status have_optional(struct cache_entry *e,
 
     if (source_origin_lacks(o, name))
         return SUCCESS;
-    st = have_part(e, folder, o, source, name, "");
+    st = have_part(e, folder, o, source, name, NULL);
     /* what a list names has to be there */
     return status_failed(&st) && (o->names != NULL || !source_is_absent(&st))
                ? st
@@ -102,7 +110,7 @@ struct status source_have_extras(struct cache_entry *e, const char *folder,
 }
 
 /* Look at each file before the first byte is written: a missing one or a full
- * disk is known early. `names` gets the digests the server tells. */
+ * disk is known early. `names` gets the digests and sizes the server tells. */
 MUST_CHECK static struct status reserve(struct source_store *s,
                                         struct cache_entry *e,
                                         const struct source_origin *o,
@@ -125,7 +133,9 @@ MUST_CHECK static struct status reserve(struct source_store *s,
             bytes += (uint64_t)info.size;
         if (info.size > 0 && !file_exists(path))
             missing += (uint64_t)info.size;
-        (void)json_object_set_new(names, name, json_string(info.sha256));
+        (void)json_object_set_new(names, name,
+                                  json_pack("{s:s, s:I}", "sha256", info.sha256,
+                                            "size", (json_int_t)info.size));
     }
     return cache_reserve(s->cache, e, bytes, missing);
 }
@@ -169,7 +179,7 @@ MUST_CHECK static struct status fill_model(struct source_store *s,
     TRY_PLAIN(st);
     TRY_PLAIN(source_have_extras(e, "", o, source));
     json_object_foreach(names, name, served)
-        TRY_PLAIN(have_part(e, "", o, source, name, json_string_value(served)));
+        TRY_PLAIN(have_part(e, "", o, source, name, served));
     return SUCCESS;
 }
 
@@ -182,7 +192,7 @@ MUST_CHECK static struct status fill_single(struct source_store *s,
 
     TRY_PLAIN(reserve(s, e, o, names));
     return have_part(e, "", o, source, o->file,
-                     json_text_or(names, o->file, ""));
+                     json_object_get(names, o->file));
 }
 
 MUST_CHECK static struct status fill(struct source_store *s,
@@ -208,6 +218,8 @@ struct status source_fetch_whole(struct source_store *s, const json_t *source,
     char name[DIGEST_TEXT];
 
     source_entry_name(source, name);
+    s->entry.is_artifact = false;
+    (void)digest_from_text(name, &s->entry.entry);
     TRY_PLAIN(source_open_cache(s));
     TRY_PLAIN(cache_open(s->cache, "sources", name, NULL, &e));
     if (!cache_is_whole(e))

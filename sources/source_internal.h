@@ -5,6 +5,7 @@
 
 #include "common/http.h"
 #include "sources/cache.h"
+#include "sources/served.h"
 #include "sources/source.h"
 
 /* Of one store; each is made when it is needed. */
@@ -22,6 +23,17 @@ struct source_store {
     struct http *clients[CLIENT_COUNT];
     char *depot;        /* that CLIENT_DEPOT may show its token to */
     uint64_t forgotten; /* bytes received by clients that are gone */
+
+    /* Of source_pull.c: */
+    struct lender *lenders;
+    size_t lender_count;
+    struct digest asked;      /* the source or artifact that is being fetched,
+                                 as the broker calls it ... */
+    struct served_name entry; /* ... and as the cache does */
+    struct source_pulls pulls;
+    int64_t window_at; /* ns */
+    uint64_t window_done, pull_done;
+    bool is_slow;
 };
 
 struct source_pin {
@@ -50,11 +62,12 @@ bool source_is_plain_path(const char *path);
 
 /* A source's URL, understood: where its files are asked for. */
 struct source_origin {
-    struct http *http; /* borrowed */
-    char *url;         /* as written */
-    char *base;        /* what names of files follow, with a slash between */
-    char *query;       /* "?key=1", behind each */
-    char *file;        /* the one file wanted; NULL: a model */
+    struct http *http;          /* borrowed */
+    struct source_store *store; /* the same */
+    char *url;                  /* as written */
+    char *base;  /* what names of files follow, with a slash between */
+    char *query; /* "?key=1", behind each */
+    char *file;  /* the one file wanted; NULL: a model */
     char *file_url;
     json_t *names;   /* the files there are, as keys; NULL: not known */
     char commit[48]; /* of a hub's model; "": none */
@@ -135,12 +148,24 @@ MUST_CHECK struct status source_sole_weights(const struct source_origin *o,
 MUST_CHECK struct status source_look_at(const struct source_origin *o,
                                         const char *url,
                                         struct http_info *ret_info);
-/* Have `name` below the entry's files from `url` and note it there. A file
- * left whole by an earlier try is taken if its digest is right; `expected`
- * may be NULL. */
-MUST_CHECK struct status source_have_file(struct http *http,
+struct source_want {
+    const char *name;              /* below the entry's files */
+    const char *url;               /* where it is from */
+    const struct digest *expected; /* NULL: not known */
+    uint64_t size;                 /* 0: not known */
+};
+
+/* Have the file and note it in the entry. One left whole by an earlier try is
+ * taken if its digest is right. */
+MUST_CHECK struct status source_have_file(struct source_store *s,
+                                          struct http *http,
                                           struct cache_entry *e,
-                                          const char *url, const char *name,
-                                          const struct digest *expected);
+                                          const struct source_want *w);
+/* To `path`, from a worker that has it. False: none gave it. */
+bool source_pull(struct source_store *s, const char *path,
+                 const struct source_want *w);
+/* Nothing is left of such a try. */
+void source_forget_pull(const char *path);
+uint64_t source_pull_received(const struct source_store *s);
 
 #endif

@@ -99,6 +99,7 @@ struct status source_origin_open(struct source_store *s, const json_t *source,
     for (size_t i = 0; i < COUNT_OF(schemes); i++) {
         if (strncasecmp(url, schemes[i].start, strlen(schemes[i].start)) != 0)
             continue;
+        o.store = s;
         o.url = xstrdup(url);
         o.file = source_single_file(url);
         st = schemes[i].open(s, source, &o);

@@ -14,14 +14,15 @@ sources      common tensor sources
 model        common tensor model
 sweep        common sweep
 jobs         common tensor model sweep jobs
+httpd        common httpd
 client       common client
 broker/core  common sweep broker/core
-broker       common sweep broker/core broker
+broker       common sweep httpd broker/core broker
 worker/core  common worker/core
-worker       common tensor sources model jobs worker/core worker
+worker       common tensor sources model jobs httpd worker/core worker
 cli          common tensor sources sweep jobs client cli
 bench        common tensor model sweep jobs client broker/core broker bench
-tests        common tensor sources model sweep jobs client broker/core broker worker/core worker cli bench tests support
+tests        common tensor sources model sweep jobs httpd client broker/core broker worker/core worker cli bench tests support
 '
 
 # HEADER: the files that may include it. A '*' is any part of a path.
@@ -38,7 +39,7 @@ arpack*         tensor/lapack.c
 yaml.h          sweep/yaml.c
 sqlite3.h       broker/store_sqlite.h
 hiredis/*       broker/store_redis.h
-microhttpd.h    broker/http_internal.h
+microhttpd.h    httpd/httpd.h
 cairo*          cli/canvas.h cli/canvas.c
 cmocka.h        tests/support/test.h
 '
@@ -131,6 +132,6 @@ while IFS=: read -r file line; do
     esac
     count=$((count + 1))
 done < <(grep -rE --include='*.[ch]' '^ *# *include *["<]' \
-    common tensor sources model sweep jobs client broker worker cli bench tests)
+    common tensor sources model sweep jobs httpd client broker worker cli bench tests)
 echo "$count includes"
 [ $count -gt 0 ] && exit $fault

@@ -1,7 +1,7 @@
 # Whole sweeps on real processes; each script gets the directory of the
 # programs.
 foreach(script merge prune select shards_restart sources_hub faults bad_input own_data identical fusion statistics quickstart
-               dashboard export_resume train_resume gc verdicts security standby snapshot_restart)
+               dashboard export_resume train_resume gc verdicts security standby snapshot_restart peers)
   add_test(NAME integration.${script}
     COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/integration/${script}.sh
             ${PROJECT_BINARY_DIR}/bin)

@@ -1,6 +1,8 @@
 foreach(module slot slot_log kept health)
   sinter_test(unit/worker/test_${module}.c LABEL unit LINK sinter_worker)
 endforeach()
+sinter_test(unit/worker/test_serve.c support/nginx.c LABEL integration
+  LINK sinter_worker test_support)
 foreach(module session session_slots)
   sinter_test(sim/test_${module}.c sim/session_story.c LABEL sim LINK sinter_worker_core test_support)
 endforeach()

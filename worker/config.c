@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/endpoint.h"
 #include "common/limits.h"
 #include "common/machine.h"
 
@@ -25,7 +26,12 @@ static const struct option options[] = {
     { "plaintext", 0, OPTION_SWITCH, AT(plaintext), NULL, 0, 0, NULL,
       "without keys, connect over a network" },
     { "http-token-file", 0, OPTION_TEXT, AT(http_token_file), NULL, 0, 0,
-      "FILE", "bearer token for the broker's depot" },
+      "FILE", "bearer token for the broker's depot and for --serve" },
+    { "serve", 0, OPTION_TEXT, AT(serve), NULL, 0, 0, "HOST:PORT",
+      "let other workers fetch from this one's cache, and fetch from theirs" },
+    { "advertise", 0, OPTION_TEXT, AT(advertise), NULL, 0, 0, "HOST",
+      "where others reach --serve (default: as bound; bound to all: the name "
+      "of this machine)" },
     { "name", 'n', OPTION_TEXT, AT(name), NULL, 0, 0, "NAME",
       "of this worker, for people (default: host-pid)" },
     { "slots", 's', OPTION_NUMBER, AT(slots), "0", 0, LIMIT_SLOTS, "N",
@@ -80,6 +86,17 @@ static const struct option options[] = {
     { 0 },
 };
 
+MUST_CHECK static struct status check_serve(const struct worker_config *c)
+{
+    if (c->serve == NULL || c->http_token_file != NULL ||
+        endpoint_is_private(c->serve))
+        return SUCCESS;
+    return FAIL(STATUS_INVALID,
+                "--serve %s can be reached by other machines, and whoever does "
+                "could read the models of this cache: give --http-token-file",
+                c->serve);
+}
+
 /* What the options leave to the machine. */
 MUST_CHECK static struct status fill(struct worker_config *c)
 {
@@ -90,6 +107,9 @@ MUST_CHECK static struct status fill(struct worker_config *c)
     c->key = option_given(c->key);
     c->broker_key = option_given(c->broker_key);
     c->http_token_file = option_given(c->http_token_file);
+    c->serve = option_given(c->serve);
+    c->advertise = option_given(c->advertise);
+    TRY_PLAIN(check_serve(c));
     if (c->cpus == 0)
         c->cpus = (int64_t)machine_cpus("");
     if (c->slots == 0)

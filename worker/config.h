@@ -10,7 +10,8 @@ struct worker_config {
     const char *broker;
     const char *key, *broker_key; /* paths; NULL: none */
     bool plaintext;
-    const char *http_token_file; /* NULL: none */
+    const char *http_token_file;   /* NULL: none */
+    const char *serve, *advertise; /* NULL: none */
     const char *name;
     int64_t slots; /* as used: at least 1 */
     const char *cache;

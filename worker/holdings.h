@@ -5,6 +5,7 @@
 #include "worker/core/session.h"
 
 /* Tells the session what is there. */
-void holdings_look(const char *cache, struct session *session, int64_t now);
+void holdings_look(const char *cache, bool is_served, struct session *session,
+                   int64_t now);
 
 #endif

@@ -16,12 +16,14 @@
 #include "worker/health.h"
 #include "worker/holdings.h"
 #include "worker/orphans.h"
+#include "worker/serve.h"
 #include "worker/signals.h"
 #include "worker/slot.h"
 
 enum {
     LOOK_MS = 500,        /* at the memory of the slots, so often */
-    LOOK_CACHE_MS = 5000, /* at what lies in the cache */
+    LOOK_CACHE_MS = 5000, /* at what lies in the cache ... */
+    LOOK_SOON_MS = 200,   /* ... behind a fetch: others wait for it */
     MEMORY_SLACK = 4,     /* a job may exceed its ask by one in so many ... */
     MEMORY_SPARE = 256 << 20,    /* ... and by this, for the program itself */
     TROUBLE_MS = 10 * 60 * 1000, /* unless it comes again, it has passed */
@@ -30,6 +32,7 @@ enum {
 struct loop {
     const struct worker_config *config;
     struct dealer *dealer;
+    struct serve *serve; /* NULL: nothing is served */
     struct session *session;
     struct slot **slots;
     struct pollfd *fds; /* signals, then SLOT_FDS of each slot */
@@ -165,10 +168,31 @@ static void note_trouble(struct loop *l, const struct wire_outcome *o)
     l->cache_at = l->now;
 }
 
+/* What it fetched, others may want. */
+static void note_fetches(struct loop *l, const struct wire_outcome *o)
+{
+    if (o->pulls_failed > 0)
+        log_event(LOG_WARN, "other workers did not give what they have",
+                  "times=%llu why=\"see the log of the job\"",
+                  (unsigned long long)o->pulls_failed);
+    if (o->bytes_fetched > 0)
+        l->cache_at = l->now;
+}
+
+static void look_soon(struct loop *l)
+{
+    int64_t at = l->now + LOOK_SOON_MS * NS_PER_MS;
+
+    if (l->cache_at > at)
+        l->cache_at = at;
+}
+
 static void on_slot_event(struct loop *l, size_t i, const struct slot_event *e)
 {
     switch (e->type) {
     case SLOT_PROGRESS:
+        if (wire_is(e->progress.unit, "byte"))
+            look_soon(l);
         session_on_slot_progress(l->session, l->now, i, &e->progress);
         break;
     case SLOT_LOG:
@@ -176,6 +200,7 @@ static void on_slot_event(struct loop *l, size_t i, const struct slot_event *e)
         break;
     case SLOT_DONE:
         note_trouble(l, &e->outcome);
+        note_fetches(l, &e->outcome);
         session_on_slot_done(l->session, l->now, i, &e->outcome);
         break;
     case SLOT_DIED:
@@ -321,7 +346,7 @@ static void look_at_cache(struct loop *l)
     if (l->now < l->cache_at)
         return;
     l->cache_at = l->now + LOOK_CACHE_MS * NS_PER_MS;
-    holdings_look(l->config->cache, l->session, l->now);
+    holdings_look(l->config->cache, l->serve != NULL, l->session, l->now);
     if (l->now - l->trouble_at > TROUBLE_MS * NS_PER_MS)
         l->trouble[0] = '\0';
     health_mark(l->config->cache, l->config->name,
@@ -387,6 +412,7 @@ static struct session *new_session(const struct loop *l)
         .version = SINTER_VERSION,
         .drain_ms = c->drain_ms,
         .replaces = c->replaces,
+        .address = serve_url(l->serve),
     };
 
     if (getrandom(&s.incarnation, sizeof s.incarnation, 0) < 0)
@@ -401,6 +427,21 @@ MUST_CHECK static struct status open_dealer(struct loop *l)
                                           .plaintext = l->config->plaintext };
 
     return dealer_open_safely(l->config->broker, &safety, &l->dealer);
+}
+
+MUST_CHECK static struct status start_serving(struct loop *l)
+{
+    const struct serve_settings settings = {
+        .address = l->config->serve,
+        .advertise = l->config->advertise,
+        .cache = l->config->cache,
+        .token_file = l->config->http_token_file,
+    };
+
+    TRY_PLAIN(serve_start(&settings, &l->serve));
+    if (l->serve != NULL)
+        log_event(LOG_INFO, "serves its cache", "at=%s", serve_url(l->serve));
+    return SUCCESS;
 }
 
 struct status worker_loop_run(const struct worker_config *config,
@@ -421,12 +462,15 @@ struct status worker_loop_run(const struct worker_config *config,
     l.fds[0].fd = -1;
     st = signals_open(&l.fds[0].fd);
     if (!status_failed(&st))
+        st = start_serving(&l);
+    if (!status_failed(&st))
         st = open_dealer(&l);
     if (!status_failed(&st))
         l.session = new_session(&l);
     while (!status_failed(&st) && !l.exiting)
         st = turn(&l);
     health_end(config->cache, config->name);
+    serve_stop(l.serve);
     for (size_t i = 0; i < count; i++)
         slot_kill(l.slots[i]);
     for (size_t i = 0; i < count; i++)

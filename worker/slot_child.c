@@ -118,13 +118,26 @@ static void write_line(void *self, const char *line)
     (void)dprintf(STDERR_FILENO, "%s\n", line);
 }
 
+/* Others may wait for what is there now: the worker is to look. */
+static void tell_fetched(struct child *c, uint64_t before)
+{
+    uint64_t bytes = source_bytes(c->store) - before;
+
+    if (bytes == 0)
+        return;
+    c->told = 0;
+    tell_bytes(c, bytes, bytes);
+}
+
 MUST_CHECK static struct status fetch(void *self, const json_t *source,
                                       const char **ret_path)
 {
     struct child *c = self;
     struct source_pin *held = NULL;
+    uint64_t before = source_bytes(c->store);
 
     TRY_PLAIN(source_fetch(c->store, source, &held));
+    tell_fetched(c, before);
     *ret_path = source_pins_add(&c->pins, held);
     return SUCCESS;
 }
@@ -138,8 +151,10 @@ MUST_CHECK static struct status fetch_tensors(void *self, const json_t *source,
     const struct source_choice choice = { wanted, chooser };
     struct child *c = self;
     struct source_pin *held = NULL;
+    uint64_t before = source_bytes(c->store);
 
     TRY_PLAIN(source_fetch_tensors(c->store, source, &choice, &held));
+    tell_fetched(c, before);
     *ret_path = source_pins_add(&c->pins, held);
     return SUCCESS;
 }
@@ -187,12 +202,14 @@ MUST_CHECK static struct status open_artifact(void *self, const char *digest,
     struct child *c = self;
     struct source_pin *held = NULL;
     int64_t start = clock_now();
+    uint64_t before = source_bytes(c->store);
     struct status st;
 
     do
         st = source_open_artifact(c->store, c->depot, digest, &held);
     while (try_again(c, start, &st));
     TRY_PLAIN(st);
+    tell_fetched(c, before);
     *ret_path = source_pins_add(&c->pins, held);
     return SUCCESS;
 }
@@ -396,6 +413,20 @@ MUST_CHECK static struct status run_kind(struct child *c, const char *name,
     return SUCCESS;
 }
 
+static void set_peers(const struct child *c, const struct wire_holders *holders)
+{
+    AUTO(free_pointer)
+    struct source_peer *peers = xcalloc(holders->count + 1, sizeof *peers);
+
+    for (size_t i = 0; i < holders->count; i++) {
+        const struct wire_holder *h = &holders->items[i];
+
+        peers[i] =
+            (struct source_peer){ h->source, h->address.data, h->address.size };
+    }
+    source_set_peers(c->store, peers, holders->count);
+}
+
 MUST_CHECK static struct status begin_job(struct child *c,
                                           const struct wire_slot_run *run)
 {
@@ -407,6 +438,7 @@ MUST_CHECK static struct status begin_job(struct child *c,
     c->pause = SAVE_MS * NS_PER_MS;
     c->saving = false;
     stop_asked = 0;
+    set_peers(c, &run->job.holders);
     return frame_hold(&c->reader, &c->held);
 }
 
@@ -482,6 +514,15 @@ static void add_facts(const struct job_facts *facts, struct wire_outcome *o)
     o->model = (uint64_t)facts->model;
 }
 
+static void add_pulls(const struct child *c, const struct source_pulls *before,
+                      struct wire_outcome *o)
+{
+    const struct source_pulls now = source_pulls(c->store);
+
+    o->bytes_pulled = (int64_t)(now.bytes - before->bytes);
+    o->pulls_failed = now.failed - before->failed;
+}
+
 MUST_CHECK static struct status do_job(struct child *c,
                                        const struct wire_slot_run *run)
 {
@@ -490,6 +531,7 @@ MUST_CHECK static struct status do_job(struct child *c,
     AUTO(json_release) json_t *result = NULL;
     struct wire_message m = { .type = WIRE_SLOT_DONE };
     uint64_t fetched = source_bytes(c->store);
+    struct source_pulls pulls = source_pulls(c->store);
     struct job_context context;
     struct status st;
 
@@ -505,6 +547,7 @@ MUST_CHECK static struct status do_job(struct child *c,
     m.slot_done.outcome.peak_bytes = read_peak();
     context.facts.bytes_fetched = source_bytes(c->store) - fetched;
     add_facts(&context.facts, &m.slot_done.outcome);
+    add_pulls(c, &pulls, &m.slot_done.outcome);
     end_job(c);
     return send_message(c, &m);
 }
@@ -568,6 +611,7 @@ struct status slot_child_run(const struct worker_config *config)
         .give_up_ms = config->fetch_ms,
         .cancelled = cancelled,
         .progress = tell_bytes,
+        .note = write_line,
         .self = &c,
     };
     struct status st;

@@ -270,6 +270,7 @@ void sched_check(const struct sched *s)
     for (size_t i = 0; i < map_count(s->sessions); i++)
         check_session(s, map_at(s->sessions, i, NULL, NULL));
     check_shares(s);
+    locality_check(s);
     for (size_t i = 0; i < s->live_count; i++)
         assert(s->live[i]->state == SWEEP_RUNNING);
 }

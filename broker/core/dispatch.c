@@ -340,7 +340,8 @@ static void give(struct sched *s, struct session *session, struct group *g,
 
     if (session->kept_for == g)
         dispatch_release_keeper(session);
-    g->passed_at = 0;
+    if (locality_missing(session, g->place) == 0)
+        g->passed_at = 0;
     share_serve(s, g->sweep);
     for (size_t i = 0; i < count; i++)
         assign(s, session, jobs[i], unit);

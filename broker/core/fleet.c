@@ -54,6 +54,7 @@ static void free_session(struct session *session)
     free(session->labels);
     free(session->kinds);
     free(session->version);
+    free(session->address);
     free(session->kind_list);
     free(session->committed.items);
     free(session->stale.items);

@@ -96,6 +96,7 @@ void groups_fill(struct sched *s, struct group *g)
     if (g->ready.count > 0)
         return;
     s->news++;
+    g->passed_at = 0;
     if (g->at >= g->sweep->open)
         swap(g->sweep, g->at, g->sweep->open++);
 }

@@ -36,7 +36,23 @@ static size_t size_of(const struct sched *s, const struct job *job)
     return size;
 }
 
-/* The inputs' items are the caller's to free. */
+/* Who else has what the worker is to fetch; the caller frees the items. */
+static struct wire_holders holders_of(const struct job *job)
+{
+    struct wire_holder items[LOCALITY_HOLDERS];
+    struct wire_holders holders = { .items = NULL };
+
+    if (job->place == NULL || job->session->address == NULL)
+        return holders;
+    holders.count = locality_holders(job->session, job->place, items);
+    if (holders.count == 0)
+        return holders;
+    holders.items = xcalloc(holders.count, sizeof *holders.items);
+    memcpy(holders.items, items, holders.count * sizeof *items);
+    return holders;
+}
+
+/* Its lists are the caller's to free. */
 static struct wire_assignment assignment_of(const struct sched *s,
                                             const struct job *job,
                                             char label[JOBS_LABEL])
@@ -52,6 +68,7 @@ static struct wire_assignment assignment_of(const struct sched *s,
         .batch = job->unit == NULL ? 0 : job->unit->number,
         .cpus = (uint64_t)job->cpus,
         .solo = job->session->solo == job,
+        .holders = holders_of(job),
     };
 
     if (job->input_count == 0)
@@ -63,6 +80,12 @@ static struct wire_assignment assignment_of(const struct sched *s,
         a.inputs.items[i].result = jobs_result_text(s, job->inputs[i]);
     }
     return a;
+}
+
+static void free_lists(const struct wire_assignment *a)
+{
+    free(a->inputs.items);
+    free(a->holders.items);
 }
 
 /* Were this broker to die before its records are durable, would the next one
@@ -93,7 +116,7 @@ MUST_CHECK static struct status send_jobs(struct sched *s,
     m.assign.jobs.count = count;
     st = outbox_send(s->out, session->peer, &m, early);
     for (size_t i = 0; i < count; i++)
-        free(items[i].inputs.items);
+        free_lists(&items[i]);
     return st;
 }
 

@@ -6,6 +6,7 @@
 #include "broker/core/fleet.h"
 #include "broker/core/jobs.h"
 #include "broker/core/resources.h"
+#include "common/endpoint.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -79,9 +80,13 @@ static void describe_session(struct sched *s, struct session *session,
     free(session->labels);
     free(session->kinds);
     free(session->version);
+    free(session->address);
     session->labels = sched_clean(m->labels);
     session->kinds = sched_clean(m->kinds);
     session->version = sched_clean(m->version);
+    session->address = endpoint_is_http(m->address.data, m->address.size)
+                           ? sched_clean(m->address)
+                           : NULL;
     s->queued -= unit_queued(session);
     session->slots = m->slots;
     s->queued += unit_queued(session);

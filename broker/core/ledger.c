@@ -28,6 +28,7 @@ enum {
     VARINT_MOST = 10,
     NUMBERS = 13, /* varints of a row, sizes of texts and names with them */
     BLOCK = 1 << 14,
+    STEP = 16, /* marks that are compared at once; divides BLOCK */
 };
 
 struct segment {
@@ -42,7 +43,13 @@ struct segment {
 /* Where a row begins. */
 struct place {
     uint32_t segment, offset;
-    uint32_t mark;
+};
+
+/* Marks lie side by side: a snapshot looks at all of them, while nobody is
+ * heard. */
+struct block {
+    struct place places[BLOCK];
+    uint32_t marks[BLOCK];
 };
 
 struct ledger {
@@ -50,7 +57,7 @@ struct ledger {
     void *self;
     struct segment *segments;
     size_t segment_count, segment_room;
-    struct place **blocks; /* of BLOCK rows each */
+    struct block **blocks;
     size_t block_count, block_room;
     uint32_t count;
 };
@@ -89,34 +96,49 @@ uint32_t ledger_count(const struct ledger *l)
 static struct place *place_of(const struct ledger *l, uint32_t number)
 {
     assert(number < l->count);
-    return &l->blocks[number / BLOCK][number % BLOCK];
+    return &l->blocks[number / BLOCK]->places[number % BLOCK];
+}
+
+static uint32_t *mark_of(const struct ledger *l, uint32_t number)
+{
+    assert(number < l->count);
+    return &l->blocks[number / BLOCK]->marks[number % BLOCK];
 }
 
 uint32_t *ledger_mark(struct ledger *l, uint32_t number)
 {
-    return &place_of(l, number)->mark;
+    return mark_of(l, number);
 }
 
 uint32_t ledger_mark_end(const struct ledger *l, uint32_t number)
 {
-    uint32_t mark = place_of(l, number)->mark;
+    uint32_t marks[STEP];
 
-    while (++number < l->count && place_of(l, number)->mark == mark)
-        continue;
+    for (int i = 0; i < STEP; i++)
+        marks[i] = *mark_of(l, number);
+    while (number < l->count && *mark_of(l, number) == marks[0])
+        if (number % STEP == 0 && l->count - number >= STEP &&
+            memcmp(mark_of(l, number), marks, sizeof marks) == 0)
+            number += STEP;
+        else
+            number++;
     return number;
 }
 
+/* Neither blocks nor segments are cleared: their pages come one by one then,
+ * and not in one turn. */
 static void add_place(struct ledger *l, size_t segment, size_t offset)
 {
     if (l->count / BLOCK == l->block_count) {
         if (l->block_count == l->block_room) {
             l->block_room = l->block_room == 0 ? 16 : 2 * l->block_room;
             l->blocks =
-                xrealloc(l->blocks, l->block_room * sizeof(struct place *));
+                xrealloc(l->blocks, l->block_room * sizeof(struct block *));
         }
-        l->blocks[l->block_count++] = xcalloc(BLOCK, sizeof(struct place));
+        l->blocks[l->block_count++] = xrealloc(NULL, sizeof(struct block));
     }
     l->count++;
+    *mark_of(l, l->count - 1) = 0;
     *place_of(l, l->count - 1) = (struct place){ .segment = (uint32_t)segment,
                                                  .offset = (uint32_t)offset };
 }
@@ -163,7 +185,7 @@ static struct segment *new_segment(struct ledger *l, size_t room)
     }
     assert(l->segments != NULL);
     g = &l->segments[l->segment_count++];
-    *g = (struct segment){ .data = xcalloc(room, 1), .room = room };
+    *g = (struct segment){ .data = xrealloc(NULL, room), .room = room };
     return g;
 }
 
@@ -408,7 +430,7 @@ struct status ledger_load(struct ledger *l, const char *data, size_t size)
 
 size_t ledger_bytes(const struct ledger *l)
 {
-    size_t bytes = l->block_count * BLOCK * sizeof(struct place);
+    size_t bytes = l->block_count * sizeof(struct block);
 
     for (size_t i = 0; i < l->segment_count; i++)
         bytes += l->segments[i].size;

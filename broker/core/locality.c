@@ -1,5 +1,6 @@
 #include "broker/core/locality.h"
 
+#include "broker/core/crowd.h"
 #include "broker/core/jobs.h"
 #include "broker/core/reads.h"
 #include "broker/core/state.h"
@@ -10,24 +11,20 @@
 #include <string.h>
 
 enum {
-    SOURCES_MOST = 1 << 16, /* known at a time, besides those of jobs */
-    OPEN_MOST = 64,         /* groups with ready jobs, GROUPS_MOST in all: a */
-    GROUPS_MOST = 4096,     /* sweep with more is not divided by artifacts */
-    WAIT_MOST_MS = 500,     /* for a worker that has the bytes */
-    WORD_BITS = 64,
+    SOURCES_MOST = 1 << 16,  /* known at a time, besides those of jobs */
+    OPEN_MOST = 64,          /* groups with ready jobs, GROUPS_MOST in all: a */
+    GROUPS_MOST = 4096,      /* sweep with more is not divided by artifacts */
+    WAIT_MOST_MS = 500,      /* for a worker that has the bytes */
+    PATIENCE_MS = 10 * 1000, /* with lenders that have no room, and ... */
+    PATIENCE_FETCHES = 2,    /* ... so many times what a fetch takes ... */
+    PATIENCE_MOST_MS = 600 * 1000, /* ... since one of them moved */
+    HOLDERS_EACH = 3,              /* told of a source, */
 };
 
 /* A fetch is taken to run at 100 MB/s; a quarter of it is worth waiting. */
 static const uint64_t bytes_per_ms = 100000;
 /* Nobody has told yet how large it is. */
 static const uint64_t assumed_bytes = UINT64_C(1) << 30;
-
-/* Workers, a bit each. */
-struct crowd {
-    uint64_t *words;
-    size_t size;
-    size_t count;
-};
 
 /* A server that sources are fetched from. */
 struct origin {
@@ -44,6 +41,7 @@ struct source {
     uint64_t bytes;        /* 0: nobody has told */
     size_t places;         /* that it is of */
     struct crowd holders, fetching;
+    struct loans loans; /* some fetch it from others */
 };
 
 /* A set of sources, in the order of their names. */
@@ -55,40 +53,13 @@ struct place {
 };
 
 struct locality {
-    struct map *sources; /* name -> struct source */
-    struct map *places;  /* names -> struct place */
-    struct map *origins; /* name -> struct origin */
-    struct crowd taken;  /* numbers of workers that are in use */
+    struct map *sources;      /* name -> struct source */
+    struct map *places;       /* names -> struct place */
+    struct map *origins;      /* name -> struct origin */
+    struct crowd taken;       /* numbers of workers that are in use */
+    struct session **workers; /* by these */
+    size_t room;
 };
-
-static bool has(const struct crowd *c, size_t bit)
-{
-    return bit / WORD_BITS < c->size &&
-           (c->words[bit / WORD_BITS] >> bit % WORD_BITS & 1) != 0;
-}
-
-static void put(struct crowd *c, size_t bit)
-{
-    size_t word = bit / WORD_BITS;
-
-    if (has(c, bit))
-        return;
-    if (word >= c->size) {
-        c->words = xrealloc(c->words, (word + 1) * sizeof *c->words);
-        memset(c->words + c->size, 0, (word + 1 - c->size) * sizeof *c->words);
-        c->size = word + 1;
-    }
-    c->words[word] |= UINT64_C(1) << bit % WORD_BITS;
-    c->count++;
-}
-
-static void drop(struct crowd *c, size_t bit)
-{
-    if (!has(c, bit))
-        return;
-    c->words[bit / WORD_BITS] &= ~(UINT64_C(1) << bit % WORD_BITS);
-    c->count--;
-}
 
 static struct locality *locality_of(struct sched *s)
 {
@@ -103,8 +74,9 @@ static struct locality *locality_of(struct sched *s)
 
 static void free_source(struct source *source)
 {
-    free(source->holders.words);
-    free(source->fetching.words);
+    crowd_release(&source->holders);
+    crowd_release(&source->fetching);
+    loans_release(&source->loans);
     free(source);
 }
 
@@ -129,7 +101,8 @@ void locality_free_all(struct sched *s)
     map_free(l->sources);
     map_free(l->origins);
     map_free(l->places);
-    free(l->taken.words);
+    crowd_release(&l->taken);
+    free(l->workers);
     free(l);
     s->locality = NULL;
 }
@@ -170,27 +143,50 @@ static bool is_fetching_from(const struct origin *o, size_t worker)
 
 static void put_holder(struct source *source, struct session *session)
 {
-    put(&source->holders, session->holder);
+    crowd_put(&source->holders, session->holder);
     session->told = true;
+}
+
+/* A worker that lets it have the source; NULL: none now. */
+static struct session *lender_for(const struct source *source,
+                                  const struct session *session)
+{
+    const struct locality *l = session->sched->locality;
+
+    return lend_is_for(session, &source->loans)
+               ? lend_find(&source->loans, session, l->workers)
+               : NULL;
+}
+
+static void ask_origin(struct source *source, size_t worker)
+{
+    if (source->origin != NULL && (*part_of(source->origin, worker))++ == 0)
+        source->origin->busy++;
 }
 
 static void begin_fetch(struct source *source, struct session *session)
 {
     size_t worker = session->holder;
+    struct session *lender;
 
-    if (has(&source->fetching, worker))
+    if (crowd_has(&source->fetching, worker))
         return;
     session->told = true;
-    put(&source->fetching, worker);
-    if (source->origin != NULL && (*part_of(source->origin, worker))++ == 0)
-        source->origin->busy++;
+    crowd_put(&source->fetching, worker);
+    lender = lender_for(source, session);
+    if (lender != NULL)
+        lend_begin(&source->loans, lender, session, session->sched->t.now);
+    else
+        ask_origin(source, worker);
 }
 
 static void end_fetch(struct source *source, size_t worker)
 {
-    if (!has(&source->fetching, worker))
+    if (!crowd_has(&source->fetching, worker))
         return;
-    drop(&source->fetching, worker);
+    crowd_drop(&source->fetching, worker);
+    if (lend_end(&source->loans, worker))
+        return;
     if (source->origin != NULL && --*part_of(source->origin, worker) == 0)
         source->origin->busy--;
 }
@@ -348,15 +344,27 @@ void locality_add_inputs(struct sched *s, const struct sweep *sweep,
 void locality_enter(struct sched *s, struct session *session)
 {
     struct locality *l = locality_of(s);
-    size_t number = 0;
+    size_t number = crowd_vacancy(&l->taken);
 
-    while (number / WORD_BITS < l->taken.size &&
-           l->taken.words[number / WORD_BITS] == UINT64_MAX)
-        number += WORD_BITS;
-    while (has(&l->taken, number))
-        number++;
-    put(&l->taken, number);
+    if (number >= l->room) {
+        l->room = 2 * number + 16;
+        l->workers = xrealloc(l->workers, l->room * sizeof(struct session *));
+    }
+    l->workers[number] = session;
+    crowd_put(&l->taken, number);
     session->holder = number;
+}
+
+/* Whom it let have the source goes to the origin. */
+static void stop_lending(struct source *source, const struct session *session)
+{
+    size_t to;
+
+    crowd_drop(&source->loans.lenders, session->holder);
+    while (lend_by(&source->loans, session, &to)) {
+        (void)lend_end(&source->loans, to);
+        ask_origin(source, to);
+    }
 }
 
 /* From the last: one that is removed changes places with it. */
@@ -368,7 +376,8 @@ static void forget_all(struct locality *l, struct session *session)
     for (size_t i = map_count(l->sources); i > 0; i--) {
         struct source *source = map_at(l->sources, i - 1, NULL, NULL);
 
-        drop(&source->holders, session->holder);
+        crowd_drop(&source->holders, session->holder);
+        stop_lending(source, session);
         end_fetch(source, session->holder);
         forget_if_idle(l, source);
     }
@@ -377,7 +386,7 @@ static void forget_all(struct locality *l, struct session *session)
 void locality_leave(struct sched *s, struct session *session)
 {
     forget_all(s->locality, session);
-    drop(&s->locality->taken, session->holder);
+    crowd_drop(&s->locality->taken, session->holder);
     s->news++; /* others may fetch what it was fetching */
 }
 
@@ -399,6 +408,10 @@ void locality_told(struct sched *s, struct session *session,
             source->bytes = added->items[i].bytes;
         put_holder(source, session);
         end_fetch(source, session->holder);
+        if (added->items[i].served != 0)
+            lend_offer(&source->loans, session, s->t.now);
+        else
+            stop_lending(source, session);
     }
     for (size_t i = 0; i < removed->count; i++) {
         struct source *source =
@@ -406,7 +419,8 @@ void locality_told(struct sched *s, struct session *session,
 
         if (source == NULL)
             continue;
-        drop(&source->holders, session->holder);
+        crowd_drop(&source->holders, session->holder);
+        stop_lending(source, session);
         forget_if_idle(l, source);
     }
     s->news++;
@@ -422,8 +436,8 @@ static uint64_t bytes_of(const struct source *source)
 /* What is on its way there needs no second fetch. */
 static bool lacks(const struct session *session, const struct source *source)
 {
-    return !has(&source->holders, session->holder) &&
-           !has(&source->fetching, session->holder);
+    return !crowd_has(&source->holders, session->holder) &&
+           !crowd_has(&source->fetching, session->holder);
 }
 
 uint64_t locality_missing(const struct session *session,
@@ -444,6 +458,38 @@ static bool is_crowded(const struct session *session, const struct origin *o)
            !is_fetching_from(o, session->holder);
 }
 
+/* While the source goes from worker to worker, whoever can wait for that leaves
+ * the origin alone. Notes when that is over, unless it moves on. */
+static bool is_spreading(const struct session *session,
+                         const struct source *source)
+{
+    struct sched *s = session->sched;
+    int64_t patience_ms =
+        PATIENCE_MS +
+        PATIENCE_FETCHES * (int64_t)(bytes_of(source) / bytes_per_ms);
+    int64_t until;
+
+    if (patience_ms > PATIENCE_MOST_MS)
+        patience_ms = PATIENCE_MOST_MS;
+    until = source->loans.moved_at + patience_ms * NS_PER_MS;
+    if (source->origin == NULL || !lend_is_for(session, &source->loans) ||
+        s->t.now >= until)
+        return false;
+    if (until < s->look_again)
+        s->look_again = until;
+    return true;
+}
+
+/* Could the worker begin to fetch it now? */
+static bool is_to_be_had(const struct session *session,
+                         const struct source *source)
+{
+    if (lender_for(source, session) != NULL)
+        return true;
+    return !is_crowded(session, source->origin) &&
+           !is_spreading(session, source);
+}
+
 /* Is there somebody who has what this worker lacks, and is it to be had only
  * where too many fetch already? */
 static bool is_elsewhere(const struct session *session,
@@ -458,7 +504,7 @@ static bool is_elsewhere(const struct session *session,
         if (!lacks(session, source))
             continue;
         elsewhere = elsewhere && source->holders.count > 0;
-        if (is_crowded(session, source->origin))
+        if (!is_to_be_had(session, source))
             *ret_crowded = true;
     }
     return elsewhere;
@@ -491,7 +537,7 @@ bool locality_may_give(struct sched *s, const struct session *session,
 void locality_given(struct session *session, const struct place *place)
 {
     for (size_t i = 0; place != NULL && i < place->count; i++)
-        if (!has(&place->sources[i]->holders, session->holder))
+        if (!crowd_has(&place->sources[i]->holders, session->holder))
             begin_fetch(place->sources[i], session);
 }
 
@@ -501,7 +547,7 @@ void locality_left(struct session *session, const struct place *place,
     for (size_t i = 0; place != NULL && i < place->count; i++) {
         struct source *source = place->sources[i];
 
-        if (has(&source->fetching, session->holder))
+        if (crowd_has(&source->fetching, session->holder))
             session->sched->news++;
         end_fetch(source, session->holder);
         if (well)
@@ -520,4 +566,71 @@ void locality_made(struct session *session, const char *result, size_t size)
     source = find_source(l, &name, map_count(l->sources) < SOURCES_MOST);
     if (source != NULL)
         put_holder(source, session);
+}
+
+/* Behind the one that lends it, others that have it. */
+static size_t holders_of(const struct source *source,
+                         const struct session *session,
+                         struct wire_holder *items, size_t most)
+{
+    const struct locality *l = session->sched->locality;
+    const struct loans *loans = &source->loans;
+    const struct session *lender = lend_of(loans, session->holder);
+    size_t count = 0;
+    size_t at;
+
+    if (lender == NULL || most == 0)
+        return 0;
+    items[count++] =
+        (struct wire_holder){ source->name, wire_text(lender->address) };
+    at = lender->holder;
+    for (size_t seen = 1; seen < loans->lenders.count && count < most; seen++) {
+        const struct session *other;
+
+        at = crowd_next(&loans->lenders, at + 1);
+        other = l->workers[at];
+        if (other != lender && other != session && lend_is_open(other))
+            items[count++] =
+                (struct wire_holder){ source->name, wire_text(other->address) };
+    }
+    return count;
+}
+
+size_t locality_holders(const struct session *session,
+                        const struct place *place,
+                        struct wire_holder items[LOCALITY_HOLDERS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; place != NULL && i < place->count; i++) {
+        size_t left = LOCALITY_HOLDERS - count;
+
+        count += holders_of(place->sources[i], session, items + count,
+                            left < HOLDERS_EACH ? left : HOLDERS_EACH);
+    }
+    return count;
+}
+
+void locality_check(const struct sched *s)
+{
+    const struct locality *l = s->locality;
+    size_t loans = 0;
+    size_t lent = 0;
+
+    for (size_t i = 0; l != NULL && i < map_count(l->sources); i++) {
+        const struct source *source = map_at(l->sources, i, NULL, NULL);
+
+        loans += source->loans.count;
+        for (size_t k = 0; k < source->loans.count; k++) {
+            const struct loan *loan = &source->loans.items[k];
+
+            assert(crowd_has(&source->fetching, loan->to));
+            assert(l->workers[loan->from->holder] == loan->from);
+            assert(loan->from->holder != loan->to);
+        }
+    }
+    for (size_t i = 0; l != NULL && i < l->room; i++)
+        for (size_t k = 0; crowd_has(&l->taken, i) && k < LEND_MOST; k++)
+            lent += l->workers[i]->lending.rows[k].sources;
+    assert(loans == lent);
 }

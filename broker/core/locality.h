@@ -8,6 +8,11 @@
  * little for one that has it, and not too many workers fetch from one origin
  * at the same time; the depot is none.
  *
+ * Workers that serve their caches give each other what they have, a few at a
+ * time (lend.h). A worker that can be served fetches from there, and waits for
+ * it to be its turn, as long as that goes on: the origin is asked by the first
+ * few, and by those that have nobody else.
+ *
  * All of it is a hint that costs nothing to be wrong about but time. */
 #ifndef SINTER_BROKER_CORE_LOCALITY_H
 #define SINTER_BROKER_CORE_LOCALITY_H
@@ -26,8 +31,10 @@ struct sched;
 struct session;
 struct sweep;
 
-/* Workers that fetch from one origin at a time. */
-enum { LOCALITY_FETCHES = 8 };
+enum {
+    LOCALITY_FETCHES = 8,  /* workers that fetch from one origin at a time */
+    LOCALITY_HOLDERS = 64, /* told with one job, of all that it reads */
+};
 
 void locality_free_all(struct sched *s);
 
@@ -58,10 +65,17 @@ bool locality_may_give(struct sched *s, const struct session *session,
                        struct group *g);
 /* It was given one: it fetches what it has not. */
 void locality_given(struct session *session, const struct place *place);
+/* Who serves what it fetches so, for a job of that place. */
+size_t locality_holders(const struct session *session,
+                        const struct place *place,
+                        struct wire_holder items[LOCALITY_HOLDERS]);
 /* A job of that place left it; it has read everything if that went well. */
 void locality_left(struct session *session, const struct place *place,
                    bool well);
 /* A job of the worker ended well with that result: what it made is there. */
 void locality_made(struct session *session, const char *result, size_t size);
+
+/* Aborts if loans do not add up. */
+void locality_check(const struct sched *s);
 
 #endif

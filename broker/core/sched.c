@@ -237,8 +237,7 @@ MUST_CHECK static struct status do_cancel(struct sched *s,
                                           const json_t *arguments,
                                           json_t **ret_body)
 {
-    (void)ret_body;
-    return sweeps_cancel(s, arguments);
+    return sweeps_cancel(s, arguments, ret_body);
 }
 
 MUST_CHECK static struct status do_retry(struct sched *s,

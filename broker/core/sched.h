@@ -87,6 +87,7 @@ struct sched_stats {
     uint64_t assigned, results, failures, lost, stale, duplicates;
     uint64_t records;
     uint64_t backlog_bytes, busy_replies;
+    uint64_t fetched_bytes, pulled_bytes, pulls_failed;
 };
 struct sched_stats sched_stats(const struct sched *s);
 

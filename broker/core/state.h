@@ -13,6 +13,7 @@
 #include "broker/core/bucket.h"
 #include "broker/core/demand.h"
 #include "broker/core/heap.h"
+#include "broker/core/lend.h"
 #include "broker/core/locality.h"
 #include "broker/core/ring.h"
 #include "broker/core/sched.h"
@@ -288,10 +289,12 @@ struct session {
     const char **kind_list; /* interned */
     size_t kind_count;      /* 0: any */
     struct sched *sched;
-    struct ring place;  /* in one of the lists of dispatch.c */
-    struct ring speaks; /* has been spoken with in this tick */
-    size_t holder;      /* its number for locality.c */
-    uint8_t *serves;    /* by shape: resources.c */
+    struct ring place;      /* in one of the lists of dispatch.c */
+    struct ring speaks;     /* has been spoken with in this tick */
+    size_t holder;          /* its number for locality.c */
+    char *address;          /* where it serves its cache; NULL: it does not */
+    struct lending lending; /* to others: lend.h */
+    uint8_t *serves;        /* by shape: resources.c */
     size_t serves_count;
     bool hasty;    /* its last HELLO was not listened to */
     bool told;     /* locality.c knows something of its cache */

@@ -718,15 +718,17 @@ void sweeps_remove(struct sched *s, struct sweep *sweep)
     free_sweep(s, sweep);
 }
 
-struct status sweeps_cancel(struct sched *s, const json_t *arguments)
+struct status sweeps_cancel(struct sched *s, const json_t *arguments,
+                            json_t **ret_body)
 {
     const char *reason = json_text_or(arguments, "reason", "");
     struct sweep *sweep = NULL;
 
     TRY_PLAIN(sweeps_find(s, json_text_or(arguments, "sweep", ""), &sweep));
-    if (sweep->state != SWEEP_RUNNING)
-        return SUCCESS; /* twice is once */
-    end_sweep(s, sweep, SWEEP_CANCELLED,
-              reason[0] == '\0' ? "cancelled" : reason);
+    if (sweep->state == SWEEP_RUNNING) /* twice is once */
+        end_sweep(s, sweep, SWEEP_CANCELLED,
+                  reason[0] == '\0' ? "cancelled" : reason);
+    *ret_body = json_pack("{s:s, s:s}", "sweep", sweep->id, "state",
+                          sweep_state_names[sweep->state]);
     return SUCCESS;
 }

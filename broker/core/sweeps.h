@@ -17,8 +17,8 @@ MUST_CHECK struct status sweeps_add(struct sched *s,
 MUST_CHECK struct status sweeps_find(const struct sched *s, const char *text,
                                      struct sweep **ret_sweep);
 
-MUST_CHECK struct status sweeps_cancel(struct sched *s,
-                                       const json_t *arguments);
+MUST_CHECK struct status sweeps_cancel(struct sched *s, const json_t *arguments,
+                                       json_t **ret_body);
 
 /* The log left it live: so many of its first trials may be done. */
 void sweeps_found(const struct sched *s, struct sweep *sweep);

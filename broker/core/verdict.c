@@ -216,6 +216,15 @@ static void judge(struct sched *s, struct job *job,
  * answer that waits for it is enough. */
 enum answer { ANSWER_STALE, ANSWER_COMMITTED, ANSWER_LATER };
 
+static void count_bytes(struct sched_stats *stats, const struct wire_outcome *o)
+{
+    if (o->bytes_fetched > 0)
+        stats->fetched_bytes += (uint64_t)o->bytes_fetched;
+    if (o->bytes_pulled > 0)
+        stats->pulled_bytes += (uint64_t)o->bytes_pulled;
+    stats->pulls_failed += o->pulls_failed;
+}
+
 static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
 {
     struct job *job = jobs_find(s, &o->token.key);
@@ -229,6 +238,7 @@ static enum answer take_outcome(struct sched *s, const struct wire_outcome *o)
         s->stats.duplicates++; /* our answer was lost on the way, or waits */
         return s->store_error == NULL ? ANSWER_COMMITTED : ANSWER_LATER;
     }
+    count_bytes(&s->stats, o);
     dispatch_ended(s, job, o->wall_ms, o->code == STATUS_SUCCESS);
     if (o->code == STATUS_SUCCESS && job->session != NULL)
         locality_made(job->session, o->result.data, o->result.size);

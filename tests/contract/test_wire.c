@@ -291,11 +291,13 @@ static void check_longer(enum wire_type type, struct filled *filled,
     static const char more[] = { (char)0x92, (char)0xc0, (char)0xa1, 'x', 7 };
     struct wire_decoded decoded;
     char *count = encoded->data + WIRE_HEADER;
+    bool both;
 
     (void)type;
     assert_int_equal(*count & 0xf0, 0x90); /* up to 15 fields in a row */
-    *count = (char)(*count + 2);
-    assert_ok(buf_add(encoded, more, sizeof more));
+    both = (*count & 0x0f) < 0x0e;
+    *count = (char)(*count + (both ? 2 : 1));
+    assert_ok(buf_add(encoded, more, both ? sizeof more : sizeof more - 1));
     assert_ok(wire_decode(encoded->data, encoded->size, &decoded));
     check_same_message(&filled->message, &decoded.message);
     wire_release(&decoded);

@@ -1,11 +1,11 @@
 /* What the HTTP port reads itself of a request: Range, Authorization and the
  * name of a blob. Input: 8 bytes, the size of a blob; then the three texts,
  * with zeros between. */
-#include "broker/http_range.h"
 #include "broker/token.h"
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "httpd/range.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,7 @@ static char *next(const uint8_t **data, size_t *left)
 
 static void check_range(const char *header, uint64_t size)
 {
-    struct http_range r = http_range_parse(header, size);
+    struct httpd_range r = httpd_range_parse(header, size);
 
     if (r.sort == RANGE_WHOLE && (r.first != 0 || r.size != size))
         abort();

@@ -11,10 +11,15 @@ POINTS=240
 done_of() { sinter --json status "$1" | jq .done; }
 at_least() { [ "$(done_of "$1")" -ge "$2" ]; }
 began() { sed -n 's/.*"began" key=\([0-9a-f]*\) .*/\1/p' "$1".log | sort; }
-cut_to() { # the number of a record of this broker: a snapshot stands for all up to it
+last_cut() { # the number of a record of this broker: a snapshot stands for all up to it
+    sed -n 's/.*event="snapshot" sequence=\([0-9]*\) .*/\1/p' farm.log | tail -n 1
+}
+cut_to() { [ "0$(last_cut)" -ge "$1" ]; }
+cut_all() { # three times as long as between two of them there was nothing new
     local last
-    last=$(sed -n 's/.*event="snapshot" sequence=\([0-9]*\) .*/\1/p' farm.log | tail -n 1)
-    [ "${last:-0}" -ge "$1" ]
+    last=$(last_cut)
+    sleep 0.3
+    [ "$(last_cut)" = "$last" ]
 }
 broker_again() {
     broker farm --store "$STORE" --snapshot 100ms --log debug
@@ -40,7 +45,7 @@ for kind in redis sqlite; do
 
     for share in 1 2 3; do
         wait_until 60 "share $share of the results" at_least work $((POINTS * share / 4))
-        wait_until 20 "a snapshot of that" cut_to $((POINTS / 8))
+        wait_until 20 "a snapshot of that" cut_to 3
         known=$(done_of work)
         stop farm KILL
         mv farm.log "farm-$kind-$share.log"
@@ -55,7 +60,8 @@ for kind in redis sqlite; do
 
     # Another worker, and a sweep with nothing new in it.
     stop "w-$kind"
-    wait_until 20 "a snapshot of the end" cut_to 10
+    wait_until 20 "a snapshot" cut_to 1
+    wait_until 20 "the last snapshot" cut_all
     stop farm KILL
     broker_again
     start "v-$kind" sinter-worker --broker "$WORKERS" --name "v-$kind" --slots 2 \

@@ -82,6 +82,20 @@ static const char *batch_text(uint64_t batch)
     return batch == 0 ? "" : text;
 }
 
+static void copy_holders(struct farm_job *job, const struct wire_holders *list)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < list->count && used < sizeof job->holders; i++) {
+        struct wire_bytes a = list->items[i].address;
+        const char *port = memrchr(a.data, ':', a.size);
+
+        used += (size_t)snprintf(job->holders + used,
+                                 sizeof job->holders - used, " %.*s",
+                                 (int)(a.data + a.size - port - 1), port + 1);
+    }
+}
+
 static void take_assign(struct farm *f, struct farm_worker *w,
                         const struct wire_assign *m)
 {
@@ -93,6 +107,7 @@ static void take_assign(struct farm *f, struct farm_worker *w,
         *job = (struct farm_job){ .token = a->token, .batch = a->batch };
         copy(job->label, sizeof job->label, a->label);
         copy(job->kind, sizeof job->kind, a->kind);
+        copy_holders(job, &a->holders);
         trace(f, "%s -> worker %d (%" PRIu64 ".%" PRIu64 ")%s%s", job->label,
               (int)(w - f->workers), a->token.epoch, a->token.attempt,
               batch_text(job->batch), a->solo != 0 ? " alone" : "");
@@ -479,6 +494,7 @@ static void say_hello(struct farm *f, int w)
         .kinds = wire_text(worker->kinds),
         .running = { .items = running, .count = worker->held_count },
         .replaces = worker->replaces,
+        .address = wire_text(worker->address),
     };
     send_message(f, peer_of(f, w), &m);
     /* Finished ones are offered again after WELCOME. */
@@ -642,7 +658,9 @@ void farm_say(struct farm *f, int w, const struct wire_message *m)
 void farm_tell_cache(struct farm *f, int w, const struct digest *source,
                      bool there)
 {
-    struct wire_cached added = { .source = *source, .bytes = 1 << 30 };
+    struct wire_cached added = { .source = *source,
+                                 .bytes = 1 << 30,
+                                 .served = f->workers[w].address != NULL };
     struct wire_evicted removed = { .source = *source };
     struct wire_message m = { .type = WIRE_CACHE };
 

@@ -20,8 +20,9 @@ struct farm_job {
     struct wire_token token;
     char label[96];
     char kind[64];
-    uint64_t batch; /* 0: given alone */
-    bool finished;  /* its DONE is out, COMMITTED is not in */
+    uint64_t batch;    /* 0: given alone */
+    bool finished;     /* its DONE is out, COMMITTED is not in */
+    char holders[200]; /* ports of who has what it reads: " 7001 7002" */
 };
 
 struct farm_worker {
@@ -31,6 +32,7 @@ struct farm_worker {
     uint64_t cpus;
     int64_t memory_bytes;
     const char *kinds, *labels;
+    const char *address; /* where it serves its cache; NULL: it does not */
     struct farm_job held[FARM_HELD];
     size_t held_count;
     uint64_t beats;
@@ -112,7 +114,8 @@ void farm_bye(struct farm *f, int w);
 void farm_hand_back(struct farm *f, int w, const char *label);
 /* It says anything else. */
 void farm_say(struct farm *f, int w, const struct wire_message *m);
-/* Its cache has 1 GiB of that source or artifact, or has it no more. */
+/* Its cache has 1 GiB of that source or artifact, which it serves if it has an
+ * address, or has it no more. */
 void farm_tell_cache(struct farm *f, int w, const struct digest *source,
                      bool there);
 /* It is gone and says nothing. */

@@ -225,12 +225,146 @@ static void test_what_was_evicted_is_not_there(void **state)
     farm_free(f);
 }
 
+static void serve(struct farm *f, int first, int count)
+{
+    static char addresses[FARM_WORKERS][32];
+
+    for (int w = first; w < first + count; w++) {
+        (void)snprintf(addresses[w], sizeof addresses[w], "http://h:%d",
+                       7000 + w);
+        f->workers[w].address = addresses[w];
+    }
+}
+
+static const char *holders(const struct farm *f, int w)
+{
+    return f->workers[w].held[0].holders;
+}
+
+/* Workers whose job begins with asking that one. */
+static int sent_to(const struct farm *f, const char *port)
+{
+    int count = 0;
+
+    for (int w = 0; w < FARM_WORKERS; w++)
+        count += held(f, w) > 0 && strncmp(holders(f, w), port, 5) == 0;
+    return count;
+}
+
+/* A worker that has it serves two others; the next ones wait for them, then
+ * are told of all. */
+static void test_workers_serve_each_other(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    f->sched->fetches = 1;
+    serve(f, 0, 7);
+    for (int w = 0; w < 8; w++)
+        farm_hello(f, w, 1);
+    submit(f, "s", "\"A\"", 40);
+    assert_int_equal(held(f, 0), 1);
+    assert_string_equal(holders(f, 0), ""); /* the first goes to the origin */
+    assert_int_equal(held(f, 1) + held(f, 7), 0);
+    tell_cache(f, 0, 'A', true);
+    farm_advance(f, 1000);
+    assert_int_equal(sent_to(f, " 7000"), 2);
+    assert_int_equal(held(f, 1) + held(f, 2), 2);
+    for (int w = 3; w < 7; w++)
+        assert_int_equal(held(f, w), 0);
+    assert_int_equal(held(f, 7), 1); /* which serves nothing, nor is served */
+    assert_string_equal(holders(f, 7), "");
+    sched_check(f->sched);
+    tell_cache(f, 2, 'A', true);
+    farm_advance(f, 1000);
+    assert_int_equal(sent_to(f, " 7000"), 3); /* two of them by now */
+    assert_int_equal(sent_to(f, " 7002"), 2);
+    assert_int_equal(held(f, 3) + held(f, 4) + held(f, 5) + held(f, 6), 3);
+    sched_check(f->sched);
+    farm_free(f);
+}
+
+/* Nobody waits for ever for one that is held up: after ten seconds and twice
+ * the time of a fetch since anything moved, the origin is asked. */
+static void test_the_origin_is_asked_when_nothing_moves(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    serve(f, 0, 4);
+    farm_hello(f, 0, 1);
+    tell_cache(f, 0, 'A', true);
+    submit(f, "s", "\"A\"", 40);
+    for (int w = 1; w < 4; w++)
+        farm_hello(f, w, 1);
+    farm_advance(f, 1000);
+    assert_int_equal(sent_to(f, " 7000"), 2);
+    assert_int_equal(held(f, 1) + held(f, 2) + held(f, 3), 2);
+    farm_advance(f, 29000);
+    assert_int_equal(held(f, 1) + held(f, 2) + held(f, 3), 2);
+    farm_advance(f, 3000);
+    assert_int_equal(held(f, 1) + held(f, 2) + held(f, 3), 3);
+    assert_int_equal(sent_to(f, " 7000"), 2);
+    farm_free(f);
+}
+
+/* One that fell silent is not sent to, and whom it served counts as fetching
+ * from the origin. */
+static void test_a_holder_that_is_gone_is_forgotten(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    f->sched->fetches = 1;
+    serve(f, 0, 4);
+    f->workers[0].kinds = "other"; /* no job falls to it */
+    farm_hello(f, 0, 1);
+    tell_cache(f, 0, 'A', true);
+    submit(f, "s", "\"A\"", 40);
+    farm_hello(f, 1, 1);
+    farm_advance(f, 1000);
+    assert_string_equal(holders(f, 1), " 7000");
+    farm_kill(f, 0);
+    farm_advance(f, FARM_LEASE_MS + FARM_HEARTBEAT_MS);
+    sched_check(f->sched);
+    farm_hello(f, 2, 1);
+    farm_advance(f, 1000);
+    assert_int_equal(held(f, 2), 0); /* 1 is at the origin now */
+    tell_cache(f, 1, 'A', true);
+    farm_advance(f, 1000);
+    assert_string_equal(holders(f, 2), " 7001");
+    sched_check(f->sched);
+    farm_free(f);
+}
+
+/* What was served once and is not any more, or at an address that is none. */
+static void test_only_what_is_served_is_asked_for(void **state)
+{
+    struct farm *f = farm_new();
+
+    (void)state;
+    serve(f, 0, 3);
+    f->workers[1].address = "http://h:7001/../depot";
+    for (int w = 0; w < 3; w++)
+        farm_hello(f, w, 1);
+    tell_cache(f, 1, 'A', true);
+    tell_cache(f, 2, 'A', true);
+    tell_cache(f, 2, 'A', false);
+    submit(f, "s", "\"A\"", 40);
+    farm_advance(f, 1000);
+    assert_string_equal(holders(f, 0), "");
+    assert_string_equal(holders(f, 2), "");
+    sched_check(f->sched);
+    farm_free(f);
+}
+
 static void test_everything_ends_whoever_has_what(void **state)
 {
     struct farm *f = farm_new();
 
     (void)state;
     f->sched->fetches = 2;
+    serve(f, 0, 4);
     for (int w = 0; w < 5; w++)
         farm_hello(f, w, 1 + (uint64_t)w % 3);
     submit(f, "s", "\"A\",\"B\",\"C\",\"D\"", 20);
@@ -257,6 +391,10 @@ int main(void)
         cmocka_unit_test(test_few_fetch_from_one_origin),
         cmocka_unit_test(test_files_of_the_machine_are_everywhere),
         cmocka_unit_test(test_what_was_evicted_is_not_there),
+        cmocka_unit_test(test_workers_serve_each_other),
+        cmocka_unit_test(test_the_origin_is_asked_when_nothing_moves),
+        cmocka_unit_test(test_a_holder_that_is_gone_is_forgotten),
+        cmocka_unit_test(test_only_what_is_served_is_asked_for),
         cmocka_unit_test(test_everything_ends_whoever_has_what),
     };
 

@@ -296,7 +296,9 @@ static void do_cache(struct farm *f)
     int w = any_worker(f);
     AUTO(free_pointer)
     char *url = xasprintf("https://hub/s%u", farm_draw(f, DOCUMENTS));
-    struct wire_cached added = { digest_of(url, strlen(url)), 1 << 20 };
+    struct wire_cached added = { .source = digest_of(url, strlen(url)),
+                                 .bytes = 1 << 20,
+                                 .served = farm_draw(f, 4) > 0 };
     struct wire_evicted removed = { added.source };
     struct wire_message m = { .type = WIRE_CACHE };
     bool there = farm_draw(f, 2) == 0;
@@ -484,6 +486,8 @@ static void check_ends(struct farm *f)
 
 static void walk(uint32_t seed)
 {
+    static const char *const addresses[] = { NULL, "http://a:1", "http://b:1",
+                                             "http://c:1" };
     struct farm *f = farm_new();
     AUTO(free_pointer) char *before = NULL;
     AUTO(free_pointer) char *after = NULL;
@@ -492,6 +496,7 @@ static void walk(uint32_t seed)
     f->seed = seed;
     f->drop_percent = seed % 3 * 10;
     for (int w = 0; w < FARM_WORKERS; w++) {
+        f->workers[w].address = addresses[w % 4];
         f->workers[w].memory_bytes = 1000;
         f->workers[w].labels = w < 2 ? "disk=ssd zone=a" : "zone=b";
     }

@@ -436,7 +436,8 @@ static bool same_cache(const struct session *s)
     if (s->cached_count != s->told_count)
         return false;
     for (size_t i = 0; i < s->told_count; i++)
-        if (!digest_equal(&s->cached[i].source, &s->told[i].source))
+        if (!digest_equal(&s->cached[i].source, &s->told[i].source) ||
+            s->cached[i].served != s->told[i].served)
             return false;
     return true;
 }

@@ -41,7 +41,8 @@ struct session_config {
     const char *kinds; /* with blanks between */
     const char *version;
     int64_t drain_ms;
-    bool replaces; /* earlier processes of that name are dead */
+    bool replaces;       /* earlier processes of that name are dead */
+    const char *address; /* where it serves its cache; NULL: it does not */
 };
 
 struct session_action {

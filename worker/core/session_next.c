@@ -312,7 +312,8 @@ static bool next_hello(struct session *s, int64_t now,
                    .version = wire_text(c->version),
                    .running = { s->tokens, count },
                    .cache = { s->cached, s->cached_count },
-                   .replaces = c->replaces },
+                   .replaces = c->replaces,
+                   .address = wire_text(c->address) },
     };
     return give(s, ret);
 }
@@ -445,7 +446,7 @@ static void compare_caches(struct session *s, struct wire_cache *ret_change)
         if (order < 0)
             s->removed[ret_change->removed.count++].source =
                 s->told[old].source;
-        else if (order > 0)
+        else if (order > 0 || s->told[old].served != s->cached[new].served)
             s->added[ret_change->added.count++] = s->cached[new];
         old += order <= 0;
         new += order >= 0;

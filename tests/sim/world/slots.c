@@ -6,6 +6,7 @@
 #include "worker/health.h"
 #include "worker/holdings.h"
 #include "worker/orphans.h"
+#include "worker/serve.h"
 #include "worker/signals.h"
 #include "worker/slot.h"
 
@@ -394,7 +395,7 @@ void slots_signal(const struct process *worker)
     }
 }
 
-/* ---- worker/orphans.h, worker/health.h, worker/holdings.h ----------------- */
+/* ---- worker/orphans.h, worker/health.h, worker/holdings.h, worker/serve.h -- */
 
 void health_mark(const char *cache, const char *name, const char *obstacle)
 {
@@ -431,7 +432,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Some sources come and go. */
-void holdings_look(const char *cache, struct session *session, int64_t now)
+void holdings_look(const char *cache, bool is_served, struct session *session,
+                   int64_t now)
 {
     struct wire_cached sources[SOURCES];
 
@@ -440,8 +442,29 @@ void holdings_look(const char *cache, struct session *session, int64_t now)
         char url[sizeof SLOTS_SOURCE];
 
         (void)snprintf(url, sizeof url, SLOTS_SOURCE, i);
-        sources[i] = (struct wire_cached){ digest_of(url, strlen(url)), 1 };
+        sources[i] =
+            (struct wire_cached){ .source = digest_of(url, strlen(url)),
+                                  .bytes = 1,
+                                  .served = is_served && i % 2 == 0 };
     }
     qsort(sources, SOURCES, sizeof *sources, by_name);
     session_on_cache(session, now, sources, time_draw(SOURCES + 1));
+}
+
+/* Nobody is served: the broker hears of who would. */
+struct status serve_start(const struct serve_settings *settings,
+                          struct serve **ret_serve)
+{
+    *ret_serve = (struct serve *)(uintptr_t)settings->address;
+    return SUCCESS;
+}
+
+const char *serve_url(const struct serve *s)
+{
+    return (const char *)s;
+}
+
+void serve_stop(struct serve *s)
+{
+    (void)s;
 }

@@ -12,6 +12,7 @@ static struct worker {
     struct process *process;
     struct worker_config config;
     char name[16];
+    char address[32];
 } workers[WORKERS_MOST];
 
 static size_t count;
@@ -104,9 +105,11 @@ void workers_begin(size_t some, const char *brokers)
 
         *w = (struct worker){ .process = NULL };
         (void)snprintf(w->name, sizeof w->name, "worker-%zu", i);
+        (void)snprintf(w->address, sizeof w->address, "http://w%zu:1", i);
         w->config = (struct worker_config){
             .broker = brokers,
             .name = w->name,
+            .serve = i % 3 > 0 ? w->address : NULL,
             .slots = slots,
             .cpus = 4,
             .memory = WORKERS_MEMORY,

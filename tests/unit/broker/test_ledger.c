@@ -118,6 +118,27 @@ static void test_rows_are_read_as_they_were_added(void **state)
     free_names(names);
 }
 
+/* Runs of one mark are found as by looking at each row. */
+static void test_a_run_of_marks_ends_where_it_does(void **state)
+{
+    static const uint32_t ends[] = { 1,     3,     16,    32,    49,  65,
+                                     16383, 16400, 20000, 29999, ROWS };
+    struct map *names = map_new();
+    struct ledger *l = filled(names, ROWS);
+    uint32_t from = 0;
+
+    (void)state;
+    for (uint32_t run = 0; run < COUNT_OF(ends); from = ends[run++])
+        for (uint32_t i = from; i < ends[run]; i++)
+            *ledger_mark(l, i) = run % 3;
+    from = 0;
+    for (uint32_t run = 0; run < COUNT_OF(ends); from = ends[run++])
+        for (uint32_t i = from; i < ends[run]; i += 1 + (i - from) / 32)
+            assert_int_equal(ledger_mark_end(l, i), ends[run]);
+    ledger_free(l);
+    free_names(names);
+}
+
 static void test_segments_are_loaded_whole_and_go_on(void **state)
 {
     struct map *names = map_new();
@@ -230,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_read_as_they_were_added),
+        cmocka_unit_test(test_a_run_of_marks_ends_where_it_does),
         cmocka_unit_test(test_segments_are_loaded_whole_and_go_on),
         cmocka_unit_test(test_a_result_of_any_size_has_its_row),
         cmocka_unit_test(test_damaged_segments_are_refused_or_read),

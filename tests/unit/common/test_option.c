@@ -32,7 +32,7 @@ static const struct option table[] = {
     { "quiet", 'q', OPTION_SWITCH, AT(quiet), NULL, 0, 0, NULL, "say less" },
     { "label", 0, OPTION_LIST, AT(labels), NULL, 0, 0, "NAME",
       "may be given several times" },
-    { "any", 0, OPTION_NUMBER, AT(any), NULL, 0, 0, NULL, "any number" },
+    { "any", 'a', OPTION_NUMBER, AT(any), NULL, 0, 0, NULL, "any number" },
     { "version", 0, OPTION_SWITCH, AT(version), NULL, 0, 0, NULL,
       "print the version" },
     { 0 },
@@ -106,6 +106,9 @@ static void test_flags_are_read_in_all_their_forms(void **state)
     assert_string_equal(c.store, "");
     assert_int_equal(c.cache, 512);
     release(&c, &rest);
+    assert_ok(parse(&c, &rest, "-a7", NULL));
+    assert_int_equal(c.any, 7);
+    release(&c, &rest);
 }
 
 static void test_a_list_collects(void **state)
@@ -177,6 +180,8 @@ static void test_wrong_flags_are_said_with_a_way_out(void **state)
         { "--lea", "unknown option --lea" },
         { "-x", "unknown option -x" },
         { "-qq", "unknown option -qq" },
+        { "-q1", "unknown option -q1" },
+        { "-store", "unknown option -store; did you mean --store?" },
         { "--slots", "--slots needs a value: --slots N" },
         { "--any", "--any needs a value: --any VALUE" },
         { "-s", "--store needs a value: --store URL" },

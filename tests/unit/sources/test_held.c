@@ -16,12 +16,12 @@ struct found {
     size_t count;
 };
 
-static void note(void *self, const struct digest *source, uint64_t bytes)
+static void note(void *self, const struct held *held)
 {
     struct found *f = self;
 
-    f->first = *source;
-    f->bytes = bytes;
+    f->first = held->name;
+    f->bytes = held->bytes;
     f->count++;
 }
 

@@ -1,10 +1,10 @@
-/* http_range.h -- the Range header of a request, against a size. Pure. */
-#ifndef SINTER_BROKER_HTTP_RANGE_H
-#define SINTER_BROKER_HTTP_RANGE_H
+/* range.h -- the Range header of a request, against a size. Pure. */
+#ifndef SINTER_HTTPD_RANGE_H
+#define SINTER_HTTPD_RANGE_H
 
 #include <stdint.h>
 
-struct http_range {
+struct httpd_range {
     enum {
         RANGE_WHOLE,  /* none asked, or one we do not serve: send all */
         RANGE_PART,   /* 206 */
@@ -16,6 +16,6 @@ struct http_range {
 
 /* `header` may be NULL. One range of bytes is served; several, or nonsense,
  * are ignored as RFC 9110 allows. */
-struct http_range http_range_parse(const char *header, uint64_t size);
+struct httpd_range httpd_range_parse(const char *header, uint64_t size);
 
 #endif

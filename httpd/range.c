@@ -1,4 +1,4 @@
-#include "broker/http_range.h"
+#include "httpd/range.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,21 +21,21 @@ static bool read_number(const char **at, uint64_t *ret_number)
     return true;
 }
 
-static struct http_range part(uint64_t first, uint64_t last, uint64_t size)
+static struct httpd_range part(uint64_t first, uint64_t last, uint64_t size)
 {
     if (first >= size)
-        return (struct http_range){ .sort = RANGE_BEYOND };
+        return (struct httpd_range){ .sort = RANGE_BEYOND };
     if (last >= size)
         last = size - 1;
-    return (struct http_range){ .sort = RANGE_PART,
-                                .first = first,
-                                .size = last - first + 1 };
+    return (struct httpd_range){ .sort = RANGE_PART,
+                                 .first = first,
+                                 .size = last - first + 1 };
 }
 
-struct http_range http_range_parse(const char *header, uint64_t size)
+struct httpd_range httpd_range_parse(const char *header, uint64_t size)
 {
     static const char unit[] = "bytes=";
-    const struct http_range whole = { .sort = RANGE_WHOLE, .size = size };
+    const struct httpd_range whole = { .sort = RANGE_WHOLE, .size = size };
     uint64_t first = 0;
     uint64_t last = UINT64_MAX;
     bool has_first;
@@ -51,7 +51,7 @@ struct http_range http_range_parse(const char *header, uint64_t size)
     if (*header != '\0' || (!has_first && !has_last))
         return whole;
     if (!has_first && last == 0)
-        return (struct http_range){ .sort = RANGE_BEYOND };
+        return (struct httpd_range){ .sort = RANGE_BEYOND };
     if (!has_first) /* the last so many bytes */
         return part(last < size ? size - last : 0, size, size);
     return last < first ? whole : part(first, last, size);

@@ -1,4 +1,4 @@
-#include "broker/http_range.h"
+#include "httpd/range.h"
 #include "support/test.h"
 
 static const struct {
@@ -31,7 +31,8 @@ static void test_ranges_as_in_rfc_9110(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct http_range r = http_range_parse(cases[i].header, cases[i].size);
+        struct httpd_range r =
+            httpd_range_parse(cases[i].header, cases[i].size);
 
         if ((int)r.sort != cases[i].sort || r.first != cases[i].first ||
             r.size != cases[i].length)
