@@ -16,10 +16,14 @@ static struct status parse_line(const struct data_record *r, const char *text,
                                 size_t size, json_t **ret_json)
 {
     char what[64];
+    const char *column;
     struct status st;
 
     (void)snprintf(what, sizeof(what), "line %zu", r->line);
     st = json_parse(text, size, what, ret_json);
+    column = strstr(st.message, "column ");
+    if (status_failed(&st) && column != NULL) /* it knows one line only */
+        return FAIL(st.code, "%s: %s, %s", r->path, what, column);
     if (status_failed(&st))
         return status_wrap(st, "%s", r->path);
     return SUCCESS;

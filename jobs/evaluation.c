@@ -104,6 +104,7 @@ static struct status next_batch(struct evaluation *e, bool *ret_more)
 static struct status advance(struct evaluation *e, bool *ret_more)
 {
     struct pass_batch view;
+    char where[128] = "loss";
     double loss;
 
     TRY_PLAIN(next_batch(e, ret_more));
@@ -111,12 +112,13 @@ static struct status advance(struct evaluation *e, bool *ret_more)
         return SUCCESS;
     view = batch_view(&e->batch);
     TRY_PLAIN(pass_forward(e->pass, &view, &loss));
-    if (!isfinite(loss))
-        return FAIL(STATUS_FAILED,
-                    "the loss is %g at item %llu: the model's numbers "
-                    "overflow",
-                    loss, (unsigned long long)e->next);
-    return SUCCESS;
+    if (isfinite(loss))
+        return SUCCESS;
+    (void)pass_not_finite(e->pass, where, sizeof(where));
+    return FAIL(STATUS_FAILED,
+                "the loss is %g at item %llu: the model's numbers overflow, "
+                "first in the %s",
+                loss, (unsigned long long)e->next, where);
 }
 
 struct status evaluation_statistics(struct evaluation *e, struct model *m)

@@ -152,7 +152,8 @@ static size_t work_bytes(const struct fit *f, const struct fit_matrix *m)
                    ? prune_factor_packed(f->inputs[m->from].inputs)
                    : 0;
     if (is_sparsegpt(f->config)) {
-        turned += prune_sparsegpt_bytes(m->shape.outputs, block);
+        turned += prune_sparsegpt_bytes(&f->config->prune.how, m->shape.outputs,
+                                        block, f->context->threads);
         return bytes + (turned > rounded ? turned : rounded);
     }
     if (f->config->prune.how.rule == PRUNE_ALPHA)
@@ -162,11 +163,13 @@ static size_t work_bytes(const struct fit *f, const struct fit_matrix *m)
 
 size_t fit_bytes(const struct fit_config *c, const struct model *m,
                  const struct prune_target *targets,
-                 const struct tensor_set *set, size_t section)
+                 const struct tensor_set *set, size_t section,
+                 struct job_context *context)
 {
     AUTO(fit_release)
     struct fit f = { .config = c,
                      .model = (struct model *)(uintptr_t)m,
+                     .context = context,
                      .section = section };
     size_t most = 0;
 

@@ -53,7 +53,8 @@ struct fit {
  * found of it. */
 size_t fit_bytes(const struct fit_config *c, const struct model *m,
                  const struct prune_target *targets,
-                 const struct tensor_set *set, size_t section);
+                 const struct tensor_set *set, size_t section,
+                 struct job_context *context);
 
 /* `targets` of `set`. A section may have none. `seen`: what a job has left of
  * what they are fed (prune_fed.h), NULL: it will pass by. NO_MEMORY. To be

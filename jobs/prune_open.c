@@ -59,7 +59,8 @@ MUST_CHECK static struct status check_memory(const struct prune_open *o)
     size_t most = 0;
 
     for (size_t s = 0; s < o->sections; s++) {
-        size_t bytes = fit_bytes(&o->config, o->model, o->targets, o->set, s);
+        size_t bytes =
+            fit_bytes(&o->config, o->model, o->targets, o->set, s, o->context);
 
         if (o->seen == NULL)
             bytes += prune_walk_bytes(&o->walk, s);

@@ -6,7 +6,6 @@
 #include "common/memory.h"
 #include "jobs/parallel.h"
 #include "tensor/blas.h"
-#include "tensor/elementwise.h"
 #include "tensor/isa.h"
 #include "tensor/lapack.h"
 
@@ -115,68 +114,106 @@ struct status prune_factor_nothing(size_t inputs, const uint8_t *dead,
 
 /* ---- a block of columns ---------------------------------------------------------- */
 
-/* Rows that one thread takes at a time, and of them those that go through the
- * columns together, so that what is read of the factor is still at hand. The
- * strips are the same whoever takes them: so are the bytes. */
-enum { STRIP = 64, ABREAST = 16 };
+/* Rows that one thread takes at a time, side by side in vectors, and of the
+ * columns of a block those that see each other's errors one by one. Strips are
+ * the same whoever takes them: so are the bytes. */
+enum {
+    STRIP = 64,
+    LANES = 16,
+    VECTORS = STRIP / LANES,
+    NARROW = 16,
+    AHEAD = 8, /* rows that are asked for before */
+    LINE = 64, /* bytes */
+};
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 
-/* Columns first ... first + count - 1 of the matrix, and room for what they
- * leave behind. */
+/* Rows of a block, turned: a column's lie behind each other. Where there are
+ * fewer the rest is 0. */
+struct strip {
+    size_t first, rows;
+    float *w;        /* [count][STRIP] */
+    float *errors;   /* [count][STRIP] what went, by the diagonal */
+    float *scores;   /* [of][STRIP] of a group */
+    uint8_t *keep;   /* [count][STRIP] */
+    uint8_t *chosen; /* [of][STRIP] */
+};
+
+/* Columns first ... first + count - 1 of the matrix. */
 struct block {
     const struct prune_factor *f;
     const struct prune_how *how;
-    size_t first, count, outputs, strips;
-    float *matrix;   /* [outputs][inputs] of which this is a part */
-    uint8_t *kept;   /* the same */
-    float *w;        /* [outputs][count] */
-    float *errors;   /* [outputs][count] */
-    float *scores;   /* [outputs][count] */
-    uint8_t *keep;   /* [outputs][count] */
-    uint8_t *may;    /* [outputs][count]: was there before */
-    float *diagonal; /* [count] of the factor */
-    double *losses;  /* [strips] */
+    size_t first, count, outputs, strips, hands;
+    float *matrix;      /* [outputs][inputs] of which this is a part */
+    uint8_t *kept;      /* the same */
+    float *scores;      /* [outputs][count], of no pattern */
+    uint8_t *chosen;    /* the same */
+    float *upper;       /* [count][count] of the factor */
+    float *diagonal;    /* [count] of it */
+    double *losses;     /* [strips] */
+    struct strip *hand; /* [hands] */
 };
 
 static void block_release(struct block *b)
 {
-    free(b->w);
-    free(b->errors);
+    for (size_t i = 0; b->hand != NULL && i < b->hands; i++) {
+        free(b->hand[i].w);
+        free(b->hand[i].errors);
+        free(b->hand[i].scores);
+        free(b->hand[i].keep);
+        free(b->hand[i].chosen);
+    }
+    free(b->hand);
     free(b->scores);
-    free(b->keep);
-    free(b->may);
+    free(b->chosen);
+    free(b->upper);
     free(b->diagonal);
     free(b->losses);
 }
 
+/* False: there is no memory. */
+static bool strip_init(struct strip *s, size_t size, size_t of)
+{
+    s->w = alloc_large(size * STRIP * sizeof(float));
+    s->errors = alloc_large(size * STRIP * sizeof(float));
+    s->scores = alloc_large((of + 1) * STRIP * sizeof(float));
+    s->keep = alloc_large(size * STRIP);
+    s->chosen = alloc_large((of + 1) * STRIP);
+    return s->w != NULL && s->errors != NULL && s->scores != NULL &&
+           s->keep != NULL && s->chosen != NULL;
+}
+
 static struct status block_init(struct block *b, size_t size)
 {
-    size_t count = b->outputs * size + 1;
+    size_t count = b->how->of > 0 ? 1 : b->outputs * size + 1;
+    bool done;
 
-    b->w = alloc_large(count * sizeof(float));
-    b->errors = alloc_large(count * sizeof(float));
     b->scores = alloc_large(count * sizeof(float));
-    b->keep = alloc_large(count);
-    b->may = alloc_large(count);
+    b->chosen = alloc_large(count);
+    b->upper = alloc_large((size * size + 1) * sizeof(float));
     b->diagonal = xcalloc(size + 1, sizeof(float));
     b->losses = xcalloc(b->strips + 1, sizeof(double));
-    if (b->w == NULL || b->errors == NULL || b->scores == NULL ||
-        b->keep == NULL || b->may == NULL)
-        return FAIL(STATUS_NO_MEMORY, "no memory for %zu columns of %zu", size,
-                    b->outputs);
-    return SUCCESS;
+    b->hand = xcalloc(b->hands, sizeof(*b->hand));
+    done = b->scores != NULL && b->chosen != NULL && b->upper != NULL;
+    for (size_t i = 0; i < b->hands && done; i++)
+        done = strip_init(&b->hand[i], size + 1, b->how->of);
+    return done ? SUCCESS
+                : FAIL(STATUS_NO_MEMORY, "no memory for %zu columns of %zu",
+                       size, b->outputs);
 }
 
-size_t prune_sparsegpt_bytes(size_t outputs, size_t block)
+size_t prune_sparsegpt_bytes(const struct prune_how *h, size_t outputs,
+                             size_t block, uint64_t threads)
 {
-    return outputs * block * (3 * sizeof(float) + 2) + block * sizeof(float);
+    size_t strips = (outputs + STRIP - 1) / STRIP;
+    size_t each = (block + 1) * (2 * sizeof(float) + 1) +
+                  (h->of + 1) * (sizeof(float) + 1);
+    size_t all = h->of > 0 ? 0 : outputs * block * (sizeof(float) + 1);
+
+    return all + parallel_hands(threads, strips) * STRIP * each +
+           block * (block + 1) * sizeof(float);
 }
 
-static size_t strip_end(const struct block *b, size_t strip)
-{
-    size_t end = (strip + 1) * STRIP;
-
-    return end < b->outputs ? end : b->outputs;
-}
+/* ---- what goes -------------------------------------------------------------------- */
 
 ISA_CLONES
 static void score(const float *w, const float *diagonal, size_t count,
@@ -186,118 +223,215 @@ static void score(const float *w, const float *diagonal, size_t count,
         scores[i] = (w[i] / diagonal[i]) * (w[i] / diagonal[i]);
 }
 
-static struct status take_strip(void *self, size_t hand, size_t strip)
+ISA_CLONES
+static void score_column(const float *restrict w, float diagonal,
+                         float *restrict scores)
+{
+    for (size_t l = 0; l < STRIP; l++)
+        scores[l] = (w[l] / diagonal) * (w[l] / diagonal);
+}
+
+static struct status score_strip(void *self, size_t hand, size_t strip)
 {
     struct block *b = self;
-    size_t n = b->f->inputs;
 
     (void)hand;
-    for (size_t r = strip * STRIP; r < strip_end(b, strip); r++) {
-        memcpy(b->w + r * b->count, b->matrix + r * n + b->first,
-               b->count * sizeof(float));
-        memcpy(b->may + r * b->count, b->kept + r * n + b->first, b->count);
-        if (b->how->of == 0)
-            score(b->w + r * b->count, b->diagonal, b->count,
-                  b->scores + r * b->count);
-    }
+    for (size_t r = strip * STRIP; r < (strip + 1) * STRIP && r < b->outputs;
+         r++)
+        score(b->matrix + r * b->f->inputs + b->first, b->diagonal, b->count,
+              b->scores + r * b->count);
     return SUCCESS;
 }
 
-/* Of the group that begins at column i, as its weights are by now. */
-static void choose_group(const struct block *b, size_t row, size_t i)
+/* Of the groups that begin at column i, as their weights are by now. */
+static void choose_groups(const struct block *b, struct strip *s, size_t i)
 {
-    size_t left = b->count - i, at = row * b->count + i;
-    const struct prune_matrix m = { 1, left < b->how->of ? left : b->how->of,
-                                    false };
+    size_t left = b->count - i;
+    const struct prune_matrix m = { STRIP,
+                                    left < b->how->of ? left : b->how->of,
+                                    true };
 
-    score(b->w + at, b->diagonal + i, m.inputs, b->scores + at);
-    prune_choose(b->how, &m, b->scores + at, b->keep + at);
+    for (size_t k = 0; k < m.inputs; k++)
+        score_column(s->w + (i + k) * STRIP, b->diagonal[i + k],
+                     s->scores + k * STRIP);
+    prune_choose(b->how, &m, s->scores, s->chosen);
+    for (size_t k = 0; k < m.inputs * STRIP; k++)
+        s->keep[i * STRIP + k] &= s->chosen[k];
 }
 
-/* What goes, or is dead, is made up for by the columns behind it. Returns the
- * loss. */
-static double run_weight(struct block *b, size_t row, size_t i, const float *u)
+/* ---- what is made up for ------------------------------------------------------------ */
+
+/* Adds half the squares of what went to the losses of the rows. */
+ISA_CLONES
+static void drop(const uint8_t *restrict keep, float diagonal,
+                 float *restrict w, float *restrict errors,
+                 double *restrict losses)
 {
-    size_t at = row * b->count + i;
-    float *w = b->w + at;
-    float error;
+    for (size_t l = 0; l < STRIP; l++) {
+        float error = keep[l] != 0 ? 0.0F : w[l] / diagonal;
 
-    b->errors[at] = 0.0F;
-    b->keep[at] &= b->may[at];
-    if (b->keep[at] != 0)
-        return 0.0;
-    error = *w / u[0];
-    b->errors[at] = error;
-    elementwise_axpy(-error, u + 1, w + 1, b->count - i - 1);
-    *w = 0.0F;
-    return (double)error * (double)error / 2.0;
-}
-
-static double run_rows(struct block *b, size_t first, size_t end)
-{
-    size_t n = b->f->inputs;
-    double loss = 0.0;
-
-    for (size_t i = 0; i < b->count; i++) {
-        const float *u = b->f->upper + (b->first + i) * (n + 1);
-
-        for (size_t r = first; r < end; r++) {
-            if (b->how->of > 0 && i % b->how->of == 0)
-                choose_group(b, r, i);
-            loss += run_weight(b, r, i, u);
-        }
+        errors[l] = error;
+        w[l] = keep[l] != 0 ? w[l] : 0.0F;
+        losses[l] += (double)error * (double)error / 2.0;
     }
-    return loss;
+}
+
+/* From each of the columns goes what the errors of `count` others, one after
+ * the other, make of it: u [count][stride]. */
+ISA_CLONES
+static void make_up(const float *errors, size_t count, const float *u,
+                    size_t stride, size_t columns, float *w)
+{
+    for (size_t j = 0; j < columns; j++) {
+        lanes x[VECTORS], error;
+
+        memcpy(x, w + j * STRIP, sizeof(x));
+        for (size_t i = 0; i < count; i++)
+            for (size_t v = 0; v < VECTORS; v++) {
+                memcpy(&error, errors + i * STRIP + v * LANES, sizeof(error));
+                x[v] -= u[i * stride + j] * error;
+            }
+        memcpy(w + j * STRIP, x, sizeof(x));
+    }
+}
+
+/* Columns from ... to - 1, and what they leave to those behind in the block. */
+static void run_columns(const struct block *b, struct strip *s, size_t from,
+                        size_t to, double *losses)
+{
+    for (size_t i = from; i < to; i++) {
+        const float *u = b->upper + i * b->count;
+
+        if (b->how->of > 0 && i % b->how->of == 0)
+            choose_groups(b, s, i);
+        drop(s->keep + i * STRIP, u[i], s->w + i * STRIP, s->errors + i * STRIP,
+             losses);
+        make_up(s->errors + i * STRIP, 1, u + i + 1, b->count, to - i - 1,
+                s->w + (i + 1) * STRIP);
+    }
+    make_up(s->errors + from * STRIP, to - from,
+            b->upper + from * b->count + to, b->count, b->count - to,
+            s->w + to * STRIP);
 }
 
 /* Columns behind the block make up for the rest. */
-static void spread(const struct block *b, size_t first, size_t end)
+static void spread(const struct block *b, const struct strip *s)
 {
     size_t n = b->f->inputs, behind = b->first + b->count;
     const struct blas_product p = {
-        .m = end - first,
+        .m = s->rows,
         .n = n - behind,
         .k = b->count,
         .alpha = -1.0F,
         .beta = 1.0F,
-        .a = { .data = b->errors + first * b->count, .stride = b->count },
+        .a = { .data = s->errors, .stride = STRIP, .transposed = true },
         .b = { .data = b->f->upper + b->first * n + behind, .stride = n },
     };
 
     if (behind < n)
-        blas_multiply(&p, b->matrix + first * n + behind, n);
+        blas_multiply(&p, b->matrix + s->first * n + behind, n);
+}
+
+/* ---- strips -------------------------------------------------------------------------- */
+
+/* Rows lie far apart: no processor guesses which is next. */
+static void fetch(const struct block *b, const struct strip *s, size_t r)
+{
+    size_t at = (s->first + r) * b->f->inputs + b->first;
+
+    for (size_t i = 0; i < b->count && r < s->rows; i += LANES)
+        __builtin_prefetch(b->matrix + at + i);
+    for (size_t i = 0; i < b->count && r < s->rows; i += LINE)
+        __builtin_prefetch(b->kept + at + i);
+}
+
+/* Some columns at a time, so that lines of both sides are still at hand. */
+static void take(const struct block *b, struct strip *s)
+{
+    size_t n = b->f->inputs;
+
+    if (s->rows < STRIP) {
+        memset(s->w, 0, b->count * STRIP * sizeof(float));
+        memset(s->keep, 0, b->count * STRIP);
+    }
+    for (size_t r = 0; r < AHEAD; r++)
+        fetch(b, s, r);
+    for (size_t at = 0; at < b->count; at += NARROW)
+        for (size_t r = 0; r < s->rows; r++) {
+            size_t row = (s->first + r) * n + b->first;
+            const uint8_t *chosen = b->how->of > 0
+                                        ? b->kept + row
+                                        : b->chosen + (s->first + r) * b->count;
+
+            if (at == 0)
+                fetch(b, s, r + AHEAD);
+            for (size_t i = at; i < at + NARROW && i < b->count; i++) {
+                s->w[i * STRIP + r] = b->matrix[row + i];
+                s->keep[i * STRIP + r] = b->kept[row + i] & chosen[i];
+            }
+        }
+}
+
+static void put(const struct block *b, const struct strip *s)
+{
+    size_t n = b->f->inputs;
+
+    for (size_t at = 0; at < b->count; at += NARROW)
+        for (size_t r = 0; r < s->rows; r++) {
+            size_t row = (s->first + r) * n + b->first;
+
+            for (size_t i = at; i < at + NARROW && i < b->count; i++) {
+                b->matrix[row + i] = s->w[i * STRIP + r];
+                b->kept[row + i] = s->keep[i * STRIP + r];
+            }
+        }
+}
+
+/* Groups are not cut. */
+static size_t narrow(const struct block *b)
+{
+    size_t of = b->how->of;
+
+    return of == 0 ? NARROW : of >= NARROW ? of : NARROW / of * of;
 }
 
 static struct status run_strip(void *self, size_t hand, size_t strip)
 {
     struct block *b = self;
-    size_t n = b->f->inputs, first = strip * STRIP, end = strip_end(b, strip);
+    struct strip *s = &b->hand[hand];
+    size_t step = narrow(b);
+    double losses[STRIP] = { 0.0 };
 
-    (void)hand;
-    for (size_t r = first; r < end; r += ABREAST)
-        b->losses[strip] +=
-            run_rows(b, r, r + ABREAST < end ? r + ABREAST : end);
-    spread(b, first, end);
-    for (size_t r = first; r < end; r++) {
-        memcpy(b->matrix + r * n + b->first, b->w + r * b->count,
-               b->count * sizeof(float));
-        memcpy(b->kept + r * n + b->first, b->keep + r * b->count, b->count);
-    }
+    s->first = strip * STRIP;
+    s->rows = b->outputs - s->first < STRIP ? b->outputs - s->first : STRIP;
+    take(b, s);
+    for (size_t i = 0; i < b->count; i += step)
+        run_columns(b, s, i, i + step < b->count ? i + step : b->count, losses);
+    put(b, s);
+    spread(b, s);
+    for (size_t l = 0; l < STRIP; l++)
+        b->losses[strip] += losses[l];
     return SUCCESS;
 }
 
 /* All of a block is chosen from before a weight of it has moved; groups are
  * chosen from when their turn comes. */
-MUST_CHECK static struct status run_block(struct block *b, size_t hands)
+MUST_CHECK static struct status run_block(struct block *b)
 {
     const struct prune_matrix m = { b->outputs, b->count, false };
+    size_t n = b->f->inputs;
 
-    for (size_t i = 0; i < b->count; i++)
-        b->diagonal[i] = b->f->upper[(b->first + i) * (b->f->inputs + 1)];
-    TRY_PLAIN(parallel_run(hands, b->strips, take_strip, b));
-    if (b->how->of == 0)
-        prune_choose(b->how, &m, b->scores, b->keep);
-    return parallel_run(hands, b->strips, run_strip, b);
+    for (size_t i = 0; i < b->count; i++) {
+        memcpy(b->upper + i * b->count,
+               b->f->upper + (b->first + i) * n + b->first,
+               b->count * sizeof(float));
+        b->diagonal[i] = b->upper[i * (b->count + 1)];
+    }
+    if (b->how->of == 0) {
+        TRY_PLAIN(parallel_run(b->hands, b->strips, score_strip, b));
+        prune_choose(b->how, &m, b->scores, b->chosen);
+    }
+    return parallel_run(b->hands, b->strips, run_strip, b);
 }
 
 static void drop_dead(const struct prune_factor *f, size_t outputs, float *w)
@@ -312,14 +446,15 @@ struct status prune_sparsegpt(const struct prune_factor *f,
                               const struct prune_how *h, size_t block,
                               const struct prune_weights *m, double *ret_loss)
 {
+    size_t strips = (m->outputs + STRIP - 1) / STRIP;
     AUTO(block_release)
     struct block b = { .f = f,
                        .how = h,
                        .outputs = m->outputs,
-                       .strips = (m->outputs + STRIP - 1) / STRIP,
+                       .strips = strips,
+                       .hands = parallel_hands(m->threads, strips),
                        .matrix = m->w,
                        .kept = m->keep };
-    size_t hands = parallel_hands(m->threads, b.strips);
 
     TRY_PLAIN(block_init(&b, block < f->inputs ? block : f->inputs));
     drop_dead(f, m->outputs, m->w);
@@ -327,7 +462,7 @@ struct status prune_sparsegpt(const struct prune_factor *f,
         size_t left = f->inputs - b.first;
 
         b.count = left < block ? left : block;
-        TRY_PLAIN(run_block(&b, hands));
+        TRY_PLAIN(run_block(&b));
     }
     *ret_loss = 0.0;
     for (size_t i = 0; i < b.strips; i++)

@@ -47,6 +47,7 @@ MUST_CHECK struct status prune_sparsegpt(const struct prune_factor *f,
                                          const struct prune_weights *m,
                                          double *ret_loss);
 /* What it takes beside. */
-size_t prune_sparsegpt_bytes(size_t outputs, size_t block);
+size_t prune_sparsegpt_bytes(const struct prune_how *h, size_t outputs,
+                             size_t block, uint64_t threads);
 
 #endif

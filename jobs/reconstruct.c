@@ -11,6 +11,7 @@
  * statistics of what they then read, those behind the last block as well. */
 #include "jobs/retrain.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,6 +233,8 @@ static struct status measure(const struct reconstruction *c, double *ret_error)
 
         view.target = c->targets[i];
         TRY_PLAIN(pass_forward(p, &view, &loss));
+        if (!isfinite(loss))
+            TRY(training_lost(p, loss), "block %zu", c->block);
         sum += loss * (double)c->given[i].rows;
         rows += (double)c->given[i].rows;
     }

@@ -1,6 +1,7 @@
 #include "jobs/training.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -184,6 +185,17 @@ struct status training_run(struct training *t)
     return SUCCESS;
 }
 
+struct status training_lost(struct pass *p, double loss)
+{
+    char where[128] = "loss";
+
+    (void)pass_not_finite(p, where, sizeof(where));
+    return FAIL(STATUS_FAILED,
+                "the loss is %g; the first NaN or infinity is in the %s; lower "
+                "optimizer.lr or clip",
+                loss, where);
+}
+
 struct status training_measure(struct training *t, uint64_t count,
                                double *ret_loss)
 {
@@ -199,6 +211,9 @@ struct status training_measure(struct training *t, uint64_t count,
         TRY_PLAIN(fill_batch(t, t->steps * t->accumulate + i, &t->batches[0]));
         view = batch_view(&t->batches[0]);
         TRY_PLAIN(pass_forward(p, &view, &loss));
+        if (!isfinite(loss))
+            TRY(training_lost(p, loss), "step %" PRIu64,
+                t->tokens == 0 ? 1 : t->steps);
         sum += loss;
     }
     *ret_loss = sum / (double)count;

@@ -106,6 +106,8 @@ void training_release(struct training *t);
 /* All steps, from where an earlier attempt came to. FAILED names step and
  * place of a loss that is lost. */
 MUST_CHECK struct status training_run(struct training *t);
+/* FAILED: of a pass whose loss is lost, where, and what helps. */
+MUST_CHECK struct status training_lost(struct pass *p, double loss);
 /* Mean loss of up to `count` batches the training does not see, of the model
  * as it is now. */
 MUST_CHECK struct status training_measure(struct training *t, uint64_t count,

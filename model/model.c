@@ -62,7 +62,7 @@ static void model_free_pointer(struct model **m)
 
 static struct status take_block(struct model *m, size_t floats)
 {
-    m->block = floats == 0 ? NULL : malloc(floats * sizeof(*m->block));
+    m->block = floats == 0 ? NULL : alloc_large(floats * sizeof(*m->block));
     if (floats != 0 && m->block == NULL)
         return FAIL(STATUS_NO_MEMORY,
                     "no memory for %zu parameters (%zu bytes)", floats,
@@ -366,7 +366,7 @@ struct status model_own(struct model *m, size_t parameter)
 
     if (p->own != NULL)
         return SUCCESS;
-    p->own = malloc(p->count * sizeof(*p->own));
+    p->own = alloc_large(p->count * sizeof(*p->own));
     if (p->own == NULL)
         return FAIL(STATUS_NO_MEMORY, "no memory for tensor \"%s\" (%zu bytes)",
                     p->name, p->count * sizeof(*p->own));

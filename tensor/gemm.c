@@ -23,6 +23,10 @@ enum {
      * depth would be in another page soon. */
     COPIED_ROWS = 128,
     COPIED_STRIDE = 256,
+    RUN = 16, /* steps in depth that are copied for all tiles, then the next */
+    /* A vector between copied tiles may be written behind each. */
+    COPIED_TILES = 32,
+    COPY = GEMM_DEPTH * COPIED_ROWS + COPIED_TILES * LINE,
 };
 
 const struct gemm_set *gemm_best(void)
@@ -64,24 +68,48 @@ static size_t tile_rows(const struct block *b)
     return aliases ? ALIAS_ROWS : b->set->rows;
 }
 
-/* Where A begins for the tile of `rows` rows from `row` of the block on, and
- * how it lies. */
-static void find_a(const struct block *b, size_t row, size_t rows,
-                   struct gemm_tile *t)
+/* Where the copy of tile i begins, whose first row is `row` of the block. */
+static size_t copy_at(const struct block *b, size_t i, size_t row)
+{
+    return row * b->depth + i * LINE;
+}
+
+/* Rows of a tile of C. */
+struct rows {
+    size_t i, first, count; /* which tile, and where in the block */
+};
+
+static struct rows find_rows(const struct block *b, size_t parts, size_t i)
+{
+    size_t first = begin_of(b->rows, parts, i);
+
+    return (struct rows){ i, first, begin_of(b->rows, parts, i + 1) - first };
+}
+
+/* Where A begins for a tile. */
+static const float *find_a(const struct block *b, const struct rows *r)
 {
     const struct blas_operand *a = &b->p->a;
 
-    t->a_stride = a->stride;
-    t->a = a->transposed ? a->data + b->at * a->stride + b->row + row
-                         : a->data + (b->row + row) * a->stride + b->at;
-    if (b->copy == NULL)
-        return;
-    t->a = b->copy + row * b->depth;
-    t->a_stride = rows;
+    if (b->copy != NULL)
+        return b->copy + copy_at(b, r->i, r->first);
+    return a->transposed ? a->data + b->at * a->stride + b->row + r->first
+                         : a->data + (b->row + r->first) * a->stride + b->at;
 }
 
-/* What a tile will write and, under the first panel, what the next one will
- * read lies far away: it is asked for a tile's time before. */
+/* What the next tile will read of A: rows, or the lines of a copy one behind
+ * the other; turned ones are there already. */
+static void find_ahead(const struct block *b, const struct rows *next,
+                       struct gemm_tile *t)
+{
+    const struct blas_operand *a = &b->p->a;
+    bool nothing = a->transposed && b->copy == NULL;
+
+    t->ahead = nothing ? t->panel : find_a(b, next);
+    t->ahead_stride = nothing ? 0 : b->copy != NULL ? b->depth : a->stride;
+}
+
+/* What will be needed lies far away: it is asked for a tile's time before. */
 static void fetch(const float *at, size_t stride, size_t rows, size_t count)
 {
     for (size_t i = 0; i < rows; i++)
@@ -97,82 +125,120 @@ static void fetch_written(const float *at, size_t stride, size_t rows,
             __builtin_prefetch(at + i * stride + j, 1, 3);
 }
 
-/* Tiles of all rows of the block under one panel of `count` columns. */
+/* Columns of B that become a panel, as they lie: `rows` pieces. */
+struct piece {
+    const float *at;
+    size_t stride, rows, width;
+    size_t column, count;
+};
+
+/* From `column` on; none behind the last. */
+static struct piece find_piece(const struct block *b, size_t column)
+{
+    const struct blas_operand *x = &b->p->b;
+    size_t left = b->p->n - column;
+    size_t count = left < b->set->columns ? left : b->set->columns;
+    struct piece p = { .stride = x->stride, .column = column, .count = count };
+
+    if (left == 0)
+        return p;
+    p.at = x->transposed ? x->data + column * x->stride + b->at
+                         : x->data + b->at * x->stride + column;
+    p.rows = x->transposed ? count : b->depth;
+    p.width = x->transposed ? b->depth : count;
+    return p;
+}
+
+/* Part i of `parts` of it. */
+static void fetch_piece(const struct piece *p, size_t parts, size_t i)
+{
+    size_t row = begin_of(p->rows, parts, i);
+
+    if (p->rows > 0)
+        fetch(p->at + row * p->stride, p->stride,
+              begin_of(p->rows, parts, i + 1) - row, p->width);
+}
+
+/* Tiles of all rows of the block under one panel; `next` will follow it. One
+ * struct serves all of them: a copy of it for each would wait for its parts. */
 static void multiply_panel(const struct block *b, const float *panel,
-                           size_t column, size_t count)
+                           const struct piece *x, const struct piece *next)
 {
     const struct blas_product *p = b->p;
-    const struct blas_operand *a = &p->a;
+    bool first = b->at == 0, sum = first && p->sum.data != NULL;
+    const float *from = sum ? p->sum.data : b->c;
     size_t parts = parts_of(b->rows, tile_rows(b));
-    float *c = b->c + b->row * b->stride + column;
-    const float *sum =
-        b->at == 0 && p->sum.data != NULL ? p->sum.data + column : NULL;
+    struct rows now = find_rows(b, parts, 0);
     struct gemm_tile t = {
-        .turned = a->transposed,
+        .a_stride = p->a.stride,
+        .turned = p->a.transposed,
         .panel = panel,
         .depth = b->depth,
         .alpha = p->alpha,
-        .from_stride = b->stride,
-        .beta = b->at == 0 ? p->beta : 1.0F,
-        .bias = b->at == 0 && p->bias != NULL ? p->bias + column : NULL,
+        .bias = first && p->bias != NULL ? p->bias + x->column : NULL,
+        .from_stride = sum ? p->sum.stride : b->stride,
+        .beta = sum || !first ? 1.0F : p->beta,
         .c_stride = b->stride,
-        .columns = count,
+        .columns = x->count,
     };
 
-    if (sum != NULL) {
-        t.beta = 1.0F;
-        t.from_stride = p->sum.stride;
-    }
     for (size_t i = 0; i < parts; i++) {
-        size_t row = begin_of(b->rows, parts, i);
-        size_t rows = begin_of(b->rows, parts, i + 1) - row;
-        size_t down = b->row + row;
+        struct rows then = find_rows(b, parts, i + 1 < parts ? i + 1 : 0);
+        size_t down = b->row + now.first;
 
-        find_a(b, row, rows, &t);
-        t.c = c + row * b->stride;
-        t.from = t.beta == 0.0F ? NULL : t.c;
-        if (sum != NULL)
-            t.from = sum + down * p->sum.stride;
-        fetch_written(t.c, t.c_stride, rows, count);
-        if (column == 0 && !a->transposed)
-            fetch(t.a + rows * a->stride, a->stride, rows, b->depth);
-        b->set->tiles[rows - 1](&t);
+        t.a = find_a(b, &now);
+        if (b->copy != NULL)
+            t.a_stride = now.count;
+        find_ahead(b, &then, &t);
+        t.c = b->c + down * b->stride + x->column;
+        if (t.beta != 0.0F)
+            t.from = from + down * t.from_stride + x->column;
+        fetch_written(t.c, t.c_stride, now.count, x->count);
+        fetch_piece(next, parts, i);
+        b->set->tiles[now.count - 1](&t);
+        now = then;
     }
 }
 
 static void multiply_block(const struct block *b)
 {
     _Alignas(64) float panel[GEMM_DEPTH * GEMM_COLUMNS];
-    const struct blas_operand *x = &b->p->b;
-    size_t columns = b->set->columns;
+    struct piece x = find_piece(b, 0);
 
-    for (size_t j = 0; j < b->p->n; j += columns) {
-        size_t count = b->p->n - j < columns ? b->p->n - j : columns;
+    while (x.count > 0) {
+        struct piece next = find_piece(b, x.column + x.count);
 
-        if (x->transposed)
-            b->set->pack_turned(x->data + j * x->stride + b->at, x->stride,
-                                b->depth, count, panel);
+        if (b->p->b.transposed)
+            b->set->pack_turned(x.at, x.stride, b->depth, x.count, panel);
         else
-            b->set->pack(x->data + b->at * x->stride + j, x->stride, b->depth,
-                         count, panel);
-        multiply_panel(b, panel, j, count);
+            b->set->pack(x.at, x.stride, b->depth, x.count, panel);
+        multiply_panel(b, panel, &x, &next);
+        x = next;
+    }
+}
+
+/* `run` steps in depth, from `p` on, of all tiles. */
+static void copy_run(const struct block *b, size_t p, size_t run, float *copy)
+{
+    const struct blas_operand *a = &b->p->a;
+    const float *from = a->data + (b->at + p) * a->stride + b->row;
+    size_t parts = parts_of(b->rows, tile_rows(b));
+
+    for (size_t i = 0; i < parts; i++) {
+        struct rows r = find_rows(b, parts, i);
+
+        b->set->pack_rows(from + r.first, a->stride, run, r.count,
+                          copy + copy_at(b, i, r.first) + p * r.count);
     }
 }
 
 static void multiply_turned(const struct block *b)
 {
-    _Alignas(64) float copy[GEMM_DEPTH * COPIED_ROWS + LINE];
-    const struct blas_operand *a = &b->p->a;
-    size_t parts = parts_of(b->rows, tile_rows(b));
+    _Alignas(64) float copy[COPY];
     struct block copied = *b;
 
-    for (size_t i = 0; i < parts; i++) {
-        size_t row = begin_of(b->rows, parts, i);
-
-        b->set->pack_rows(a->data + b->at * a->stride + b->row + row, a->stride,
-                          b->depth, begin_of(b->rows, parts, i + 1) - row,
-                          copy + row * b->depth);
-    }
+    for (size_t p = 0; p < b->depth; p += RUN)
+        copy_run(b, p, b->depth - p < RUN ? b->depth - p : RUN, copy);
     copied.copy = copy;
     multiply_block(&copied);
 }

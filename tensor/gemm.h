@@ -22,6 +22,10 @@ struct gemm_tile {
     const float *a;
     size_t a_stride; /* from row to row of A, or, turned, of its transpose */
     bool turned;
+    /* What is asked for meanwhile: GEMM_ROWS rows of `depth`, which the next
+     * tile will read. */
+    const float *ahead;
+    size_t ahead_stride;
     const float *panel;
     size_t depth;
     float alpha;

@@ -29,13 +29,17 @@ GEMM_INLINE void multiply(size_t rows, size_t vectors, bool turned,
 {
     VECTOR sums[TILE_ROWS][2];
     const float *a = t->a, *b = t->panel;
+    const float *ahead = t->ahead;
     size_t down = turned ? 1 : t->a_stride, on = turned ? t->a_stride : 1;
+    size_t ahead_stride = t->ahead_stride;
 
     EACH_ROW(i)
     EACH_VECTOR(v) sums[i][v] = ZEROS();
-    for (size_t p = t->depth; p > 0; p--) {
+    for (size_t p = 0; p < t->depth; p++) {
         VECTOR row[2];
 
+        /* One line a step: a burst would fill the queue of misses. */
+        __builtin_prefetch(ahead + p % GEMM_ROWS * ahead_stride + p, 0, 3);
         EACH_VECTOR(v) row[v] = LOAD(b + v * LANES);
         EACH_ROW(i)
         {

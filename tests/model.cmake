@@ -18,7 +18,7 @@ foreach(name train evaluate command)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c
     support/tiny_llama.c LABEL unit LINK sinter_jobs)
 endforeach()
-foreach(name retrain reconstruct)
+foreach(name retrain reconstruct reconstruct_images)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c support/healing.c
     support/tiny_llama.c LABEL unit LINK sinter_jobs)
 endforeach()

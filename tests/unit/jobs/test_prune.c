@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
@@ -369,36 +370,64 @@ static uint64_t zeros_of(const struct tensor *t)
     return zeros;
 }
 
+/* What lies below the threshold is gone, what lies above it is there; of what
+ * equals it the first, over all tensors, are gone. */
+static void check_threshold(const struct tensor *t, const uint8_t *mask,
+                            float threshold, uint64_t *gone, bool *kept)
+{
+    for (uint64_t e = 0; mask != NULL && e < t->count; e++) {
+        float size = fabsf(element(t, e));
+
+        *gone += !bit(mask, e);
+        if (size != threshold)
+            assert_true(bit(mask, e) == (size > threshold));
+        else
+            assert_true(bit(mask, e) || !*kept);
+        *kept = *kept || (size == threshold && bit(mask, e));
+    }
+}
+
+/* Half of the matrices of an MLP equals 1, a quarter is less. */
 static void test_a_global_threshold_is_one_for_all(void **state)
 {
+    static const char *const shares[] = { "0.3", "0.5", "0.7" };
     struct fake_context *f = *state;
     struct tiny_files t;
-    struct recipe_model *m;
-    uint64_t all = 0, zeros = 0;
-    float most = 0.0F, least = INFINITY;
+    uint64_t all = 0;
 
-    tiny_files_init(&t, "llama", DTYPE_F32, 1);
-    tiny_files_write(&t, f, "llama");
-    m = open_model(f, pruned(f, "llama",
-                             "{'method':'magnitude','sparsity':0.4,"
-                             "'scope':'global'}"));
+    tiny_files_init(&t, "mlp", DTYPE_F32, 1);
     for (size_t i = 0; i < t.set.count; i++) {
-        const uint8_t *mask = recipe_mask(m, t.set.items[i].name);
+        bool inside = strcmp(t.set.items[i].name, "fc0.weight") == 0 ||
+                      strcmp(t.set.items[i].name, "fc1.weight") == 0;
 
-        for (uint64_t e = 0; mask != NULL && e < t.set.items[i].count; e++) {
-            float size = fabsf(element(&t.set.items[i], e));
-
-            all++;
-            zeros += !bit(mask, e);
-            if (bit(mask, e))
-                least = size < least ? size : least;
-            else
-                most = size > most ? size : most;
-        }
+        all += inside ? t.set.items[i].count : 0;
+        for (uint64_t e = 0; inside && e < t.set.items[i].count; e++)
+            tiny_files_put(&t, t.set.items[i].name, e,
+                           e % 4 == 0   ? 0.5F
+                           : e % 4 == 1 ? 2.0F
+                           : e % 4 == 2 ? 1.0F
+                                        : -1.0F);
     }
-    assert_int_equal(zeros, (uint64_t)((double)all * 0.4));
-    assert_true(most <= least);
-    recipe_close(m);
+    tiny_files_write(&t, f, "mlp");
+    for (size_t i = 0; i < COUNT_OF(shares); i++) {
+        char params[96];
+        struct recipe_model *m;
+        uint64_t gone = 0;
+        bool kept = false;
+
+        (void)snprintf(params, sizeof(params),
+                       "{'method':'magnitude','sparsity':%s,'scope':'global'}",
+                       shares[i]);
+        m = open_model(f, pruned(f, "mlp", params));
+        for (size_t k = 0; k < t.set.count; k++)
+            check_threshold(&t.set.items[k],
+                            recipe_mask(m, t.set.items[k].name), 1.0F, &gone,
+                            &kept);
+        assert_true(kept);
+        assert_int_equal(gone,
+                         (uint64_t)((double)all * strtod(shares[i], NULL)));
+        recipe_close(m);
+    }
     tiny_files_release(&t);
 }
 
@@ -452,6 +481,39 @@ static void test_equal_scores_go_by_index(void **state)
     for (uint64_t i = 0; i < 108; i++)
         assert_int_equal(bit(mask, i), i >= 27);
     recipe_close(m);
+    tiny_files_release(&t);
+}
+
+/* Each four of 108 weights are equal; 26.6 and 28.6 of them are to go. */
+static void test_rules_count_as_they_say(void **state)
+{
+    static const struct {
+        const char *rule;
+        uint64_t gone[2];
+    } rows[] = {
+        { "exact", { 26, 28 } },
+        { "torch_round", { 27, 29 } },
+        { "lte", { 28, 32 } },
+        { "topk_gt", { 28, 28 } },
+    };
+    struct fake_context *f = *state;
+    struct tiny_files t;
+
+    tiny_files_init(&t, "mlp", DTYPE_F32, 1);
+    for (uint64_t i = 0; i < 108; i++)
+        tiny_files_put(&t, FC0, i, (float)(1 + i / 4));
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        char params[128];
+        struct recipe_model *m;
+
+        (void)snprintf(params, sizeof(params),
+                       "{'method':'magnitude','sparsity':%s,'rule':'%s'}",
+                       i % 2 == 0 ? "0.2463" : "0.2649", rows[i / 2].rule);
+        m = prune_mlp(f, &t, params);
+        assert_int_equal(zeros_of(tensor_find(recipe_tensors(m), FC0)),
+                         rows[i / 2].gone[i % 2]);
+        recipe_close(m);
+    }
     tiny_files_release(&t);
 }
 
@@ -680,6 +742,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_goes_at_zero, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_equal_scores_go_by_index, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_rules_count_as_they_say, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_share_below_one_weight_takes_none, set_up, tear_down),

@@ -153,7 +153,7 @@ static void test_data_that_cannot_be_fed_are_named(void **state)
           "calibration: token 260, number 3 of the data, is outside the "
           "model's vocabulary of 260" },
         { "cut.jsonl", "{\"text\": \"whole\"}\n{\"text\": \"cu", 29,
-          STATUS_CORRUPT, "cut.jsonl: line 2: line 1, column 11: premature" },
+          STATUS_CORRUPT, "cut.jsonl: line 2, column 11: premature" },
     };
     struct fake_context *f = *state;
     static const char text[] = "a text that is longer than the thirty-two "

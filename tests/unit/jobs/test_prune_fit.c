@@ -527,6 +527,126 @@ static void test_what_cannot_be_done_is_said(void **state)
                    STATUS_CANCELLED, NULL);
 }
 
+/* ---- SparseGPT's slow twin ----------------------------------------------------------- */
+
+enum { TALL = 70, LONG = 45 }; /* no multiple of a strip, a group or a block */
+
+static const struct
+try {
+    struct prune_how how;
+    size_t block;
+}
+tries[] = {
+    { { .sparsity = 0.6 }, 20 },    { { .sparsity = 0.3 }, 128 },
+    { { .go = 2, .of = 4 }, 16 },   { { .go = 3, .of = 5 }, 15 },
+    { { .go = 1, .of = 3 }, LONG }, { { .go = 7, .of = 20 }, 40 },
+};
+
+/* The n lowest go, of equal ones the first. */
+static void drop_lowest(const double *scores, size_t count, size_t n,
+                        uint8_t *keep)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+
+        for (size_t k = 0; k < count; k++)
+            before +=
+                scores[k] < scores[i] || (scores[k] == scores[i] && k < i);
+        keep[i] &= before >= n;
+    }
+}
+
+/* `count` columns from `first` on of `tall` rows, by their scores. */
+static void choose(const struct try *y, const float *upper, const double *w,
+                   size_t tall, size_t first, size_t count, uint8_t *keep)
+{
+    size_t n = y->how.of > 0
+                   ? y->how.go
+                   : (size_t)((double)(tall * count) * y->how.sparsity);
+    double *scores = xcalloc(tall * count, sizeof(*scores));
+    uint8_t *chosen = xcalloc(tall * count, 1);
+
+    for (size_t i = 0; i < tall * count; i++) {
+        size_t column = first + i % count;
+
+        scores[i] = pow(w[i / count * LONG + column] /
+                            (double)upper[column * (LONG + 1)],
+                        2.0);
+        chosen[i] = 1;
+    }
+    drop_lowest(scores, tall * count, n, chosen);
+    for (size_t i = 0; i < tall * count; i++)
+        keep[i / count * LONG + first + i % count] &= chosen[i];
+    free(scores);
+    free(chosen);
+}
+
+static double run_twin(const struct try *y, const float *upper, double *w,
+                       uint8_t *keep)
+{
+    double loss = 0.0;
+
+    for (size_t i = 0; i < LONG; i++) {
+        size_t at = i % y->block, of = y->how.of;
+        size_t left = LONG - i < y->block ? LONG - i : y->block;
+
+        if (of == 0 && at == 0)
+            choose(y, upper, w, TALL, i, left, keep);
+        for (size_t r = 0; r < TALL; r++) {
+            double *row = w + r * LONG, error;
+
+            if (of > 0 && at % of == 0)
+                choose(y, upper, row, 1, i, LONG - i < of ? LONG - i : of,
+                       keep + r * LONG);
+            if (keep[r * LONG + i] != 0)
+                continue;
+            error = row[i] / (double)upper[i * (LONG + 1)];
+            loss += error * error / 2.0;
+            for (size_t j = i + 1; j < LONG; j++)
+                row[j] -= error * (double)upper[i * LONG + j];
+            row[i] = 0.0;
+        }
+    }
+    return loss;
+}
+
+/* Some weights are gone before, and one input is dead. */
+static void test_sparsegpt_is_its_slow_twin(void **state)
+{
+    enum { SAMPLES = 64, EACH = TALL * LONG, DEAD = 17 };
+    float x[SAMPLES * LONG], w[EACH];
+    double slow[EACH], loss, sum;
+    uint8_t keep[EACH], kept[EACH];
+
+    (void)state;
+    philox_uniform((struct philox_key){ 5, 0, 0 }, 0, SAMPLES * LONG, x);
+    for (size_t i = 0; i < SAMPLES; i++)
+        x[i * LONG + DEAD] = 0.0F;
+    for (size_t i = 0; i < COUNT_OF(tries); i++) {
+        const struct prune_weights m = { TALL, w, keep, 2 };
+        struct prune_hessian h;
+        struct prune_factor f;
+
+        assert_ok(prune_hessian_init(&h, LONG));
+        prune_hessian_add(&h, x, SAMPLES, 1);
+        prune_factor_init(&f, &h, FIT_DAMPING);
+        philox_uniform((struct philox_key){ 6, 0, 0 }, 0, EACH, w);
+        for (size_t e = 0; e < EACH; e++) {
+            keep[e] = kept[e] = e % 11 != 0;
+            w[e] = keep[e] != 0 ? w[e] - 0.5F : 0.0F;
+            slow[e] = e % LONG == DEAD ? 0.0 : (double)w[e];
+        }
+        assert_ok(
+            prune_sparsegpt(&f, &tries[i].how, tries[i].block, &m, &loss));
+        sum = run_twin(&tries[i], f.upper, slow, kept);
+        prune_factor_release(&f);
+        assert_memory_equal(keep, kept, sizeof(keep));
+        assert_true(fabs(loss - sum) < 1e-4 * sum);
+        for (size_t e = 0; e < EACH; e++)
+            assert_true(fabs((double)w[e] - slow[e]) < 1e-4);
+    }
+}
+
 /* Strips of rows are shared out among threads, and sums are put together in
  * their order. */
 static void test_threads_leave_the_same_bytes(void **state)
@@ -596,6 +716,7 @@ static void test_a_dead_input_loses_its_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sparsegpt_is_its_slow_twin),
         cmocka_unit_test_setup_teardown(test_threads_leave_the_same_bytes,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

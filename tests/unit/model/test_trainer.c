@@ -246,6 +246,37 @@ static void test_what_is_pruned_stays_zero_and_the_rest_moves(void **state)
         }
 }
 
+/* The second gradient of SAM measures nothing: norms over the batch have the
+ * statistics of the first. */
+static void test_the_climb_leaves_statistics_alone(void **state)
+{
+    (void)state;
+    for (const struct tiny_model *tiny = tiny_models; tiny->name != NULL;
+         tiny++) {
+        struct model *plain = new_model(tiny, 5), *sam = new_model(tiny, 5);
+        struct trainer_settings s = *settings("sgd");
+        struct pass_room room = tiny_room(sam, true);
+        struct trainer *a = new_trainer(plain, "sgd", NULL), *b;
+
+        s.rho = 0.5;
+        assert_ok(trainer_new(sam, &room, &s, &b));
+        (void)run(a, plain, 0, 1);
+        (void)run(b, sam, 0, 1);
+        for (size_t i = 0; i < sam->parameter_count; i++)
+            if (sam->parameters[i].role == ROLE_STATISTIC)
+                assert_memory_equal(sam->parameters[i].data,
+                                    plain->parameters[i].data,
+                                    sam->parameters[i].count * sizeof(float));
+        assert_memory_not_equal(sam->parameters[0].data,
+                                plain->parameters[0].data,
+                                sam->parameters[0].count * sizeof(float));
+        trainer_free(a);
+        trainer_free(b);
+        model_free(plain);
+        model_free(sam);
+    }
+}
+
 static void test_a_subset_alone_moves(void **state)
 {
     struct model *m = new_model(&tiny_models[4], 5);
@@ -447,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_a_state_of_another_training_is_refused),
         cmocka_unit_test(test_accumulated_batches_give_the_mean_gradient),
         cmocka_unit_test(test_what_is_pruned_stays_zero_and_the_rest_moves),
+        cmocka_unit_test(test_the_climb_leaves_statistics_alone),
         cmocka_unit_test(test_a_subset_alone_moves),
         cmocka_unit_test(test_words_that_mean_nothing_here_are_refused),
         cmocka_unit_test(test_a_loss_that_is_lost_tells_step_and_place),
