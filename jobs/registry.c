@@ -30,6 +30,7 @@ extern const struct job_kind job_select_spectrum;
 extern const struct job_kind job_select_clusters;
 extern const struct job_kind job_select_jsd;
 extern const struct job_kind job_select_ifd;
+extern const struct job_kind job_select_length;
 
 /* In the order in which `sinter` lists them. */
 const struct job_kind *const job_kinds[] = {
@@ -61,6 +62,7 @@ const struct job_kind *const job_kinds[] = {
     &job_select_clusters,
     &job_select_jsd,
     &job_select_ifd,
+    &job_select_length,
     NULL,
 };
 
@@ -94,6 +96,7 @@ static const struct catalog_kind *const catalog_kinds[] = {
     &job_select_clusters.catalog,
     &job_select_jsd.catalog,
     &job_select_ifd.catalog,
+    &job_select_length.catalog,
     NULL,
 };
 _Static_assert(COUNT_OF(job_kinds) == COUNT_OF(catalog_kinds),

@@ -103,8 +103,10 @@ MUST_CHECK static struct status open_damage(struct selection *s)
 
     TRY_PLAIN(select_open(json_array_get(list, 0), s->context, &o));
     s->damage_notes = json_incref(o.notes);
-    TRY_PLAIN(take_column(s, SELECT_DAMAGE, &data));
-    s->damage = data;
+    if (!s->method->lengths) {
+        TRY_PLAIN(take_column(s, SELECT_DAMAGE, &data));
+        s->damage = data;
+    }
     TRY_PLAIN(take_column(s, SELECT_PROMPT, &data));
     s->prompt = data;
     TRY_PLAIN(take_column(s, SELECT_ANSWER, &data));
@@ -119,7 +121,7 @@ MUST_CHECK static struct status open_all(struct selection *s)
         TRY_PLAIN(open_concepts(s));
     if (s->method->clusters)
         TRY_PLAIN(open_clusters(s));
-    if (s->method->jsd || s->method->ifd)
+    if (s->method->jsd || s->method->ifd || s->method->lengths)
         TRY_PLAIN(open_damage(s));
     return SUCCESS;
 }

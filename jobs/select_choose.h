@@ -38,8 +38,8 @@ MUST_CHECK struct status select_choose(const json_t *params,
 
 /* --- select_report.c ---------------------------------------------------------- */
 
-/* The files of the artifact: selection.json, selection.jsonl, rejected.jsonl
- * and, with clusters, plane.json. */
+/* The files of the artifact: selection.json, selection.jsonl, rejected.jsonl,
+ * both as the table selection.csv and, with clusters, plane.json. */
 MUST_CHECK struct status select_report(const struct selection *s,
                                        const char *directory);
 /* Numbers of the result. */

@@ -6,7 +6,7 @@
 #include "jobs/data.h"
 #include "jobs/select_part.h"
 
-/* What select_jsd and select_ifd say of each sample. */
+/* What select_jsd, select_ifd and select_length say of each sample. */
 enum { SELECT_ANSWER, SELECT_DAMAGE, SELECT_PROMPT, SELECT_DAMAGE_COLUMNS };
 extern const struct select_column select_damage_columns[SELECT_DAMAGE_COLUMNS];
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "jobs/data_parts.h"
 #include "jobs/job_kind.h"
 #include "jobs/select/nmf.h"
 #include "jobs/select/pick.h"
@@ -21,7 +22,9 @@
 #include "jobs/select_remark.h"
 #include "jobs/select_stages.h"
 
-static const char *const embed_words[] = { "hidden", "tfidf", NULL };
+static const char *const embed_words[] = { "hidden", "tfidf", "minilm", NULL };
+/* What `minilm` stands for. */
+static const char minilm_url[] = "hf://sentence-transformers/all-MiniLM-L6-v2";
 static const char *const graph_words[] = { "auto", "dense", "knn", "landmarks",
                                            NULL };
 static const char *const cost_words[] = { "square", "linear", "none", NULL };
@@ -55,7 +58,8 @@ static const struct catalog_key keys[] = {
       .words = embed_words,
       .otherwise = "\"hidden\"",
       .help = "what instructions are compared by: hidden states of the "
-              "original, tfidf of their words, or an encoder's directory" },
+              "original, tfidf of their words, minilm (all-MiniLM-L6-v2 of "
+              "the hub), or an encoder's directory" },
     { .name = "clusters",
       .type = KEY_TEXT,
       .otherwise = "\"auto\"",
@@ -148,16 +152,22 @@ static void drop_useless(json_t *body, const struct select_method *m)
                                             "cluster_order",
                                             "cost",
                                             NULL };
-    static const char *const jsd[] = { "original", "jsd", "tau", NULL };
-    static const char *const forwards[] = { "pruned", "length", "parts", NULL };
+    static const char *const jsd[] = { "jsd", "tau", NULL };
+    static const char *const original[] = { "original", NULL };
+    static const char *const pruned[] = { "pruned", NULL };
+    static const char *const passes[] = { "length", "parts", NULL };
     static const char *const budget[] = { "budget", NULL };
 
     if (!m->clusters)
         drop(body, clusters);
     if (!m->jsd)
         drop(body, jsd);
+    if (!m->jsd && !m->lengths)
+        drop(body, original);
     if (!m->jsd && !m->ifd)
-        drop(body, forwards);
+        drop(body, pruned);
+    if (!m->jsd && !m->ifd && !m->lengths)
+        drop(body, passes);
     if (strcmp(m->name, "full") == 0)
         drop(body, budget);
     if (!m->seed)
@@ -173,6 +183,13 @@ static bool need(const json_t *body, const char *key, const char *method,
     return json_object_get(body, key) != NULL ||
            catalog_refuse(problem, "", "", "`%s` is missing: %s compares by it",
                           key, method);
+}
+
+static void read_embed(json_t *body)
+{
+    if (strcmp(json_text_or(body, "embed", ""), "minilm") == 0)
+        (void)json_object_set_new(
+            body, "embed", json_pack("{s{ss}}", "$source", "url", minilm_url));
 }
 
 /* auto becomes 0, digits a number. */
@@ -206,6 +223,30 @@ static bool check_budget(const json_t *body, struct catalog_problem *problem)
                           "a budget of %g samples", value);
 }
 
+/* What a job would refuse as well, where the file already says it. */
+static bool check_pool(const json_t *body, struct catalog_problem *problem)
+{
+    const json_t *data = json_object_get(body, "data");
+    char known[128];
+    const struct data_form *form = data_form_of(data, known, sizeof(known));
+
+    if (json_object_get(data, "$stage") != NULL)
+        return catalog_refuse(problem, "/data", "name the data it chose from",
+                              "what `select` chose is no pool to select from");
+    if (form != NULL && form != &data_form_tasks && form != &data_form_jsonl)
+        return catalog_refuse(
+            problem, "/data",
+            "a .jsonl of {\"instruction\", \"input\", \"output\"} or "
+            "{\"prompt\", \"answer\"}, or tasks",
+            "only instructions with answers can be selected, not data of the "
+            "form `%s`",
+            form->name);
+    if (form == &data_form_tasks && json_object_get(data, "items") == NULL)
+        return catalog_refuse(problem, "/data", "items: 1000",
+                              "tasks without end are no pool to select from");
+    return true;
+}
+
 static bool normalise(json_t *body, struct catalog_problem *problem)
 {
     const struct select_method *m = select_method_of(body);
@@ -213,14 +254,15 @@ static bool normalise(json_t *body, struct catalog_problem *problem)
     if (m == NULL)
         return catalog_refuse(problem, "/method", "", "no such method");
     drop_useless(body, m);
-    if (m->jsd && !need(body, "original", m->name, problem))
+    read_embed(body);
+    if ((m->jsd || m->lengths) && !need(body, "original", m->name, problem))
         return false;
     if ((m->jsd || m->ifd) && !need(body, "pruned", m->name, problem))
         return false;
     if (m->clusters && !read_clusters(body, problem))
         return false;
     return check_budget(body, problem) &&
-           data_normalise(body, "train", problem);
+           data_normalise(body, "train", problem) && check_pool(body, problem);
 }
 
 static bool check(const json_t *params, struct catalog_problem *problem)
@@ -232,8 +274,8 @@ static bool check(const json_t *params, struct catalog_problem *problem)
 static json_t *fusable(const json_t *body)
 {
     static const char *const names[] = {
-        "budget", "budget_mode",   "clusters", "conflicts",
-        "cost",   "cluster_order", "seed",     "min_per_cluster",
+        "budget",        "budget_mode", "clusters",        "conflicts", "cost",
+        "cluster_order", "seed",        "min_per_cluster", "graph",
     };
     json_t *places = json_array();
 

@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "jobs/select/concepts.h"
 #include "jobs/select_choose.h"
+#include "jobs/select_table.h"
 
 static void set_real(json_t *object, const char *key, double value)
 {
@@ -47,6 +48,20 @@ MUST_CHECK static struct status add_line(struct buf *out, json_t *taken)
     return buf_add_text(out, "\n");
 }
 
+/* A sample goes into a file of lines and into the table of all. */
+struct files {
+    struct buf lines, *table;
+};
+
+MUST_CHECK static struct status add_sample(struct files *f, json_t *taken,
+                                           size_t place)
+{
+    AUTO(json_release) json_t *json = taken;
+
+    TRY_PLAIN(select_table_add(f->table, json, place));
+    return add_line(&f->lines, json_incref(json));
+}
+
 MUST_CHECK static struct status write_buf(const struct buf *b,
                                           const char *directory,
                                           const char *name)
@@ -56,15 +71,21 @@ MUST_CHECK static struct status write_buf(const struct buf *b,
     return file_write(path, b->size == 0 ? "" : b->data, b->size);
 }
 
-MUST_CHECK static struct status write_selected(const struct selection *s,
-                                               const char *directory)
+static void files_release(struct files *f)
 {
-    AUTO(buf_release) struct buf out;
+    buf_release(&f->lines);
+}
 
-    buf_init(&out, SIZE_MAX);
+MUST_CHECK static struct status write_selected(const struct selection *s,
+                                               const char *directory,
+                                               struct buf *table)
+{
+    AUTO(files_release) struct files out = { .table = table };
+
+    buf_init(&out.lines, SIZE_MAX);
     for (size_t i = 0; i < s->pick.count; i++)
-        TRY_PLAIN(add_line(&out, sample_json(s, s->pick.selected[i])));
-    return write_buf(&out, directory, "selection.jsonl");
+        TRY_PLAIN(add_sample(&out, sample_json(s, s->pick.selected[i]), i + 1));
+    return write_buf(&out.lines, directory, "selection.jsonl");
 }
 
 /* ---- those that are not in it --------------------------------------------------- */
@@ -144,7 +165,7 @@ static json_t *left_out_json(const struct selection *s, size_t number,
 }
 
 MUST_CHECK static struct status add_duplicates(const struct selection *s,
-                                               struct buf *out)
+                                               struct files *out)
 {
     for (size_t i = 0; i < s->count; i++) {
         json_t *json;
@@ -154,13 +175,13 @@ MUST_CHECK static struct status add_duplicates(const struct selection *s,
         json = left_out_json(s, i, "duplicate");
         (void)json_object_set_new(json, "of",
                                   json_integer((json_int_t)s->same[i]));
-        TRY_PLAIN(add_line(out, json));
+        TRY_PLAIN(add_sample(out, json, 0));
     }
     return SUCCESS;
 }
 
 MUST_CHECK static struct status add_invalid(const struct selection *s,
-                                            struct buf *out)
+                                            struct files *out)
 {
     const json_t *list = json_object_get(s->pool.notes, "invalid");
 
@@ -173,25 +194,26 @@ MUST_CHECK static struct status add_invalid(const struct selection *s,
             continue;
         json = left_out_json(s, number, "invalid");
         (void)json_object_set(json, "why", json_array_get(one, 1));
-        TRY_PLAIN(add_line(out, json));
+        TRY_PLAIN(add_sample(out, json, 0));
     }
     return SUCCESS;
 }
 
 MUST_CHECK static struct status write_rejected(const struct selection *s,
-                                               const char *directory)
+                                               const char *directory,
+                                               struct buf *table)
 {
     AUTO(names_release) struct names names = { .count = 0 };
-    AUTO(buf_release) struct buf out;
+    AUTO(files_release) struct files out = { .table = table };
 
-    buf_init(&out, SIZE_MAX);
+    buf_init(&out.lines, SIZE_MAX);
     TRY_PLAIN(open_names(s, &names));
     for (size_t i = 0; i < s->kept_count; i++)
         if (s->pick.samples[i].reason != PICK_SELECTED)
-            TRY_PLAIN(add_line(&out, refused_json(s, i, &names)));
+            TRY_PLAIN(add_sample(&out, refused_json(s, i, &names), 0));
     TRY_PLAIN(add_duplicates(s, &out));
     TRY_PLAIN(add_invalid(s, &out));
-    return write_buf(&out, directory, "rejected.jsonl");
+    return write_buf(&out.lines, directory, "rejected.jsonl");
 }
 
 /* ---- the whole --------------------------------------------------------------- */
@@ -371,8 +393,13 @@ static json_t *plane_json(const struct selection *s)
 
 struct status select_report(const struct selection *s, const char *directory)
 {
-    TRY_PLAIN(write_selected(s, directory));
-    TRY_PLAIN(write_rejected(s, directory));
+    AUTO(buf_release) struct buf table;
+
+    buf_init(&table, SIZE_MAX);
+    TRY_PLAIN(select_table_begin(&table));
+    TRY_PLAIN(write_selected(s, directory, &table));
+    TRY_PLAIN(write_rejected(s, directory, &table));
+    TRY_PLAIN(write_buf(&table, directory, "selection.csv"));
     TRY_PLAIN(write_json(whole_json(s), directory, "selection.json"));
     if (s->method->clusters)
         TRY_PLAIN(write_json(plane_json(s), directory, "plane.json"));

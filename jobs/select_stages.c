@@ -8,18 +8,19 @@
 #include "jobs/select/embed.h"
 #include "jobs/select_keys.h"
 
-const char *const select_method_words[] = { "paser",        "random", "topjsd",
-                                            "uniform",      "ifd",    "full",
-                                            "proportional", NULL };
+const char *const select_method_words[] = { "paser",        "random",  "topjsd",
+                                            "uniform",      "ifd",     "full",
+                                            "proportional", "longest", NULL };
 
 static const struct select_method methods[] = {
-    { "paser", true, true, false, false },
-    { "random", false, false, false, true },
-    { "topjsd", false, true, false, false },
-    { "uniform", true, true, false, false },
-    { "ifd", false, false, true, false },
-    { "full", false, false, false, false },
-    { "proportional", true, true, false, false },
+    { "paser", .clusters = true, .jsd = true },
+    { "random", .seed = true },
+    { "topjsd", .jsd = true },
+    { "uniform", .clusters = true, .jsd = true },
+    { "ifd", .ifd = true },
+    { .name = "full" },
+    { "proportional", .clusters = true, .jsd = true },
+    { "longest", .lengths = true },
 };
 
 const struct select_method *select_method_of(const json_t *body)
@@ -197,6 +198,9 @@ static json_t *add_damage(struct making *m, const struct select_method *method,
     if (method->ifd)
         return add_parts(m, "ifd", "select_ifd", select_template, NULL,
                          fill_ifd);
+    if (method->lengths)
+        return add_parts(m, "length", "select_length", select_template, NULL,
+                         fill_hidden);
     return NULL;
 }
 

@@ -8,7 +8,7 @@
 /* What a method reads. */
 struct select_method {
     const char *name;
-    bool clusters, jsd, ifd, seed;
+    bool clusters, jsd, ifd, lengths, seed;
 };
 /* Of a normalised body; NULL: there is no such method. */
 const struct select_method *select_method_of(const json_t *body);

@@ -14,7 +14,11 @@ set_target_properties(golden_paser PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 add_test(NAME golden.paser
   COMMAND golden_paser ${CMAKE_CURRENT_SOURCE_DIR}/golden/paser)
-set_tests_properties(golden.paser PROPERTIES LABELS golden TIMEOUT 60)
+add_test(NAME golden.paser_wrong
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/golden/golden_paser_wrong.py
+          $<TARGET_FILE:golden_paser> ${CMAKE_CURRENT_SOURCE_DIR}/golden/paser)
+set_tests_properties(golden.paser golden.paser_wrong PROPERTIES LABELS golden
+  TIMEOUT 60)
 
 sinter_fuzz(vocabulary LINK sinter_jobs)
 sinter_fuzz(statistic LINK sinter_jobs)
@@ -67,7 +71,7 @@ sinter_test(unit/jobs/test_verify.c support/fake_context.c support/tiny_llama.c
   LABEL unit LINK sinter_jobs)
 set(tiny support/fake_context.c support/tiny_files.c support/tiny_models.c
   support/tiny_llama.c support/reference.c)
-foreach(name prune prune_faults prune_fit prune_large select)
+foreach(name prune prune_faults prune_fit prune_large select select_passes)
   sinter_test(unit/jobs/test_${name}.c ${tiny} LABEL unit LINK sinter_jobs)
 endforeach()
 sinter_test(unit/jobs/test_select_samples.c support/fake_context.c
@@ -76,6 +80,6 @@ foreach(name select_embed select_minilm)
   sinter_test(unit/jobs/test_${name}.c support/fake_context.c LABEL unit
     LINK sinter_jobs)
 endforeach()
-foreach(name jsd spectrum cluster budget concepts pick)
+foreach(name jsd spectrum cluster budget concepts pick sweep)
   sinter_test(unit/jobs/test_select_${name}.c LABEL unit LINK sinter_jobs)
 endforeach()

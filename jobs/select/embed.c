@@ -29,6 +29,17 @@ void select_pool(const float *hidden, size_t rows, size_t width, float *ret_row)
     }
 }
 
+/* What a model makes of a sample may be no number. */
+static void clear_if_broken(float *row, size_t width)
+{
+    bool finite = true;
+
+    for (size_t i = 0; i < width; i++)
+        finite = finite && isfinite(row[i]);
+    if (!finite)
+        memset(row, 0, width * sizeof(*row));
+}
+
 /* [width]; the caller frees. */
 static double *mean_of(const float *rows, size_t count, size_t width)
 {
@@ -65,8 +76,11 @@ void select_unit(float *row, size_t width, const double *mean)
 
 void select_centre(float *rows, size_t count, size_t width)
 {
-    AUTO(free_pointer) double *mean = mean_of(rows, count, width);
+    AUTO(free_pointer) double *mean = NULL;
 
+    for (size_t r = 0; r < count; r++)
+        clear_if_broken(rows + r * width, width);
+    mean = mean_of(rows, count, width);
     for (size_t r = 0; r < count; r++)
         if (!select_embed_is_zero(rows + r * width, width))
             select_unit(rows + r * width, width, mean);

@@ -31,7 +31,8 @@ void select_tfidf(const struct select_samples *s, float *ret_rows);
 void select_pool(const float *hidden, size_t rows, size_t width,
                  float *ret_row);
 /* All of them, once all are there: the mean of those that are not zero taken
- * off, then length 1. A pool of equal rows becomes zeros. */
+ * off, then length 1. A pool of equal rows becomes zeros, and so do rows that
+ * are not finite: what a broken model says of them cannot be compared. */
 void select_centre(float *rows, size_t count, size_t width);
 
 /* --- minilm ----------------------------------------------------------------- */

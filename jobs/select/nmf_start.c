@@ -153,6 +153,10 @@ MUST_CHECK static struct status all_used(const struct nmf *f, bool *ret_all)
     return SUCCESS;
 }
 
+/* An error is the root of a difference of sums as large as |S|^2: what is less
+ * than that is rounding, which must not choose. */
+static const double rounding = 1e-7;
+
 /* Keeps the better one in `best`; equal ones: the earlier. */
 MUST_CHECK static struct status try_start(const struct crew *crew,
                                           const struct nmf_matrix *s,
@@ -166,7 +170,7 @@ MUST_CHECK static struct status try_start(const struct crew *crew,
     TRY_PLAIN(start(s, seed, &f));
     memcpy(f.h, f.w, s->n * f.k * sizeof(*f.h));
     TRY_PLAIN(nmf_descend(crew, s, NMF_STILL, NMF_ITERATIONS, &f));
-    if (starts == 1 || f.error < best->error * (1.0 - 1e-6)) {
+    if (starts == 1 || f.error < best->error * (1.0 - 1e-6) - rounding) {
         struct nmf worse = *best;
 
         *best = f;

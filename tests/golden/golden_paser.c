@@ -106,6 +106,25 @@ void paser_compare_labels(struct verdict *v, const json_t *expected,
     }
 }
 
+struct status paser_sized(const json_t *array, const char *name, size_t count)
+{
+    if (json_array_size(array) == count && json_is_array(array))
+        return SUCCESS;
+    return FAIL(STATUS_CORRUPT, "\"%s\" has %zu entries, not %zu", name,
+                json_array_size(array), count);
+}
+
+struct status paser_texts(const json_t *array, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (!json_is_string(json_array_get(array, i)))
+            return FAIL(STATUS_CORRUPT, "\"%s\": entry %zu is no text", name,
+                        i);
+    return json_is_array(array)
+               ? SUCCESS
+               : FAIL(STATUS_CORRUPT, "\"%s\" is no list of texts", name);
+}
+
 struct status paser_rows(const struct paser_case *c, const char *name,
                          size_t *ret_n, size_t *ret_width, float **ret_rows)
 {
@@ -114,8 +133,11 @@ struct status paser_rows(const struct paser_case *c, const char *name,
     if (c->model == NULL)
         return FAIL(STATUS_CORRUPT, "%s names no tensors", c->name);
     TRY_PLAIN(golden_need(st_model_tensors(c->model), name, &t));
-    if (t->rank != 2)
-        return FAIL(STATUS_CORRUPT, "%s has %u dimensions", name, t->rank);
+    if (t->rank != 2 || !dtype_is_float(t->dtype))
+        return FAIL(STATUS_CORRUPT,
+                    "\"%s\" is %s of %u dimensions: it should be rows of "
+                    "floats",
+                    name, dtype_name(t->dtype), t->rank);
     *ret_n = (size_t)t->shape[0];
     *ret_width = (size_t)t->shape[1];
     *ret_rows = golden_floats(t);
@@ -256,6 +278,9 @@ int main(int argc, char **argv)
         ran++;
         failed += !run_case(argv[1], entry);
     }
+    if (ran == 0)
+        fprintf(stderr, "%s names no case%s\n", path,
+                argc > 2 ? " that was asked for" : "");
     printf("%zu cases, %zu failed\n", ran, failed);
     return ran == 0 || failed > 0 ? 1 : 0;
 }

@@ -33,6 +33,11 @@ void paser_compare(struct verdict *v, const char *name, size_t i, double is,
                    double should, double absolute, double relative);
 void paser_compare_labels(struct verdict *v, const json_t *expected,
                           const uint32_t *labels, size_t n);
+/* CORRUPT unless it is an array of so many. */
+MUST_CHECK struct status paser_sized(const json_t *array, const char *name,
+                                     size_t count);
+/* CORRUPT unless it is an array of texts. */
+MUST_CHECK struct status paser_texts(const json_t *array, const char *name);
 /* A tensor of two dimensions as floats; the caller frees. */
 MUST_CHECK struct status paser_rows(const struct paser_case *c,
                                     const char *name, size_t *ret_n,

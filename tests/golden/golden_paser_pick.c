@@ -84,9 +84,14 @@ struct status paser_budget(const struct paser_case *c, struct verdict *v)
     const json_t *cases = json_object_get(c->json, "cases");
 
     paser_expect(v, json_array_size(cases) > 0, "no cases");
-    for (size_t i = 0; i < json_array_size(cases); i++)
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *one = json_array_get(cases, i);
+        size_t count = json_array_size(json_object_get(one, "cds"));
+
+        TRY_PLAIN(paser_sized(json_object_get(one, "size"), "size", count));
         for (enum budget_mode mode = 0; mode < BUDGET_MODES; mode++)
-            compare_mode(v, json_array_get(cases, i), mode);
+            compare_mode(v, one, mode);
+    }
     return SUCCESS;
 }
 
@@ -108,9 +113,27 @@ static void inputs_release(struct inputs *in)
     free(in->labels);
 }
 
-static void inputs_read(const json_t *json, struct inputs *in)
+/* Arrays of one length, and labels below it. */
+MUST_CHECK static struct status inputs_check(const json_t *json, size_t n)
+{
+    const json_t *labels = json_object_get(json, "cluster");
+
+    TRY_PLAIN(paser_sized(json_object_get(json, "x_len"), "x_len", n));
+    TRY_PLAIN(paser_sized(json_object_get(json, "y_len"), "y_len", n));
+    if (labels != NULL)
+        TRY_PLAIN(paser_sized(labels, "cluster", n));
+    for (size_t i = 0; i < json_array_size(labels); i++)
+        if (whole(json_array_get(labels, i)) >= n)
+            return FAIL(STATUS_CORRUPT, "\"cluster\": entry %zu is %zu of %zu",
+                        i, whole(json_array_get(labels, i)), n);
+    return SUCCESS;
+}
+
+MUST_CHECK static struct status inputs_read(const json_t *json,
+                                            struct inputs *in)
 {
     in->n = json_array_size(json_object_get(json, "jsd"));
+    TRY_PLAIN(inputs_check(json, in->n));
     in->jsd = paser_numbers(json_object_get(json, "jsd"));
     in->x = tokens(json_object_get(json, "x_len"));
     in->y = tokens(json_object_get(json, "y_len"));
@@ -119,6 +142,7 @@ static void inputs_read(const json_t *json, struct inputs *in)
          i++)
         if (in->labels[i] >= in->clusters)
             in->clusters = in->labels[i] + 1;
+    return SUCCESS;
 }
 
 static void compare_scores(const struct paser_case *c, const struct inputs *in,
@@ -184,7 +208,7 @@ struct status paser_ies(const struct paser_case *c, struct verdict *v)
     const json_t *dropped = paser_expected(c, "dropped");
     size_t lost = 0;
 
-    inputs_read(json_object_get(c->json, "inputs"), &in);
+    TRY_PLAIN(inputs_read(json_object_get(c->json, "inputs"), &in));
     scores = xcalloc(in.n + 1, sizeof(*scores));
     compare_scores(c, &in, scores, v);
     compare_degradation(c, &in, v);
@@ -272,6 +296,15 @@ static void compare_graph(struct verdict *v, struct concepts *all,
     }
 }
 
+MUST_CHECK static struct status check_edges(const json_t *edges)
+{
+    for (size_t i = 0; i < json_array_size(edges); i++) {
+        TRY_PLAIN(paser_sized(json_array_get(edges, i), "edges", 2));
+        TRY_PLAIN(paser_texts(json_array_get(edges, i), "edges"));
+    }
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status compare_sequence(struct verdict *v,
                                                  const json_t *sequence,
                                                  const json_t *expected,
@@ -286,11 +319,12 @@ MUST_CHECK static struct status compare_sequence(struct verdict *v,
     for (size_t i = 0; i < json_array_size(sequence); i++) {
         struct consistency_conflict conflict;
         size_t count;
-        AUTO(free_pointer)
-        uint32_t *concepts =
-            concepts_read(all, json_array_get(sequence, i), &count);
-        bool accepted = consistency_check(g, concepts, count, &conflict);
+        AUTO(free_pointer) uint32_t *concepts = NULL;
+        bool accepted;
 
+        TRY_PLAIN(paser_texts(json_array_get(sequence, i), "sequence"));
+        concepts = concepts_read(all, json_array_get(sequence, i), &count);
+        accepted = consistency_check(g, concepts, count, &conflict);
         paser_expect(v, accepted == json_is_true(json_array_get(accept, i)),
                      "sample %zu is %s", i, accepted ? "accepted" : "refused");
         compare_conflict(v, all, &conflict, accepted,
@@ -298,6 +332,9 @@ MUST_CHECK static struct status compare_sequence(struct verdict *v,
         if (accepted)
             TRY_PLAIN(consistency_add(g, concepts, count));
     }
+    TRY_PLAIN(check_edges(json_object_get(expected, "edges")));
+    if (json_object_get(expected, "nodes") != NULL)
+        TRY_PLAIN(paser_texts(json_object_get(expected, "nodes"), "nodes"));
     compare_graph(v, all, g, json_object_get(expected, "nodes"),
                   json_object_get(expected, "edges"));
     return SUCCESS;
@@ -360,12 +397,17 @@ struct status paser_concepts(const struct paser_case *c, struct verdict *v)
     struct concept_stops stops = { sorted, count };
     AUTO(free_concepts) struct concepts *all = concepts_new(&stops);
 
+    TRY_PLAIN(paser_texts(words, "stopwords"));
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_string_value(json_array_get(words, i));
     qsort(sorted, count, sizeof(*sorted), compare_words);
     paser_expect(v, json_array_size(cases) > 0, "no cases");
-    for (size_t i = 0; i < json_array_size(cases); i++)
-        compare_phrases(v, all, json_array_get(cases, i));
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *one = json_array_get(cases, i);
+
+        TRY_PLAIN(paser_texts(json_object_get(one, "expected"), "expected"));
+        compare_phrases(v, all, one);
+    }
     return SUCCESS;
 }
 
@@ -387,26 +429,28 @@ static void whole_release(struct whole_case *w)
     free(w->begin);
 }
 
-static void whole_read(const struct paser_case *c, struct whole_case *w)
+MUST_CHECK static struct status whole_read(const struct paser_case *c,
+                                           struct whole_case *w)
 {
     const json_t *inputs = json_object_get(c->json, "inputs");
     const json_t *concepts = json_object_get(inputs, "concepts");
 
-    inputs_read(inputs, &w->in);
+    TRY_PLAIN(inputs_read(inputs, &w->in));
+    TRY_PLAIN(paser_sized(concepts, "concepts", w->in.n));
     w->all = concepts_new(&concept_stops_english);
     w->begin = xcalloc(w->in.n + 1, sizeof(*w->begin));
     for (size_t i = 0; i < w->in.n; i++) {
-        size_t count;
-        AUTO(free_pointer)
-        uint32_t *numbers =
-            concepts_read(w->all, json_array_get(concepts, i), &count);
-        size_t before = w->begin[i];
+        size_t count, before = w->begin[i];
+        AUTO(free_pointer) uint32_t *numbers = NULL;
 
+        TRY_PLAIN(paser_texts(json_array_get(concepts, i), "concepts"));
+        numbers = concepts_read(w->all, json_array_get(concepts, i), &count);
         w->concepts =
             xrealloc(w->concepts, (before + count + 1) * sizeof(*w->concepts));
         memcpy(w->concepts + before, numbers, count * sizeof(*numbers));
         w->begin[i + 1] = before + count;
     }
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status find_clusters(const struct paser_case *c,
@@ -516,7 +560,7 @@ struct status paser_e2e(const struct paser_case *c, struct verdict *v)
     AUTO(free_pointer) double *scores = NULL;
     const json_t *budgets = paser_expected(c, "by_budget");
 
-    whole_read(c, &w);
+    TRY_PLAIN(whole_read(c, &w));
     TRY_PLAIN(find_clusters(c, &w, v));
     scores = xcalloc(w.in.n + 1, sizeof(*scores));
     compare_scores(c, &w.in, scores, v);

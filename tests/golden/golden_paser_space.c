@@ -26,8 +26,11 @@ MUST_CHECK static struct status find_logits(const struct paser_case *c,
     TRY_PLAIN(golden_need(set, "logits_orig", &l->original));
     TRY_PLAIN(golden_need(set, "logits_pruned", &l->pruned));
     if (l->original->rank != 2 || !tensor_same_shape(l->original, l->pruned) ||
-        l->original->dtype != l->pruned->dtype)
-        return FAIL(STATUS_CORRUPT, "logits of two shapes");
+        l->original->dtype != l->pruned->dtype ||
+        !dtype_is_float(l->original->dtype))
+        return FAIL(STATUS_CORRUPT,
+                    "\"logits_orig\" and \"logits_pruned\" should be rows of "
+                    "floats of one shape");
     l->rows = (size_t)l->original->shape[0];
     l->vocabulary = (size_t)l->original->shape[1];
     return SUCCESS;
@@ -101,6 +104,14 @@ struct status paser_jsd(const struct paser_case *c, struct verdict *v)
     struct logits l;
 
     TRY_PLAIN(find_logits(c, &l));
+    if (paser_expected(c, "response_rows") != NULL) {
+        json_int_t prompt = json_integer_value(paser_param(c, "prompt_len"));
+
+        if (prompt < 1 || (size_t)prompt > l.rows)
+            return FAIL(STATUS_CORRUPT,
+                        "\"prompt_len\" is %lld of %zu rows of logits",
+                        (long long)prompt, l.rows);
+    }
     jsd = xcalloc(l.rows + 1, sizeof(*jsd));
     for (size_t i = 0; i < json_array_size(taus); i++)
         compare_rows(c, &l, paser_number(json_array_get(taus, i)),
@@ -143,6 +154,23 @@ MUST_CHECK static struct status compare_sigma(const struct paser_case *c,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status check_spectrum(const struct spectrum *s,
+                                               size_t k,
+                                               const struct tensor *degree,
+                                               const struct tensor *projector)
+{
+    if (s->pairs == 0)
+        return FAIL(STATUS_CORRUPT, "all embeddings are equal");
+    if (degree->count != s->rows || projector->count != s->rows * s->rows)
+        return FAIL(STATUS_CORRUPT,
+                    "\"degree\" has %zu numbers and \"projector_K\" %zu, of "
+                    "%zu embeddings",
+                    (size_t)degree->count, (size_t)projector->count, s->rows);
+    if (k > s->pairs)
+        return FAIL(STATUS_CORRUPT, "K is %zu of %zu eigenpairs", k, s->pairs);
+    return SUCCESS;
+}
+
 MUST_CHECK static struct status compare_spectrum(const struct paser_case *c,
                                                  const struct spectrum *s,
                                                  size_t k, struct verdict *v)
@@ -153,6 +181,7 @@ MUST_CHECK static struct status compare_spectrum(const struct paser_case *c,
     TRY_PLAIN(golden_need(st_model_tensors(c->model), "degree", &degree));
     TRY_PLAIN(
         golden_need(st_model_tensors(c->model), "projector_K", &projector));
+    TRY_PLAIN(check_spectrum(s, k, degree, projector));
     for (size_t i = 0; i < json_array_size(values) && i < s->pairs; i++)
         paser_compare(v, "eigenvalues", i, s->values[i],
                       paser_number(json_array_get(values, i)),
@@ -174,9 +203,11 @@ MUST_CHECK static struct status compare_spectrum(const struct paser_case *c,
     return SUCCESS;
 }
 
-static void compare_distances(const struct paser_case *c,
-                              const struct spectrum *s, const char *name,
-                              size_t pairs, struct verdict *v)
+MUST_CHECK static struct status compare_distances(const struct paser_case *c,
+                                                  const struct spectrum *s,
+                                                  const char *name,
+                                                  size_t pairs,
+                                                  struct verdict *v)
 {
     const json_t *points = paser_expected(c, "pairs");
     const json_t *times = paser_param(c, "times");
@@ -191,11 +222,17 @@ static void compare_distances(const struct paser_case *c,
             size_t a = (size_t)json_integer_value(json_array_get(pair, 0));
             size_t b = (size_t)json_integer_value(json_array_get(pair, 1));
 
+            if (a >= s->rows || b >= s->rows)
+                return FAIL(STATUS_CORRUPT,
+                            "\"pairs\": entry %zu is of samples %zu and %zu of "
+                            "%zu",
+                            i, a, b, s->rows);
             paser_compare(v, name, i, spectrum_distance(s, pairs, time, a, b),
                           paser_number(json_array_get(should, i)), 0.0,
                           paser_tolerance(c, "diffdist_rel"));
         }
     }
+    return SUCCESS;
 }
 
 MUST_CHECK static struct status compare_one_cluster(const struct paser_case *c,
@@ -234,9 +271,9 @@ struct status paser_diffusion(const struct paser_case *c, struct verdict *v)
     if (paser_expected(c, "eigenvalues") == NULL)
         return SUCCESS;
     TRY_PLAIN(compare_spectrum(c, &s, k, v));
-    compare_distances(c, &s, "diffdist2_full", s.pairs, v);
-    compare_distances(c, &s, "diffdist2_K", k, v);
-    if (paser_expected(c, "gap_at_K") != NULL)
+    TRY_PLAIN(compare_distances(c, &s, "diffdist2_full", s.pairs, v));
+    TRY_PLAIN(compare_distances(c, &s, "diffdist2_K", k, v));
+    if (paser_expected(c, "gap_at_K") != NULL && k > 0 && k < s.pairs)
         paser_compare(v, "gap_at_K", 0, s.values[k] - s.values[k - 1],
                       paser_number(paser_expected(c, "gap_at_K")),
                       2.0 * paser_tolerance(c, "eigenvalue_abs"), 0.0);
@@ -332,6 +369,16 @@ MUST_CHECK static struct status compare_labels(const struct paser_case *c,
     return SUCCESS;
 }
 
+MUST_CHECK static struct status check_square(const struct tensor *s, size_t k)
+{
+    if (s->rank != 2 || s->shape[0] != s->shape[1] || !dtype_is_float(s->dtype))
+        return FAIL(STATUS_CORRUPT, "\"S\" is no square matrix of floats");
+    if (k < 1 || k > s->shape[0] || k > NMF_RANK)
+        return FAIL(STATUS_CORRUPT, "K is %zu for \"S\" of %zu rows", k,
+                    (size_t)s->shape[0]);
+    return SUCCESS;
+}
+
 struct status paser_cluster(const struct paser_case *c, struct verdict *v)
 {
     const struct tensor_set *set;
@@ -342,8 +389,13 @@ struct status paser_cluster(const struct paser_case *c, struct verdict *v)
         return FAIL(STATUS_CORRUPT, "%s names no tensors", c->name);
     set = st_model_tensors(c->model);
     s = tensor_find(set, "S");
-    if (s != NULL && s->rank == 2)
+    if (s == NULL && tensor_find(set, "embeddings") == NULL)
+        return FAIL(STATUS_CORRUPT,
+                    "there is neither a tensor \"S\" nor \"embeddings\"");
+    if (s != NULL) {
+        TRY_PLAIN(check_square(s, k));
         TRY_PLAIN(compare_nmf(c, s, k, v));
+    }
     if (tensor_find(set, "embeddings") != NULL)
         TRY_PLAIN(compare_labels(c, k, v));
     return SUCCESS;

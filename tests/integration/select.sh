@@ -1,7 +1,8 @@
 #!/bin/bash
 # Selections on a farm: a worker is killed in the middle, and what is selected
 # is the same as with other parts on another number of workers. A sweep computes
-# nothing twice, and says beforehand what it will compute.
+# nothing twice, and says beforehand what it will compute. Data and models that
+# do not do are told by name.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh" "$1"
@@ -117,7 +118,7 @@ assert_exit 0 sinter submit cut.yaml
 wait_until 60 "some jobs" done_jobs 9
 kill -9 "${PID[one]}"
 await one
-worker one # which says that the old one is dead
+worker one --replaces # which says that the old one is dead
 assert_exit 0 sinter watch cut
 assert_equal "jobs" "$(sinter --json status cut | jq .jobs.total)" \
     $((1 + 3 + 6 + 1 + 1 + 1 + 2 + 22 + 24))
@@ -157,3 +158,51 @@ assert_exit 1 sinter inspect "calm/$number" --stage base
 assert_contains err.txt 'stage "base" selects no data'
 assert_exit 5 sinter inspect "calm/$number" --stage nowhere
 assert_contains err.txt 'has no stage "nowhere"'
+
+# What cannot be selected from ends its trial at once with a sentence that names
+# the file and the line, or the models.
+python3 - <<'PY'
+good = '{"instruction": "Say a", "output": "a"}\n{"instruction": "Say b", "output": "b"}\n'
+open("good.jsonl", "w").write(good)
+open("broken.jsonl", "w").write(good + '{"instruction": "Say c", \n')
+open("plain.jsonl", "w").write(good + '\n{"text": "a story"}\n')
+open("blank.jsonl", "w").write('{"instruction": "Say a", "output": ""}\n' * 2)
+PY
+cat >wrong.yaml <<'YAML'
+sinter: 1
+name: wrong
+stages:
+  base:
+    train: {init: {architecture: llama, hidden: 16, layers: 1, heads: 2, vocab: 258}, data: {builtin: tasks}, length: 64, steps: 1}
+  other:
+    train: {init: {architecture: llama, hidden: 16, layers: 1, heads: 2, vocab: $vocab}, data: {builtin: tasks}, length: 64, steps: 1}
+  chosen:
+    select: {original: $stages.base.model, pruned: $stages.other.model, data: $pool, embed: $embed, budget: 1, parts: 1}
+cases:
+  good: {set: {pool: ./good.jsonl, vocab: 258, embed: tfidf}}
+  broken: {set: {pool: ./broken.jsonl, vocab: 258, embed: tfidf}}
+  plain: {set: {pool: ./plain.jsonl, vocab: 258, embed: tfidf}}
+  blank: {set: {pool: ./blank.jsonl, vocab: 258, embed: tfidf}}
+  vocabulary: {set: {pool: ./good.jsonl, vocab: 300, embed: tfidf}}
+  encoder: {set: {pool: ./good.jsonl, vocab: 258, embed: ./files}}
+evaluate:
+  loss: {builtin: perplexity, model: $stages.base.model, data: $stages.chosen.data}
+retries: {max: 2, backoff: 1h}
+YAML
+assert_exit 0 timeout 60 sinter submit wrong.yaml --wait
+sinter trials wrong --json >trials.json
+# fails CASE WORDS...: the trial ended with these words
+fails() {
+    local case=$1 words message
+    message=$(jq -r --arg case "$case" '.trials[] | select(.values.case == $case and .state == "failed") | .failure.message' trials.json)
+    shift
+    for words; do
+        [[ $message == *"$words"* ]] || fail "$case: '$message', wanted '$words'"
+    done
+}
+fails broken "broken.jsonl: line 3"
+fails plain "plain.jsonl, line 4" 'no "instruction" and "output"'
+fails blank "of 2 samples none can be selected: their answers are empty"
+fails vocabulary "the original (result of the job" "has a vocabulary of 258" "of 300"
+fails encoder "files" "config.json"
+assert_equal "sound trials" "$(jq '[.trials[] | select(.state == "done")] | length' trials.json)" 1

@@ -4,164 +4,11 @@
 #include "support/test.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "common/file.h"
-#include "common/memory.h"
 #include "jobs/data.h"
-#include "jobs/job_kind.h"
 #include "jobs/model_input.h"
 #include "jobs/select/jsd.h"
-#include "jobs/select_stages.h"
-#include "support/fake_fixture.h"
-#include "support/tiny_files.h"
-#include "support/tiny_llama.h"
-
-#define SHAPE                                                        \
-    "'hidden_size':16,'intermediate_size':24,'num_hidden_layers':2," \
-    "'num_attention_heads':4,'max_position_embeddings':32,"
-#define POOL "'data':{'builtin':'tasks','items':100,'predict':'answers'}"
-
-static void write_model(const char *name, const char *config, uint32_t seed)
-{
-    struct tiny_files t;
-
-    assert_ok(file_remove_tree(fake_context_path(fake, name)));
-    tiny_files_of(&t, config, DTYPE_F32, seed);
-    tiny_files_write(&t, fake, name);
-    tiny_files_release(&t);
-}
-
-static void write_models(void)
-{
-    write_model("original", "{'model_type':'llama'," SHAPE "'vocab_size':260}",
-                1);
-    write_model("pruned", "{'model_type':'llama'," SHAPE "'vocab_size':260}",
-                2);
-}
-
-static void write_pool(const char *text)
-{
-    assert_ok(
-        file_write(fake_context_path(fake, "pool.jsonl"), text, strlen(text)));
-}
-
-/* A body as the compiler leaves it; members of `text` over defaults. */
-static json_t *body_of(const char *text)
-{
-    json_t *body = tiny_json(
-        "{'method':'paser','embed':'tfidf','clusters':'3','budget':0.3,"
-        "'jsd':'mean_answer','tau':1,'sigma_scale':1,'graph':'auto','time':0,"
-        "'cost':'square','budget_mode':'capped','min_per_cluster':0,"
-        "'conflicts':false,'cluster_order':'canonical','parts':1}");
-    json_t *given = tiny_json("{%s}", text);
-    struct catalog_problem problem;
-
-    (void)json_object_set_new(body, "original",
-                              fake_context_source(fake, "original"));
-    (void)json_object_set_new(body, "pruned",
-                              fake_context_source(fake, "pruned"));
-    if (json_object_get(given, "data") == NULL)
-        (void)json_object_set_new(body, "data",
-                                  fake_context_source(fake, "pool.jsonl"));
-    (void)json_object_update(body, given);
-    json_decref(given);
-    if (!job_kind_find("select")->catalog.normalise(body, &problem))
-        fail_msg("%s: %s", problem.path, problem.message);
-    if (json_object_get(json_object_get(body, "seed"), "$param") != NULL)
-        (void)json_object_set_new(body, "seed", json_integer(0));
-    return body;
-}
-
-/* {"$stage"} becomes {"$job"}. */
-static void name_jobs(json_t *json)
-{
-    json_t *stage = json_object_get(json, "$stage");
-    const char *name;
-    json_t *member;
-
-    if (stage != NULL) {
-        (void)json_object_set(json, "$job", stage);
-        (void)json_object_del(json, "$stage");
-        return;
-    }
-    json_object_foreach(json, name, member) name_jobs(member);
-    for (size_t i = 0; i < json_array_size(json); i++)
-        name_jobs(json_array_get(json, i));
-}
-
-static struct status run_stage(const char *name, const char *kind,
-                               json_t *params)
-{
-    json_t *result = NULL;
-
-    name_jobs(params);
-    TRY_PLAIN(tiny_run(fake, kind, params, &result));
-    fake_context_set_job(fake, name, json_text_or(result, "artifact", ""));
-    json_decref(result);
-    return SUCCESS;
-}
-
-/* All stages of a body and itself; the result is that of job "s". */
-static struct status run_all(const char *text)
-{
-    AUTO(json_release) json_t *body = body_of(text);
-    AUTO(json_release) json_t *stages = select_stages(body, "s");
-
-    for (size_t i = 0; i < json_array_size(stages); i++) {
-        json_t *one = json_array_get(stages, i);
-
-        TRY_PLAIN(run_stage(json_text_or(one, "name", ""),
-                            json_text_or(one, "kind", ""),
-                            json_object_get(one, "params")));
-    }
-    return run_stage("s", "select", body);
-}
-
-static char *artifact_of(const char *job)
-{
-    return xstrdup(
-        json_text_or(json_object_get(fake->inputs, job), "artifact", ""));
-}
-
-/* A file of the selection; the caller frees. */
-static char *file_of(const char *name)
-{
-    AUTO(free_pointer) char *artifact = artifact_of("s");
-    AUTO(free_pointer)
-    char *path = xasprintf("%s/artifacts/%s/%s", fake->root, artifact, name);
-    char *text;
-    size_t size;
-
-    assert_ok(file_read(path, 1 << 24, &text, &size));
-    return text;
-}
-
-static json_t *head_of(void)
-{
-    AUTO(free_pointer) char *text = file_of("selection.json");
-    json_t *json;
-
-    assert_ok(json_parse(text, strlen(text), "selection.json", &json));
-    return json;
-}
-
-static int64_t number_of(const char *name)
-{
-    AUTO(json_release) json_t *head = head_of();
-
-    return json_int_or(head, name, -1);
-}
-
-static size_t lines_of(const char *name)
-{
-    AUTO(free_pointer) char *text = file_of(name);
-    size_t count = 0;
-
-    for (const char *c = text; *c != '\0'; c++)
-        count += *c == '\n';
-    return count;
-}
+#include "support/select_fixture.h"
 
 /* ---- what stages depend on ------------------------------------------------------ */
 
@@ -223,6 +70,23 @@ static void test_a_stage_knows_only_what_it_depends_on(void **state)
     }
 }
 
+static void test_minilm_is_an_encoder_of_the_hub(void **state)
+{
+    AUTO(json_release) json_t *body = body_of("'embed':'minilm','parts':1");
+    AUTO(json_release) json_t *stages = select_stages(body, "s");
+    const json_t *encode = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < json_array_size(stages); i++)
+        if (strcmp(json_text_or(json_array_get(stages, i), "kind", ""),
+                   "select_encode") == 0)
+            encode = json_array_get(stages, i);
+    encode = json_object_get(json_object_get(encode, "params"), "model");
+    assert_string_equal(
+        json_text_or(json_object_get(encode, "$source"), "url", ""),
+        "hf://sentence-transformers/all-MiniLM-L6-v2");
+}
+
 static void test_a_method_has_no_stage_it_does_not_need(void **state)
 {
     static const struct {
@@ -235,7 +99,8 @@ static void test_a_method_has_no_stage_it_does_not_need(void **state)
         { "ifd", 1 + 3 },
         { "random", 1 },
         { "full", 1 },
-        { "proportional", 1 + 3 * 3 },
+        { "proportional", 1 + 3 + 3 + 3 },
+        { "longest", 1 + 3 },
     };
 
     (void)state;
@@ -261,9 +126,10 @@ static void test_parts_do_not_matter(void **state)
     write_models();
     for (size_t i = 0; i < COUNT_OF(embeds); i++) {
         static const int parts[] = { 1, 3, 16 };
+        size_t count = i == 0 ? COUNT_OF(parts) : 2;
         AUTO(free_pointer) char *wanted = NULL;
 
-        for (size_t k = 0; k < COUNT_OF(parts); k++) {
+        for (size_t k = 0; k < count; k++) {
             AUTO(free_pointer)
             char *text = xasprintf("'embed':%s,'parts':%d,%s", embeds[i],
                                    parts[k], POOL);
@@ -443,6 +309,43 @@ static void test_an_empty_selection_is_no_data(void **state)
                  "the selection is empty: its budget is 0 of 100 samples");
 }
 
+/* Of fewer samples: it runs many times. */
+#define FEW "'data':{'builtin':'tasks','items':40,'predict':'answers'}"
+
+static void test_each_key_says_what_is_selected(void **state)
+{
+    static const struct {
+        const char *one, *other;
+    } rows[] = {
+        { "'cost':'square'", "'cost':'none'" },
+        { "'budget_mode':'floor','budget':29",
+          "'budget_mode':'capped','budget':29" },
+        { "'method':'proportional','budget':6",
+          "'method':'proportional','budget':6,'min_per_cluster':2" },
+        { "'cluster_order':'canonical'", "'cluster_order':'degradation'" },
+        { "'method':'random','seed':1", "'method':'random','seed':2" },
+        { "'method':'topjsd','tau':1", "'method':'topjsd','tau':3" },
+        { "'method':'topjsd','length':32", "'method':'topjsd','length':14" },
+        { "'method':'uniform'", "'method':'proportional'" },
+    };
+
+    (void)state;
+    write_models();
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        AUTO(free_pointer) char *a = xasprintf("%s," FEW, rows[i].one);
+        AUTO(free_pointer) char *b = xasprintf("%s," FEW, rows[i].other);
+        AUTO(free_pointer) char *one = NULL;
+        AUTO(free_pointer) char *other = NULL;
+
+        assert_ok(run_all(a));
+        one = file_of("selection.jsonl");
+        assert_ok(run_all(b));
+        other = file_of("selection.jsonl");
+        if (strcmp(one, other) == 0)
+            fail_msg("%s changes nothing", rows[i].other);
+    }
+}
+
 /* ---- odd pools ------------------------------------------------------------------------ */
 
 static void test_budgets_beyond_the_pool(void **state)
@@ -495,6 +398,57 @@ static void test_what_cannot_be_selected_is_told_why(void **state)
                                      "\"invalid\",\"why\":\"no token"));
 }
 
+static void test_the_table_has_a_row_for_each_sample(void **state)
+{
+    AUTO(free_pointer) char *table = NULL;
+
+    (void)state;
+    write_models();
+    write_pool("{\"prompt\":\"one\",\"answer\":\"1\"}\n"
+               "\n"
+               "{\"prompt\":\"two\",\"answer\":\"\"}\n"
+               "{\"prompt\":\"one\",\"answer\":\"1\"}\n"
+               "{\"prompt\":\"four\",\"answer\":\"4\"}\n");
+    assert_ok(run_all("'budget':1"));
+    table = file_of("selection.csv");
+    assert_int_equal(lines_of("selection.csv"), 1 + 4);
+    assert_ptr_equal(strstr(table, "place,id,line,reason,cluster,jsd,ifd,cost,"
+                                   "score,pair,of,why\n1,"),
+                     table);
+    assert_non_null(strstr(table, "\n2,"));
+    assert_non_null(
+        strstr(table, "\n,1,3,\"invalid\",,,,,,,,\"its answer is empty\"\n"));
+    assert_non_null(strstr(table, "\n,2,4,\"duplicate\",,,,,,,0,\n"));
+}
+
+/* Whatever comes first: two of three are taken, and the third joins what they
+ * do not. */
+static void test_a_conflict_is_told_by_its_concepts(void **state)
+{
+    AUTO(free_pointer) char *table = NULL;
+    AUTO(free_pointer) char *rejected = NULL;
+    AUTO(json_release) json_t *line = NULL;
+    const json_t *pair;
+
+    (void)state;
+    write_models();
+    write_pool("{\"prompt\":\"red, blue\",\"answer\":\"the\"}\n"
+               "{\"prompt\":\"blue, green\",\"answer\":\"the\"}\n"
+               "{\"prompt\":\"red, green\",\"answer\":\"the\"}\n");
+    assert_ok(run_all("'budget':3,'clusters':'1','conflicts':true"));
+    assert_int_equal(number_of("selected"), 2);
+    assert_int_equal(number_of("unspent"), 1);
+    rejected = file_of("rejected.jsonl");
+    assert_ok(json_parse(rejected, strlen(rejected), "rejected", &line));
+    assert_string_equal(json_text_or(line, "reason", ""), "conflict");
+    assert_int_equal(json_int_or(line, "pairs", 0), 1);
+    pair = json_object_get(line, "pair");
+    assert_int_equal(json_array_size(pair), 2);
+    table = file_of("selection.csv");
+    assert_non_null(strstr(table, "\"conflict\",0,"));
+    assert_non_null(strstr(table, " / "));
+}
+
 static void test_a_broken_line_is_named(void **state)
 {
     (void)state;
@@ -537,6 +491,22 @@ static void test_ifd_prefers_instructions_that_help_least(void **state)
     assert_true(number_of("selected") <= 5);
 }
 
+static void test_the_longest_are_those_with_most_tokens(void **state)
+{
+    AUTO(free_pointer) char *text = NULL;
+
+    (void)state;
+    write_models();
+    write_pool("{\"prompt\":\"ab\",\"answer\":\"c\"}\n"
+               "{\"prompt\":\"a\",\"answer\":\"much more than that\"}\n"
+               "{\"prompt\":\"a longer prompt\",\"answer\":\"c\"}\n");
+    assert_ok(run_all("'method':'longest','budget':2,'parts':1"));
+    text = file_of("selection.jsonl");
+    assert_string_equal(
+        text, "{\"id\":1,\"line\":2,\"reason\":\"selected\",\"score\":22}\n"
+              "{\"id\":2,\"line\":3,\"reason\":\"selected\",\"score\":18}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +514,8 @@ int main(void)
             test_a_stage_knows_only_what_it_depends_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_method_has_no_stage_it_does_not_need, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_minilm_is_an_encoder_of_the_hub,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_parts_do_not_matter, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_part_that_was_cut_short_goes_on,
@@ -556,12 +528,18 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_an_empty_selection_is_no_data,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_each_key_says_what_is_selected,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_budgets_beyond_the_pool, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_small_and_equal_pools, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_what_cannot_be_selected_is_told_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_table_has_a_row_for_each_sample, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_conflict_is_told_by_its_concepts,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_broken_line_is_named, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
@@ -570,6 +548,8 @@ int main(void)
             test_too_little_memory_is_told_with_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_ifd_prefers_instructions_that_help_least, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_the_longest_are_those_with_most_tokens, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

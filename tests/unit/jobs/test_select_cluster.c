@@ -212,6 +212,76 @@ static void test_small_components_share_the_last_cluster(void **state)
     assert_true(c.merged && c.k == 3);
 }
 
+/* Z = Phi diag((1 - lambda)^t), factored as it stands. */
+static void test_time_weighs_the_eigenvectors(void **state)
+{
+    enum { N = 60, K = 3 };
+    AUTO(free_pointer) float *x = draw_points(N, 0.7F);
+    AUTO(free_pointer) double *z = xcalloc((size_t)N * K, sizeof *z);
+    AUTO(spectrum_release) struct spectrum s = { 0 };
+    const struct spectrum_how how = { .route = SPECTRUM_DENSE };
+    const struct nmf_matrix matrix = { .n = N, .factor = z, .rank = K };
+    double at_once = 0.0;
+
+    (void)state;
+    assert_ok(spectrum_make(NULL, x, N, WIDTH, &how, &s));
+    for (double time = 0.0; time < 5.0; time += 2.0) {
+        const struct cluster_how cluster = { .k = K, .time = time };
+        AUTO(clusters_release) struct clusters c = { 0 };
+        AUTO(nmf_release) struct nmf f = { 0 };
+
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < K; j++)
+                z[i * K + j] =
+                    s.vectors[i * s.pairs + j] * pow(1.0 - s.values[j], time);
+        assert_ok(cluster_make(NULL, &s, &cluster, &c));
+        assert_ok(nmf_make(NULL, &matrix, K, 0, &f));
+        assert_true(fabs(c.error - f.error) < 1e-9);
+        if (time > 0.0)
+            assert_true(fabs(c.error - at_once) > 1e-3);
+        else
+            at_once = c.error;
+    }
+}
+
+/* Three landmarks of each of two groups, and a sample whose nearest is of one
+ * and most of its five nearest of the other. */
+static void test_most_of_the_nearest_landmarks_decide(void **state)
+{
+    enum { ROWS = 6, ALL = 8, VOTES = 5 };
+    double values[] = { 0.0, 0.1, 0.9 };
+    double vectors[ROWS * 3] = { 0.0 };
+    double degree[] = { 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 };
+    uint32_t row[] = { 0, 1, 2, 3, 4, 5 };
+    uint32_t nearest[ALL * VOTES];
+    const uint32_t others[][VOTES] = { { 0, 1, 3, 5, 2 }, { 1, 3, 0, 2, 4 } };
+    const struct spectrum s = { .n = ALL,
+                                .rows = ROWS,
+                                .pairs = 3,
+                                .row = row,
+                                .values = values,
+                                .vectors = vectors,
+                                .degree = degree,
+                                .votes = VOTES,
+                                .nearest = nearest };
+    const struct cluster_how how = { .k = 2 };
+    struct clusters c;
+
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++) {
+        vectors[i * 3 + i % 2] = sqrt(1.0 / 3.0);
+        for (size_t v = 0; v < VOTES; v++)
+            nearest[i * VOTES + v] = (uint32_t)((i + v) % ROWS);
+    }
+    memcpy(nearest + ROWS * VOTES, others, sizeof others);
+    assert_ok(cluster_make(NULL, &s, &how, &c));
+    assert_int_equal(c.count, 2);
+    assert_int_equal(c.labels[6], c.labels[1]); /* 1, 3, 5 against 0, 2 */
+    assert_int_equal(c.labels[7], c.labels[0]); /* 0, 2, 4 against 1, 3 */
+    assert_true(c.labels[0] != c.labels[1]);
+    clusters_release(&c);
+}
+
 static void test_a_spectrum_must_reach_far_enough(void **state)
 {
     AUTO(free_pointer) float *x = draw_points(50, 1.0F);
@@ -381,6 +451,88 @@ static void test_many_rows_follow_some_of_them(void **state)
     assert_memory_equal(one.w, many.w, (size_t)N * K * sizeof *one.w);
 }
 
+/* What W loses H wins: labels are of the product. */
+static void test_labels_do_not_depend_on_the_scale_of_a_factor(void **state)
+{
+    double w[] = { 3.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0, 3.0 };
+    double h[] = { 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 };
+    const struct nmf f = { .n = 4, .k = 2, .w = w, .h = h };
+    uint32_t before[4], after[4];
+
+    (void)state;
+    nmf_labels(&f, before);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(before[i], i / 2);
+        w[2 * i] /= 100.0;
+        h[2 * i] *= 100.0;
+    }
+    nmf_labels(&f, after);
+    assert_memory_equal(before, after, sizeof before);
+}
+
+/* Four columns for two groups that are exactly equal inside. */
+static void test_clusters_that_win_nothing_are_dropped(void **state)
+{
+    enum { N = 10, PAIRS = 5, K = 4 };
+    double values[PAIRS] = { 0.0, 0.1, 0.9, 0.9, 1.0 };
+    double vectors[N * PAIRS] = { 0.0 };
+    double degree[N];
+    uint32_t row[N];
+    const struct spectrum s = { .n = N,
+                                .rows = N,
+                                .pairs = PAIRS,
+                                .row = row,
+                                .values = values,
+                                .vectors = vectors,
+                                .degree = degree };
+    const struct cluster_how how = { .k = K };
+    struct clusters c;
+    char note[300];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        row[i] = (uint32_t)i;
+        degree[i] = 1.0;
+        vectors[i * PAIRS + i % 2] = sqrt(2.0 / N);
+    }
+    assert_ok(cluster_make(NULL, &s, &how, &c));
+    assert_int_equal(c.k, K);
+    assert_int_equal(c.count, 2);
+    assert_int_equal(c.dropped, 2);
+    assert_int_equal(c.sizes[0] + c.sizes[1], N);
+    cluster_note(&c, note, sizeof note);
+    assert_non_null(strstr(note, "2 clusters (K 4"));
+    assert_non_null(strstr(note, "the others won no sample"));
+    clusters_release(&c);
+}
+
+/* On a ring each eigenvalue but the first is there twice. */
+static void test_a_cut_through_equal_eigenvalues_is_told(void **state)
+{
+    enum { N = 24 };
+    AUTO(spectrum_release) struct spectrum s = { 0 };
+    const struct spectrum_how how = { .route = SPECTRUM_DENSE };
+    struct clusters c;
+    float x[2 * N];
+    char note[300];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        x[2 * i] = (float)cos(6.283185307179586 * (double)i / N);
+        x[2 * i + 1] = (float)sin(6.283185307179586 * (double)i / N);
+    }
+    assert_ok(spectrum_make(NULL, x, N, 2, &how, &s));
+    for (size_t k = 2; k < 6; k++) {
+        const struct cluster_how cut = { .k = k };
+
+        assert_ok(cluster_make(NULL, &s, &cut, &c));
+        assert_int_equal(c.repeated, k % 2 == 0);
+        cluster_note(&c, note, sizeof note);
+        assert_int_equal(strstr(note, "equal eigenvalues") != NULL, k % 2 == 0);
+        clusters_release(&c);
+    }
+}
+
 /* A rank that the matrix has not: some columns cannot win. */
 static void test_columns_that_win_nowhere_are_tried_again(void **state)
 {
@@ -407,12 +559,17 @@ int main(void)
         cmocka_unit_test(test_equal_samples_are_one_cluster),
         cmocka_unit_test(test_samples_without_text_have_a_cluster),
         cmocka_unit_test(test_small_components_share_the_last_cluster),
+        cmocka_unit_test(test_time_weighs_the_eigenvectors),
+        cmocka_unit_test(test_most_of_the_nearest_landmarks_decide),
         cmocka_unit_test(test_a_spectrum_must_reach_far_enough),
         cmocka_unit_test(test_names_follow_the_first_appearance),
         cmocka_unit_test(test_the_nearest_to_the_middle),
         cmocka_unit_test(test_products_with_rows_that_are_not_stored),
         cmocka_unit_test(test_factors_are_not_negative_and_the_error_is_theirs),
         cmocka_unit_test(test_many_rows_follow_some_of_them),
+        cmocka_unit_test(test_labels_do_not_depend_on_the_scale_of_a_factor),
+        cmocka_unit_test(test_clusters_that_win_nothing_are_dropped),
+        cmocka_unit_test(test_a_cut_through_equal_eigenvalues_is_told),
         cmocka_unit_test(test_columns_that_win_nowhere_are_tried_again),
     };
 

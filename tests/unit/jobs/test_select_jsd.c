@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/memory.h"
 #include "common/philox.h"
@@ -267,6 +268,66 @@ static void test_threads_change_no_bit(void **state)
     assert_true(jsd_memory(1 << 22, 1) <= (uint64_t)64 << 20);
 }
 
+/* Sanitizers, as gcc and as clang tell them, take memory of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHADOWED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHADOWED
+#endif
+#endif
+
+#ifndef SHADOWED
+/* Bytes that the process may write, as the limit counts them. */
+static uint64_t data_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    unsigned long long kilobytes = 0;
+    char line[256];
+
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmData:", 7) == 0)
+            kilobytes = strtoull(line + 7, NULL, 10);
+    (void)fclose(file);
+    assert_true(kilobytes > 0);
+    return (uint64_t)kilobytes * 1024;
+}
+
+/* Words of many tokens, of which a tile is there at a time. */
+static void test_logits_of_all_tokens_never_stand_at_once(void **state)
+{
+    enum { VOCABULARY = 8192, TOKENS = 700, NARROW = 4 };
+    AUTO(free_pointer)
+    float *w = draw_logits((size_t)VOCABULARY * NARROW, 1, 1.0F);
+    AUTO(free_pointer)
+    float *o = draw_logits((size_t)TOKENS * NARROW, 2, 1.0F);
+    AUTO(free_pointer)
+    float *p = draw_logits((size_t)TOKENS * NARROW, 3, 1.0F);
+    const struct jsd_pair pair = {
+        .original = { w, NULL, VOCABULARY, NARROW },
+        .pruned = { w, NULL, VOCABULARY, NARROW },
+        .tau = 1.0,
+    };
+    const size_t few[] = { 0, 1 }, all[] = { 0, TOKENS };
+    struct rlimit before, limit;
+    double jsd;
+
+    (void)state;
+    /* Buffers that the library keeps are there once. */
+    assert_ok(jsd_samples(NULL, &pair, o, p, few, 1, JSD_MEAN_ANSWER, &jsd));
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    limit = before;
+    limit.rlim_cur = data_bytes() + jsd_memory(VOCABULARY, 1) + (1 << 20);
+    assert_true(jsd_memory(VOCABULARY, 1) + (1 << 20) <
+                (uint64_t)TOKENS * VOCABULARY * sizeof(float) / 3);
+    assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+    assert_ok(jsd_samples(NULL, &pair, o, p, all, 1, JSD_MEAN_ANSWER, &jsd));
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+    assert_true(jsd > 0.0 && jsd < ln2);
+}
+#endif
+
 static bool always(void *self)
 {
     (void)self;
@@ -320,6 +381,9 @@ int main(void)
         cmocka_unit_test(test_rows_become_one_number),
         cmocka_unit_test(test_samples_are_compared_by_their_hidden_states),
         cmocka_unit_test(test_threads_change_no_bit),
+#ifndef SHADOWED
+        cmocka_unit_test(test_logits_of_all_tokens_never_stand_at_once),
+#endif
         cmocka_unit_test(test_what_cannot_be_compared_is_refused),
         cmocka_unit_test(test_forms_have_names),
     };

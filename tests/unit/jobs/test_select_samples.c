@@ -248,7 +248,7 @@ static const struct {
     const char *lines, *words;
 } broken[] = {
     { STATUS_CORRUPT, "{\"prompt\": \"a\", \"answer\": \"b\"}\n{\"prompt\"",
-      "a.jsonl: line 2" },
+      "a.jsonl: line 2, column 9: " },
     { STATUS_CORRUPT, "\n{\"instruction\": \"a\"}\n",
       "a.jsonl, line 2: no \"instruction\" and \"output\"" },
     { STATUS_CORRUPT, "{\"text\": \"a\"}\n", "line 1: no \"instruction\"" },

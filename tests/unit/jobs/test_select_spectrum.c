@@ -248,6 +248,31 @@ static void test_a_graph_is_symmetric_and_knows_its_components(void **state)
     assert_int_equal(g.entries, g.begin[N]);
 }
 
+/* Of all pairs of a pool that is no larger than the subset. */
+static void test_a_graph_has_the_median_of_the_distances(void **state)
+{
+    enum { N = 90, WIDTH = 5 };
+    AUTO(free_pointer) float *x = draw_points(N, WIDTH, 3, 1.0F);
+    struct knn_how how = { .neighbours = 4, .sigma = { .scale = 1.0 } };
+    AUTO(free_pointer) double *all = xcalloc((size_t)N * N, sizeof *all);
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < i; j++)
+            all[count++] =
+                sqrt(naive_squared(x + i * WIDTH, x + j * WIDTH, WIDTH));
+    qsort(all, count, sizeof *all, compare_doubles);
+    for (; how.sigma.scale < 3.0; how.sigma.scale += 0.5) {
+        AUTO(knn_release) struct knn g = { 0 };
+
+        assert_ok(knn_make(NULL, x, N, WIDTH, &how, &g));
+        assert_true(fabs(g.median -
+                         (all[(count - 1) / 2] + all[count / 2]) / 2.0) < 1e-9);
+        assert_true(g.sigma == g.median * how.sigma.scale);
+    }
+}
+
 static void test_graphs_of_few_or_equal_points(void **state)
 {
     const float line[] = { 0.0F, 0.0F, 0.0F, 0.0F, 8.0F, 8.0F, 8.0F };
@@ -499,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_the_nearest_are_those_of_a_full_search),
         cmocka_unit_test(test_of_equal_distances_the_lower_number_is_nearer),
         cmocka_unit_test(test_a_graph_is_symmetric_and_knows_its_components),
+        cmocka_unit_test(test_a_graph_has_the_median_of_the_distances),
         cmocka_unit_test(test_graphs_of_few_or_equal_points),
         cmocka_unit_test(test_arpack_finds_the_pairs_of_the_graph),
         cmocka_unit_test(test_a_complete_graph_has_the_spectrum_of_the_matrix),
