@@ -118,6 +118,7 @@ void cli_note(const struct cli *cli, const char *format, ...)
 
     if (cli->options->quiet || cli->options->json)
         return;
+    (void)fflush(cli->out.stream); /* both may go to one file */
     va_start(args, format);
     print_line(cli->err.stream, "", format, args);
     va_end(args);

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "cli/control.h"
 
@@ -20,7 +21,12 @@ static const struct option options[] = {
 
 static void tell(const struct cli *cli, const char *sweep, const json_t *answer)
 {
-    (void)answer;
+    const char *state = json_text_or(answer, "state", "cancelled");
+
+    if (strcmp(state, "cancelled") != 0) {
+        cli_note(cli, "%s has ended already (%s)", sweep, state);
+        return;
+    }
     cli_note(cli,
              "%s is cancelled; finished trials are kept, `sinter retry %s` "
              "goes on",

@@ -80,7 +80,7 @@ const struct command command_help_command = {
     .details = "A METHOD is a merge_method, as in `sinter help ties`: its "
                "variants, formulas,\n"
                "numbers and defaults. `methods` stands for all; "
-               "docs/merge-methods.md has them.",
+               "docs/merge-methods.md has them.\n",
     .group = COMMAND_HELP,
     .options = options,
     .settings_size = sizeof(struct help_settings),

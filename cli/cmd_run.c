@@ -162,6 +162,9 @@ MUST_CHECK static struct status submit(struct cli *cli, struct job *j)
              : woken                    ? "; it was paused, and goes on"
              : follow_has_ended(status) ? "; it was run before"
                                         : "; going on where it was");
+    if (!follow_has_ended(status))
+        cli_note(cli, "to look at while it runs: %s/#%s",
+                 local_page(j->session.local), j->sweep);
     return cli_here(cli, local_start_workers(j->session.local, j->crew.workers,
                                              j->crew.slots));
 }
@@ -316,7 +319,7 @@ const struct command command_run = {
                "everything in .sinter\n  and prints the best points. The same "
                "command again goes on, also\n  after a pause, or reports what "
                "is known. Exit 7 if too many trials failed,\n  130 after "
-               "Ctrl-C.\n",
+               "Ctrl-C. A browser shows it at the address that is printed.\n",
     .group = COMMAND_START,
     .options = options,
     .settings_size = sizeof(struct run_settings),

@@ -58,8 +58,11 @@ static void print_rate(const struct cli *cli, const json_t *status)
 
     if (strcmp(json_text_or(status, "state", ""), "running") != 0)
         return;
-    fprintf(cli->out.stream, "rate     %.3g trials/s on %lld worker%s", rate,
-            workers, number_plural((uint64_t)workers));
+    if (rate > 0.0)
+        fprintf(cli->out.stream, "rate     %.3g trials/s on %lld worker%s",
+                rate, workers, number_plural((uint64_t)workers));
+    else
+        fprintf(cli->out.stream, "workers  %lld", workers);
     if (json_is_number(eta)) {
         number_duration((int64_t)(json_number_value(eta) * 1000.0), left);
         fprintf(cli->out.stream, ", about %s left", left);

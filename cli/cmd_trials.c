@@ -140,6 +140,12 @@ static void tell(const struct cli *cli, const struct request *r, size_t shown,
         cli_note(cli, "too narrow for: %s", dropped->data);
 }
 
+/* A name on the command line that there is not. */
+MUST_CHECK static struct status misnamed(struct cli *cli, struct status st)
+{
+    return status_failed(&st) ? cli_usage(cli, "%s", st.message) : SUCCESS;
+}
+
 MUST_CHECK static struct status print_whole(struct cli *cli, struct request *r)
 {
     const struct trials_settings *settings = cli->settings;
@@ -150,9 +156,9 @@ MUST_CHECK static struct status print_whole(struct cli *cli, struct request *r)
 
     TRY_PLAIN(board_trials(&r->session, r->sweep, 0, UINT64_MAX, &trials));
     if (r->states != NULL)
-        TRY_PLAIN(trial_filter(r->states, trials));
+        TRY_PLAIN(misnamed(cli, trial_filter(r->states, trials)));
     if (settings->sort != NULL)
-        TRY_PLAIN(trial_sort(r->spec, settings->sort, trials));
+        TRY_PLAIN(misnamed(cli, trial_sort(r->spec, settings->sort, trials)));
     all = json_array_size(trials);
     cut(trials, r->left);
     if (r->format == TABLE_JSON) {
@@ -199,7 +205,6 @@ MUST_CHECK static struct status run(struct cli *cli)
     const char *text = cli->operand_count == 0 ? "@last" : cli->operands[0];
     AUTO(request_release) struct request r = { .spec = NULL };
     struct selector selector;
-    struct status st;
     bool streams = false;
 
     TRY_PLAIN(read_settings(cli, &r));
@@ -209,9 +214,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     r.sweep = json_text_or(r.status, "id", selector.sweep);
     TRY_PLAIN(session_ask(&r.session, "spec",
                           json_pack("{s:s}", "sweep", r.sweep), &r.spec));
-    st = trial_columns(r.spec, r.columns, &r.names);
-    if (status_failed(&st))
-        return cli_usage(cli, "%s", st.message);
+    TRY_PLAIN(misnamed(cli, trial_columns(r.spec, r.columns, &r.names)));
     streams = settings->sort == NULL && r.format != TABLE_PEOPLE &&
               r.format != TABLE_JSON && r.format != TABLE_MARKDOWN;
     return streams ? stream(cli, &r) : print_whole(cli, &r);

@@ -35,7 +35,7 @@ struct command {
 /* NULL-terminated. */
 extern const struct command *const commands[];
 const struct command *command_find(const char *name);
-/* The nearest name, or NULL. */
+/* What was probably meant: a name, perhaps with an option; or NULL. */
 const char *command_suggest(const char *name);
 extern const struct option cli_global_options[];
 

@@ -16,8 +16,9 @@ char *context_path(void)
 
     if (config != NULL && config[0] == '/')
         return xasprintf("%s/sinter/contexts.json", config);
-    return xasprintf("%s/.config/sinter/contexts.json",
-                     home == NULL ? "" : home);
+    if (home == NULL || home[0] != '/')
+        return NULL;
+    return xasprintf("%s/.config/sinter/contexts.json", home);
 }
 
 struct status context_load(json_t **ret_all)
@@ -26,7 +27,7 @@ struct status context_load(json_t **ret_all)
     AUTO(json_release) json_t *all = NULL;
     json_t *contexts = NULL;
 
-    if (!file_exists(path)) {
+    if (path == NULL || !file_exists(path)) {
         *ret_all = json_pack("{s:{}}", "contexts");
         return SUCCESS;
     }
@@ -41,8 +42,12 @@ struct status context_save(const json_t *all)
     AUTO(free_pointer) char *path = context_path();
     AUTO(free_pointer) char *shown = json_shown(all);
     AUTO(free_pointer) char *text = xasprintf("%s\n", shown);
-    char *slash = strrchr(path, '/');
+    char *slash;
 
+    if (path == NULL)
+        return FAIL(STATUS_INVALID, "neither HOME nor XDG_CONFIG_HOME says "
+                                    "where contexts are kept: set one");
+    slash = strrchr(path, '/');
     *slash = '\0';
     TRY_PLAIN(file_make_directories(path));
     *slash = '/';

@@ -48,6 +48,7 @@ struct local {
     char *state;             /* absolute */
     char *sockets;           /* private directory of the ipc:// endpoints */
     char *clients, *workers; /* endpoints */
+    char *page;              /* http://HOST:PORT */
     char *store;
     const char *const *allowed;
     int lock;
@@ -362,6 +363,7 @@ MUST_CHECK static struct status wait_ready(struct local *l)
     }
     TRY_PLAIN(json_parse_file(path, SMALL_FILE, &ready));
     pin_http(&l->broker, ready);
+    l->page = xasprintf("http://%s", json_text_or(ready, "http", "?"));
     return SUCCESS;
 }
 
@@ -457,6 +459,11 @@ const char *local_endpoint(const struct local *l)
     return l->clients;
 }
 
+const char *local_page(const struct local *l)
+{
+    return l->page;
+}
+
 struct status local_tend(struct local *l)
 {
     TRY_PLAIN(child_tend(&l->broker));
@@ -501,6 +508,7 @@ void local_stop(struct local *l)
     free(l->sockets);
     free(l->clients);
     free(l->workers);
+    free(l->page);
     free(l->store);
     free(l->state);
     free(l);

@@ -37,6 +37,8 @@ MUST_CHECK struct status local_start_workers(struct local *l, size_t workers,
                                              size_t slots);
 /* Where clients connect; valid until stop. */
 const char *local_endpoint(const struct local *l);
+/* "http://HOST:PORT", where a browser finds the page; valid as long. */
+const char *local_page(const struct local *l);
 /* Start again what died; call it often. FAILED when a program cannot live:
  * its last words are in the message. */
 MUST_CHECK struct status local_tend(struct local *l);

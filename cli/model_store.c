@@ -18,7 +18,9 @@ char *model_cache_directory(const char *given)
         return xstrdup(given);
     if (xdg != NULL && xdg[0] == '/')
         return xasprintf("%s/sinter", xdg);
-    return xasprintf("%s/.cache/sinter", home == NULL ? "/tmp" : home);
+    /* Not below /tmp, where somebody else may have made the directory. */
+    return home == NULL ? xstrdup(".sinter/cache")
+                        : xasprintf("%s/.cache/sinter", home);
 }
 
 static bool cancelled(void *self)

@@ -460,3 +460,12 @@ void phase_label(const struct phase *p, size_t row, size_t column,
                            ? "?"
                            : "");
 }
+
+const char *phase_advice(const struct phase *p, size_t column)
+{
+    if (p->rows == 0)
+        return "";
+    return p->row[p->start].too_hot
+               ? "lower"
+               : regime_advice(cell_at(p, p->start, column)->regime);
+}

@@ -60,5 +60,8 @@ const struct phase_cell *phase_cell(const struct phase *p, size_t row,
 /* "I", "II-A?", "too hot"; "" where nothing can be said. */
 void phase_label(const struct phase *p, size_t row, size_t column,
                  char text[16]);
+/* Which way to turn the temperature from where it starts: "raise", "lower",
+ * "keep"; "" where nothing can be said. */
+const char *phase_advice(const struct phase *p, size_t column);
 
 #endif

@@ -54,12 +54,11 @@ static void add_choice(struct table *t, const struct phase *p, size_t column,
 /* Which way, and what the map says about it. */
 static void add_advice(struct table *t, const struct phase *p, size_t column)
 {
-    const struct phase_cell *cell = phase_cell(p, p->start, column);
     char label[LABEL];
 
     phase_label(p, p->start, column, label);
     table_add(t, label, NULL);
-    table_add(t, regime_advice(cell->regime), NULL);
+    table_add(t, phase_advice(p, column), NULL);
 }
 
 static void add_column(struct table *t, const struct phase *p, size_t column,
@@ -212,12 +211,10 @@ static json_t *cell_json(const struct phase *p, size_t row, size_t column)
 static json_t *column_json(const struct phase *p, size_t column)
 {
     const struct phase_column *c = &p->column[column];
-    enum regime regime =
-        p->rows == 0 ? REGIME_NONE : phase_cell(p, p->start, column)->regime;
 
     return json_pack(
         "{s:O, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "load", c->value, "advice",
-        regime_advice(regime), "best", row_value(p, c->best), "by_dense",
+        phase_advice(p, column), "best", row_value(p, c->best), "by_dense",
         row_value(p, c->by_dense), "by_pairs", row_value(p, c->by_pairs),
         "dense_rank", number_or_null(c->dense_rank), "lmc_rank",
         number_or_null(c->lmc_rank), "cka_rank", number_or_null(c->cka_rank));

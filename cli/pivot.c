@@ -248,7 +248,7 @@ static void fill_shares(struct pivot *p)
         a = &p->cells[from * p->column_count + column];
         b = &p->cells[to * p->column_count + column];
         if (a->value.count > 0 && b->value.count > 0 &&
-            p->cells[i].value.count > 0)
+            p->cells[i].value.count > 0 && a->value.mean != b->value.mean)
             p->cells[i].share = (a->value.mean - p->cells[i].value.mean) /
                                 (a->value.mean - b->value.mean);
     }

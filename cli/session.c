@@ -80,6 +80,7 @@ MUST_CHECK static struct status dial(struct session *s,
         .busy = busy,
         .self = s,
     };
+    struct status st;
 
     if (!is_endpoint(endpoint))
         return cli_usage(s->cli,
@@ -89,7 +90,9 @@ MUST_CHECK static struct status dial(struct session *s,
     s->token_file = option_given(options->http_token_file);
     s->busy_ms = settings.busy_ms;
     interrupt_catch();
-    return sinter_connect(&settings, &s->client);
+    st = sinter_connect(&settings, &s->client);
+    /* a key that is not there is no sweep that is not there */
+    return st.code == STATUS_NOT_FOUND ? cli_here(s->cli, st) : st;
 }
 
 /* A broker of this directory, which asks for no keys. */
@@ -150,6 +153,23 @@ MUST_CHECK static struct status open_named(const struct cli *cli,
     return dial(s, cli->options, endpoint, cli->options->timeout_ms);
 }
 
+/* A variable of the environment, and no flag? */
+static bool is_inherited(const char *variable, const char *text)
+{
+    const char *value = getenv(variable);
+
+    return value != NULL && strcmp(value, text) == 0;
+}
+
+/* What a flag says, else what the context has. */
+static const char *told_by(const char *variable, const char *text,
+                           const char *context)
+{
+    bool is_flag = option_given(text) != NULL && !is_inherited(variable, text);
+
+    return is_flag ? text : context;
+}
+
 /* NULL: the current one, if there is one. */
 MUST_CHECK static struct status open_context(const struct cli *cli,
                                              struct session *s,
@@ -162,20 +182,15 @@ MUST_CHECK static struct status open_context(const struct cli *cli,
     *ret_open = s->context.name != NULL;
     if (!*ret_open)
         return SUCCESS;
-    options.key = s->context.key;
-    options.broker_key = s->context.broker_key;
-    options.http_token_file = s->context.http_token_file;
+    options.key = told_by("SINTER_KEY", options.key, s->context.key);
+    options.broker_key =
+        told_by("SINTER_BROKER_KEY", options.broker_key, s->context.broker_key);
+    options.http_token_file =
+        told_by("SINTER_HTTP_TOKEN_FILE", options.http_token_file,
+                s->context.http_token_file);
     options.plaintext = s->context.plaintext;
     endpoint = full_endpoints(s->context.broker);
     return dial(s, &options, endpoint, options.timeout_ms);
-}
-
-/* A variable of the environment, and no flag? */
-static bool is_inherited(const char *variable, const char *text)
-{
-    const char *value = getenv(variable);
-
-    return value != NULL && strcmp(value, text) == 0;
 }
 
 /* By --broker or --context, if one of them is given; a flag beats a variable,

@@ -7,7 +7,10 @@
 #include "common/file.h"
 #include "common/memory.h"
 
-enum { GAP = 2 }; /* blanks between columns */
+enum {
+    GAP = 2,        /* blanks between columns */
+    LEAST_TEXT = 6, /* columns of a text that is cut */
+};
 
 struct column {
     char *name;
@@ -247,16 +250,44 @@ static size_t lightest(const struct layout *l, const struct table *t)
     return found;
 }
 
+static size_t last_shown(const struct layout *l, const struct table *t)
+{
+    size_t last = 0;
+
+    for (size_t i = 0; i < t->column_count; i++)
+        last = l->shown[i] ? i : last;
+    return last;
+}
+
+/* Texts between the first column, which names the row, and the last, which may
+ * run over, get narrower: the widest first. */
+static void shrink(struct layout *l, const struct table *t, size_t width)
+{
+    size_t last = last_shown(l, t);
+
+    while (total_width(l, t) > width) {
+        size_t widest = 0;
+
+        for (size_t i = 1; i < last; i++) {
+            if (l->shown[i] && t->columns[i].look == TABLE_TEXT &&
+                (widest == 0 || l->widths[i] > l->widths[widest]))
+                widest = i;
+        }
+        if (widest == 0 || l->widths[widest] <= LEAST_TEXT)
+            return;
+        l->widths[widest]--;
+    }
+}
+
 static void fit(struct layout *l, const struct table *t, size_t width,
                 struct buf *dropped)
 {
-    while (total_width(l, t) > width) {
-        size_t column = lightest(l, t);
+    size_t column = lightest(l, t);
 
-        if (column == t->column_count)
-            return;
+    for (; total_width(l, t) > width && column < t->column_count;
+         column = lightest(l, t))
         l->shown[column] = false;
-    }
+    shrink(l, t, width);
     for (size_t i = 0; i < t->column_count && dropped != NULL; i++) {
         struct status st = SUCCESS;
 
@@ -274,33 +305,25 @@ static void blanks(size_t count, FILE *out)
         fputc(' ', out);
 }
 
-static size_t last_shown(const struct layout *l, const struct table *t)
-{
-    size_t last = 0;
-
-    for (size_t i = 0; i < t->column_count; i++)
-        last = l->shown[i] ? i : last;
-    return last;
-}
-
 /* A line for people; nothing trails behind its last word. */
 static void print_padded(const struct layout *l, const struct table *t,
                          char *const *texts, const struct terminal *terminal)
 {
     size_t last = last_shown(l, t);
-    size_t room = terminal->width;
 
     fputc(' ', terminal->stream);
     for (size_t i = 0; i <= last; i++) {
-        size_t width = terminal_text_width(texts[i]);
+        size_t room = i < last ? l->widths[i] : terminal->width;
+        size_t size = terminal_text_cut(texts[i], room);
+        size_t text = terminal_text_width(texts[i]);
+        size_t width = text < room ? text : room;
         bool right = t->columns[i].look != TABLE_TEXT;
 
         if (!l->shown[i])
             continue;
         if (right)
             blanks(l->widths[i] - width, terminal->stream);
-        fwrite(texts[i], 1, terminal_text_cut(texts[i], room),
-               terminal->stream);
+        fwrite(texts[i], 1, size, terminal->stream);
         if (i < last)
             blanks(GAP + (right ? 0 : l->widths[i] - width), terminal->stream);
     }

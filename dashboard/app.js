@@ -68,11 +68,21 @@ function bestText(best) {
   return `${number(best.value)}${error} (#${best.trial})`;
 }
 
+function stateText(s) {
+  const state = s.state === "running" && s.paused ? "paused" : s.state;
+  return s.reason ? `${state}: ${s.reason}` : state;
+}
+
+function trialsText(s) {
+  return ["done", "running", "waiting", "failed", "cancelled"]
+    .filter((name, i) => i < 1 || s[name] > 0).map((name) => `${s[name]} ${name}`).join(", ");
+}
+
 function sweepRow(s) {
   const best = s.best ? bestText(s.best) : "";
   return element("tr", { class: s.state },
     element("td", {}, element("a", { href: `#${s.id}` }, s.name || s.id)),
-    element("td", {}, s.state),
+    element("td", {}, s.state === "running" && s.paused ? "paused" : s.state),
     element("td", {}, element("progress", { value: s.done + s.failed, max: Math.max(s.trials, 1) }),
       ` ${s.done + s.failed}/${s.trials}`),
     element("td", { class: "number" }, String(s.failed)),
@@ -117,8 +127,9 @@ function cell(trial, column) {
 function sorted(trials, columns) {
   const column = columns.find((c) => c[1] === sort.key);
   if (!column) return trials;
-  const order = (a, b) => (a === b ? 0 : a === undefined ? 1 : b === undefined ? -1 : a < b ? -1 : 1);
-  return [...trials].sort((a, b) => (sort.down ? -1 : 1) * order(cell(a, column), cell(b, column)));
+  const sign = sort.down ? -1 : 1;
+  const order = (a, b) => (a === b ? 0 : a === undefined ? 1 : b === undefined ? -1 : a < b ? -sign : sign);
+  return [...trials].sort((a, b) => order(cell(a, column), cell(b, column))); // those without it last
 }
 
 function showSweep(status, trials) {
@@ -133,10 +144,11 @@ function showSweep(status, trials) {
     element("td", {}, `#${t.trial}`),
     element("td", {}, t.failure ? `failed: ${t.failure.message}` : t.state),
     ...columns.map((c) => element("td", { class: "number" }, number(cell(t, c))))));
-  const facts = [["state", status.state], ["trials", `${status.done} done, ${status.running} running, ${status.waiting} waiting, ${status.failed} failed`],
+  const facts = [["state", stateText(status)], ["trials", trialsText(status)],
     ["jobs", `${status.jobs.computed} computed, ${status.jobs.known} already known`],
     ["best", status.best ? bestText(status.best) : "none yet"]];
   if (status.first_failure) facts.push(["failure", `#${status.first_failure.trial}: ${status.first_failure.message}`]);
+  if (status.obstacle) facts.push(["waits", status.obstacle]);
   if (status.store_error) facts.push(["store", status.store_error]);
   if (trials.length > ROWS) facts.push(["table", `the first ${ROWS} of ${trials.length} trials; all: sinter trials ${status.id}`]);
   shown.facts.replaceChildren(
@@ -165,6 +177,8 @@ async function refreshSweep(id) {
     shown = page;
     view.replaceChildren(page.facts, ...(page.phase ? [page.phase.node] : []), page.table);
   }
+  page.name = status.name;
+  page.id = status.id;
   page.key = key;
   page.trials = trials;
   showSweep(status, trials);
@@ -175,16 +189,23 @@ function current() {
   return decodeURIComponent(location.hash.slice(1).split("?")[0]);
 }
 
+// Where one is: the sweep's name once it is known.
+function showPlace(id) {
+  document.getElementById("crumb").textContent = shown ? `${shown.name} ${shown.id}`.trim() : id;
+  document.title = shown && shown.name ? `${shown.name} - sinter` : "sinter";
+}
+
 async function refresh() {
   const id = current();
   const state = document.getElementById("state");
   try {
-    document.getElementById("crumb").textContent = id;
+    showPlace(id);
     if (id !== "") await refreshSweep(id);
     else {
       const { sweeps } = await get("/api/v1/sweeps");
       if (current() === "") showSweeps(sweeps.filter((s) => !s.hidden));
     }
+    showPlace(current());
     state.textContent = "";
   } catch (error) {
     state.textContent = `no answer: ${error.message}`;

@@ -306,7 +306,7 @@ function adviceTable(p) {
     element("tbody", {}, ...p.xs.map((x, column) => {
       const cell = p.cells[p.start][column], best = p.best[column];
       const error = best < 0 ? { count: 0 } : p.cells[best][column].error;
-      const texts = [x, cellLabel(cell), REGIMES[cell.regime] || "", best < 0 ? "" : p.ys[best],
+      const texts = [x, cellLabel(cell), cell.hot ? "lower" : REGIMES[cell.regime] || "", best < 0 ? "" : p.ys[best],
         error.count === 0 ? "" : errorText(error)];
       return element("tr", {}, ...texts.map((text) => element("td", {}, String(text))));
     })));

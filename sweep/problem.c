@@ -49,8 +49,7 @@ static size_t whole_character(const char *text)
     return 0;
 }
 
-/* Formats with a precision, and cuts, may leave half a character. */
-static void mend(char *text)
+void problem_mend(char *text)
 {
     while (*text != '\0') {
         size_t size = whole_character(text);
@@ -102,7 +101,7 @@ struct spec_problem *problem_add(struct spec_problems *problems,
     va_start(args, format);
     (void)vsnprintf(p->message, sizeof p->message, format, args);
     va_end(args);
-    mend(p->message);
+    problem_mend(p->message);
     return p;
 }
 
@@ -136,7 +135,7 @@ void problem_suggest(struct spec_problem *p, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(p->suggestion, sizeof p->suggestion, format, args);
     va_end(args);
-    mend(p->suggestion);
+    problem_mend(p->suggestion);
 }
 
 void problem_note(struct spec_problem *p, const char *format, ...)
@@ -146,7 +145,7 @@ void problem_note(struct spec_problem *p, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(p->note, sizeof p->note, format, args);
     va_end(args);
-    mend(p->note);
+    problem_mend(p->note);
 }
 
 void problem_nearest(struct spec_problem *p, const char *text,
@@ -177,5 +176,5 @@ void problem_known(struct spec_problem *p, const char *const *words)
         }
         used += (size_t)size;
     }
-    mend(p->note);
+    problem_mend(p->note);
 }

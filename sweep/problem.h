@@ -69,6 +69,9 @@ struct spec_problem *problem_add(struct spec_problems *problems,
                                  enum problem_code code,
                                  struct yaml_place place, const char *format,
                                  ...) PRINTF_LIKE(4, 5);
+/* A ? for each byte that is of no UTF-8 character: what was cut, or never was
+ * text. */
+void problem_mend(char *text);
 /* In order of line and column. */
 void problem_sort(struct spec_problems *problems);
 bool problem_is_error(const struct spec_problems *problems);

@@ -93,7 +93,12 @@ static void add_syntax(struct spec *s, const struct status *st,
 {
     if (st->code == STATUS_INVALID && add_braces(s, place))
         return;
-    if (st->code == STATUS_INVALID && is_tab(s->input, place))
+    if (st->code == STATUS_NOT_FOUND && s->kind == NULL)
+        problem_suggest(
+            problem_add(s->problems, PROBLEM_SYNTAX, place, "%s", st->message),
+            "begin with sinter: 1, or with what `sinter init` "
+            "prints");
+    else if (st->code == STATUS_INVALID && is_tab(s->input, place))
         problem_suggest(problem_add(s->problems, PROBLEM_SYNTAX, place,
                                     "a tab cannot indent in YAML"),
                         "use blanks");

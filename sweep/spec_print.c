@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/memory.h"
 #include "sweep/problem.h"
 
 static const char *const bold = "\033[1m";
@@ -41,10 +42,14 @@ static const char *source_line(const struct spec_problem *problem,
 /* Blanks for tabs and control characters, so that the caret stands right. */
 static void print_line(FILE *out, const char *line, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        (void)fputc((unsigned char)line[i] < ' ' || line[i] == 0x7F ? ' '
-                                                                    : line[i],
-                    out);
+    AUTO(free_pointer) char *text = xstrndup(line, length);
+
+    for (char *at = text; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7F)
+            *at = ' ';
+    }
+    problem_mend(text);
+    (void)fputs(text, out);
 }
 
 static void print_bar(const struct printer *p, uint32_t line)

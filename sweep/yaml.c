@@ -118,7 +118,10 @@ MUST_CHECK static struct status parser_failure(struct builder *b)
 
     if (p->error == YAML_READER_ERROR) {
         b->place = place_of_offset(b, p->problem_offset);
-        return FAIL(STATUS_INVALID, "%s", p->problem);
+        return FAIL(STATUS_INVALID, "%s%s", p->problem,
+                    strstr(p->problem, "UTF-8") == NULL
+                        ? ""
+                        : ": save the file as UTF-8");
     }
     b->place = place_of(b, p->problem_mark, p->problem_mark);
     if (p->context == NULL)
@@ -461,7 +464,7 @@ MUST_CHECK static struct status build_document(struct builder *b)
         yaml_event_delete(&event);
     }
     if (!status_failed(&st) && b->root == NULL)
-        return refuse(b, (struct yaml_place){ 1, 1, 1 }, STATUS_INVALID,
+        return refuse(b, (struct yaml_place){ 1, 1, 1 }, STATUS_NOT_FOUND,
                       "the file is empty");
     return st;
 }
@@ -469,7 +472,8 @@ MUST_CHECK static struct status build_document(struct builder *b)
 struct status yaml_parse(const char *text, size_t size, struct yaml **ret_yaml,
                          struct yaml_place *ret_place)
 {
-    struct builder b = { .text = text, .size = size };
+    size_t mark = yaml_mark_size(text, size);
+    struct builder b = { .text = text + mark, .size = size - mark };
     struct status st;
 
     *ret_place = (struct yaml_place){ 1, 1, 1 };
@@ -482,7 +486,8 @@ struct status yaml_parse(const char *text, size_t size, struct yaml **ret_yaml,
     b.anchors = map_new();
     index_lines(&b);
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, size);
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)b.text,
+                                 b.size);
     st = build_document(&b);
     yaml_parser_delete(&b.parser);
     map_free(b.anchors);

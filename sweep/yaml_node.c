@@ -58,6 +58,14 @@ struct yaml_node *yaml_root(const struct yaml *y)
     return y->root;
 }
 
+size_t yaml_mark_size(const char *text, size_t size)
+{
+    static const char mark[] = "\xEF\xBB\xBF";
+    size_t length = strlen(mark);
+
+    return size >= length && memcmp(text, mark, length) == 0 ? length : 0;
+}
+
 size_t yaml_line_end(const char *text, size_t size, size_t at)
 {
     const unsigned char *p = (const unsigned char *)text + at;
@@ -78,11 +86,11 @@ size_t yaml_line_end(const char *text, size_t size, size_t at)
 const char *yaml_line(const char *text, size_t size, uint32_t line,
                       size_t *ret_length)
 {
-    size_t from = 0;
+    size_t from = yaml_mark_size(text, size);
     uint32_t number = 1;
     size_t to;
 
-    for (size_t at = 0; at < size && number < line;) {
+    for (size_t at = from; at < size && number < line;) {
         size_t end = yaml_line_end(text, size, at);
 
         at += end == 0 ? 1 : end;

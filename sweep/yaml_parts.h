@@ -19,6 +19,9 @@ void yaml_add_pair(struct yaml_node *map, const struct yaml_node *key,
                    struct yaml_node *value);
 void yaml_add_item(struct yaml_node *list, struct yaml_node *item);
 
+/* Bytes of a byte order mark at the beginning; 0: none. */
+size_t yaml_mark_size(const char *text, size_t size);
+
 /* Bytes of the line end at `at`: \n, \r, \r\n and, as libyaml has it, NEL,
  * LS and PS; 0: none. */
 size_t yaml_line_end(const char *text, size_t size, size_t at);

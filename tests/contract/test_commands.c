@@ -134,6 +134,7 @@ static void test_the_program_answers_for_itself(void **state)
     assert_run("--version", 0, SINTER_VERSION);
     assert_run("chekc x", 2, "did you mean `check`");
     assert_run("help chekc", 2, "did you mean `check`");
+    assert_run("drain w1", 2, "did you mean `workers --drain`");
     assert_run("--no-such-flag", 2, "no-such-flag");
     assert_run("version extra", 2, "one too many");
     assert_run("--color blue version", 2, "auto, always or never");

@@ -77,6 +77,12 @@ open("odd.bin", "wb").write(b"\1\0\2")
 open("far.bin", "wb").write(struct.pack("<4H", 1, 2, 300, 3))
 open("broken.jsonl", "w").write('{"text": "fine"}\n{"text": \n')
 open("short.npy", "wb").write(b"\x93NUMPY\1\0\x76\0")
+def idx(name, pixels, labels):
+    open(name, "wb").write(struct.pack(">4I", 0x803, 4, 2, 2) + bytes(pixels))
+    open(name + ".labels", "wb").write(struct.pack(">2I", 0x801, 4) + bytes(labels))
+idx("cut.idx", range(13), range(4))
+idx("classes.idx", range(16), [1, 2, 3, 77])
+open("cut.cifar", "wb").write(bytes(3073 + 99))
 PY
 
 cat >bad.yaml <<'YAML'
@@ -138,26 +144,50 @@ stages:
   again:
     retrain:
       model: $model
+      mode: $mode
       train: $train
+      dense: ./base
       data: {builtin: text}
       length: $length
       steps: 4
       optimizer: {lr: $lr}
 cases:
-  lost: {set: {model: ./huge, train: [full], lr: 1e-3, length: 32}}
-  bias: {set: {model: ./base, train: [bias], lr: 1e-3, length: 32}}
-  long: {set: {model: ./base, train: [norm], lr: 1e-3, length: 65}}
-  tied: {set: {model: ./base, train: [head], lr: 1e-3, length: 32}}
-  untied: {set: {model: ./untied, train: [head], lr: 1e-3, length: 32}}
+  lost: {set: {model: ./huge, mode: retrain, train: [full], lr: 1e-3, length: 32}}
+  lost_block: {set: {model: ./huge, mode: reconstruct, train: [mask_lora], lr: 1e-3, length: 32}}
+  bias: {set: {model: ./base, mode: retrain, train: [bias], lr: 1e-3, length: 32}}
+  long: {set: {model: ./base, mode: retrain, train: [norm], lr: 1e-3, length: 65}}
+  tied: {set: {model: ./base, mode: retrain, train: [head], lr: 1e-3, length: 32}}
+  untied: {set: {model: ./untied, mode: retrain, train: [head], lr: 1e-3, length: 32}}
 retries: {max: 2, backoff: 1h}
 evaluate: {size: {builtin: footprint}}
 YAML
 assert_exit 0 timeout 60 sinter run train.yaml --workers 1
 sinter trials train --json >trials.json
 fails lost "step 1: " "layer 1" "lower optimizer.lr"
+fails lost_block "block 2: " "layer 1" "lower optimizer.lr"
 fails bias 'no "bias"'
 fails long "65" "64"
 assert_equal "heads" "$(jq '[.trials[] | select(.state == "done") | .values.case] | sort == ["tied", "untied"]' trials.json)" true
+
+# Images that end too early, and labels that no class has.
+cat >images.yaml <<'YAML'
+sinter: 1
+name: images
+train: {init: {architecture: mlp, sizes: [$pixels, 10]}, data: $images, steps: 2, batch: 2}
+cases:
+  cut: {set: {pixels: 4, images: {format: idx, file: ./cut.idx, labels: ./cut.idx.labels}}}
+  classes: {set: {pixels: 4, images: {format: idx, file: ./classes.idx, labels: ./classes.idx.labels}}}
+  cifar: {set: {pixels: 3072, images: {format: cifar10, file: ./cut.cifar}}}
+  size: {set: {pixels: 5, images: {builtin: teacher10k}}}
+retries: {max: 2, backoff: 1h}
+evaluate: {size: {builtin: footprint}}
+YAML
+assert_exit 7 timeout 60 sinter run images.yaml --workers 1
+sinter trials images --json >trials.json
+fails cut "cut.idx, byte 29: ends too early"
+fails classes "classes.idx.labels, byte 11: label 77; there are 10 classes"
+fails cifar "cut.cifar, byte 3172: ends inside a record"
+fails size "64" "5"
 
 # What is pruned: nothing at all, groups that do not fill a row, a layer that
 # was 0 before. That everything goes is refused before anything runs.

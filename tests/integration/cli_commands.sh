@@ -54,6 +54,20 @@ sinter --json best small |
     jq -c '.points[0] | [.trial, .objective.mean, .replicates]' >best.txt
 assert_same status.txt best.txt
 
+# Completion: commands, their options, names of sweeps; files are the shell's.
+completed() { # WORDS
+    COMP_WORDS=(sinter "$@")
+    COMP_CWORD=$#
+    _sinter
+    tr '\n' ' ' <<<"${COMPREPLY[*]}"
+}
+eval "$(sinter completion bash)"
+assert_equal "commands" "$(completed tri)" "trials "
+assert_equal "options" "$(completed run x.yaml --wor)" "--workers "
+assert_equal "values" "$(completed run --workers "")" " "
+assert_equal "sweeps" "$(completed --quiet best sma)" "small "
+assert_equal "files" "$(completed check few)" " "
+assert_exit 2 sinter completion tcsh
 for topic in "" run --all; do
     # shellcheck disable=SC2086 # none or one word
     sinter --json help $topic >out.txt

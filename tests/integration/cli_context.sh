@@ -13,6 +13,8 @@ assert_exit 0 sinter context
 assert_contains err.txt "sinter login NAME --broker"
 assert_exit 5 sinter ls --context lab
 assert_contains err.txt "there is no context lab, nor any other"
+assert_exit 1 env -u HOME -u XDG_CONFIG_HOME sinter login lab --broker lab --offline
+assert_contains err.txt "neither HOME nor XDG_CONFIG_HOME"
 
 # Two farms, one of them with keys.
 assert_exit 0 sinter keygen keys
@@ -66,6 +68,10 @@ is two env SINTER_BROKER="$plain" sinter
 is one env SINTER_BROKER="$plain" sinter --context lab
 is two env SINTER_CONTEXT=lab sinter -b "$plain"
 is one env SINTER_BROKER="$plain" SINTER_CONTEXT=lab sinter
+# A key of one's own goes before that of the context.
+assert_exit 4 sinter --context lab gc
+assert_exit 0 sinter --context lab --key ../keys/admin.key gc
+assert_exit 1 sinter --context lab --key nokey gc
 assert_exit 2 sinter ls --context lab --broker "$plain"
 assert_contains err.txt "one of them"
 

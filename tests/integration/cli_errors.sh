@@ -56,6 +56,9 @@ start first sinter run slow.yaml --workers 1
 wait_until 20 "the first run" test -s .sinter/broker.json
 assert_exit 1 sinter run slow.yaml
 assert_contains err.txt "in use by: sinter run slow.yaml"
+wait_until 5 "the address of the page" grep -q "while it runs: http://127" first.log
+curl -sS "$(grep -o 'http://[0-9.:]*' first.log)/api/v1/sweeps" >page.json
+assert_contains page.json '"slow"'
 assert_exit 0 sinter status slow
 assert_contains out.txt "slow"
 stop first INT

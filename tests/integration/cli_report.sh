@@ -5,8 +5,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh" "$1"
-# Fontconfig never gives back what it read of its own files.
-export LSAN_OPTIONS="suppressions=$here/../support/fonts.supp:print_suppressions=0"
 
 assert_exit 0 sinter init three-regime
 cp out.txt map.yaml

@@ -55,7 +55,11 @@ assert_equal "first row" "$(sed -n 2p out.txt | cut -d, -f2-)" "12,12"
 assert_equal "rows" "$(wc -l <out.txt)" 13
 assert_exit 0 sinter trials tiny --state failed
 assert_contains err.txt "no trial of"
-assert_exit 0 sinter best tiny -n 3 --json
+assert_exit 2 sinter trials tiny --state finished
+assert_exit 2 sinter trials tiny --sort nothing
+assert_exit 0 sinter cancel tiny
+assert_contains err.txt "tiny has ended already (done)"
+assert_exit 0 sinter best tiny -n3 --json
 assert_contains out.txt '"schema": "sinter.best/1"'
 assert_exit 0 sinter logs tiny/3
 assert_contains out.txt "work: done"

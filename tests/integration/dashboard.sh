@@ -75,6 +75,9 @@ look() { # FILE ADDRESS
         --user-data-dir="$WORK/chromium" --virtual-time-budget=3000 --dump-dom "$base/#$2" >"$1" 2>chromium.log ||
         fail "chromium: $(tail -n 3 chromium.log)"
 }
+failing_sweep failing.yaml failing
+SINTER_BROKER=$CLIENTS assert_exit 7 sinter submit --wait failing.yaml
+look failing.html "$(cat out.txt)"
 look page.html "$id"
 look moved.html "$id?lmc=0.1&cka=0.95"
 python3 - <<'PY'
@@ -96,6 +99,10 @@ def borders(rows):
     beside = sum(names[i] != names[i - 1] for i in range(9) if i % 3 > 0)
     return beside + sum(names[i] != names[i - 3] for i in range(3, 9))
 
+# The best first, and what has no number last; what failed says why.
+rows = re.findall("<tr[^>]*><td>#.*?</tr>", open("failing.html").read())
+assert len(rows) == 2 and "done" in rows[0] and "failed: noop was told" in rows[1], rows
+
 page, moved = open("page.html").read(), open("moved.html").read()
 ours, shown, other = read(open("phase.csv").read()), read(saved(page, "phase.csv")), read(saved(moved, "phase.csv"))
 assert len(ours) == len(shown) == len(other) == 9
@@ -112,4 +119,5 @@ for text, rows in (page, shown), (moved, other):
     texts = [t.text for t in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert texts.index("16") < texts.index("64") < texts.index("256"), texts # the hot end on top
 assert "at batch 64" in page and "raise" in page
+assert re.search('id="crumb">map s-', page) and "<title>map - sinter</title>" in page
 PY

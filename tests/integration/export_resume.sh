@@ -47,6 +47,10 @@ ended() { # SWEEP
     [ "$(sinter --json status "$1" | jq .done)" = 1 ]
 }
 past_or_ended() { past "$2" || ended "$1"; }
+new_slot_or_ended() { # SWEEP: $slot is none that was killed already
+    slot=$(children "${PID[one]}" sinter-slot)
+    { [ -n "$slot" ] && [ "$slot" != "$killed" ]; } || ended "$1"
+}
 
 broker farm
 export SINTER_BROKER=$CLIENTS
@@ -59,13 +63,15 @@ assert_equal "what is kept after success" "$(kept)" ""
 
 # disturbed SWEEP: killed after 20 tensors and once more after 40
 disturbed() {
-    local at slot
+    local at slot killed=
     sweep "$1" "$2"
     assert_exit 0 sinter submit "$1.yaml"
     for at in 20 40; do
         wait_until 60 "tensor $at of $1" past_or_ended "$1" $at
-        slot=$(children "${PID[one]}" sinter-slot)
+        # The first kill may have come behind tensor 40, and the next slot not yet.
+        wait_until 60 "a slot for $1" new_slot_or_ended "$1"
         ended "$1" || kill -9 "$slot"
+        killed=$slot
     done
     wait_until 60 "the end of $1" ended "$1"
     assert_exit 0 sinter logs "$1/1"

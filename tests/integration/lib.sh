@@ -12,6 +12,9 @@
 BIN=$(cd "$1" && pwd)
 PATH="$BIN:$PATH:/usr/sbin:/sbin" # nginx is not on everybody's
 WORK=$(mktemp -d /tmp/sinter-test.XXXXXX)
+# Fontconfig never gives back what it read of its own files.
+LSAN_OPTIONS="suppressions=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../support/fonts.supp:print_suppressions=0"
+export LSAN_OPTIONS
 cd "$WORK" || exit 1
 unset SINTER_BROKER SINTER_CONTEXT SINTER_HOME SINTER_STORE SINTER_JSON
 export XDG_CONFIG_HOME="$WORK/.config" # nobody's contexts

@@ -260,6 +260,10 @@ static void test_a_diverged_row_has_no_regime(void **state)
     assert_ok(phase_make(w.spec, w.trials, &p));
     phase_label(&p, 0, 0, label);
     assert_string_equal(label, "too hot");
+    /* Whoever starts there is told where to go. */
+    assert_string_equal(phase_advice(&p, 0), "raise");
+    p.start = 0;
+    assert_string_equal(phase_advice(&p, 0), "lower");
     assert_true(p.row[0].too_hot);
     assert_int_equal(batch_of(&p, p.column[0].best), 32);
     phase_release(&p);

@@ -108,6 +108,24 @@ static void test_a_narrow_terminal_loses_the_least_important(void **state)
     table_free(t);
 }
 
+static void test_a_long_text_leaves_room_for_what_stands_behind_it(void **state)
+{
+    struct table *t = table_new();
+    AUTO(free_pointer) char *text = NULL;
+
+    (void)state;
+    table_column(t, "id", TABLE_TEXT, TABLE_ALWAYS);
+    table_column(t, "name", TABLE_TEXT, TABLE_ALWAYS);
+    table_column(t, "state", TABLE_TEXT, TABLE_ALWAYS);
+    table_add(t, "1", NULL);
+    table_add(t, "a-very-long-name", NULL);
+    table_add(t, "done", NULL);
+    text = printed(t, TABLE_PEOPLE, 24, NULL);
+    assert_string_equal(text, " id  name         state\n"
+                              " 1   a-very-long  done\n");
+    table_free(t);
+}
+
 static void test_control_characters_do_not_break_a_row(void **state)
 {
     struct table *t = table_new();
@@ -137,6 +155,8 @@ int main(void)
         cmocka_unit_test(test_programs_see_every_digit),
         cmocka_unit_test(test_markdown_has_a_rule_below_its_head),
         cmocka_unit_test(test_a_narrow_terminal_loses_the_least_important),
+        cmocka_unit_test(
+            test_a_long_text_leaves_room_for_what_stands_behind_it),
         cmocka_unit_test(test_control_characters_do_not_break_a_row),
         cmocka_unit_test(test_every_format_has_its_name),
     };

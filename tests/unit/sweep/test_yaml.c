@@ -121,7 +121,11 @@ struct bad {
 };
 
 static const struct bad bads[] = {
-    { "", STATUS_INVALID, 1, 1, "empty" },
+    { "", STATUS_NOT_FOUND, 1, 1, "empty" },
+    { "\xEF\xBB\xBF", STATUS_NOT_FOUND, 1, 1, "empty" },
+    { "\xEF\xBB\xBF"
+      "a: 1\nb: \xFF\n",
+      STATUS_INVALID, 2, 4, "save the file as UTF-8" },
     { "a: [1, 2\nb: 1\n", STATUS_INVALID, 2, 2, "expected ',' or ']'" },
     { "a: 1\n b: 2\n", STATUS_INVALID, 2, 3, "mapping values" },
     { "a: 1\nb: 2\na: 3\n", STATUS_CORRUPT, 3, 1, "first at line 1" },
@@ -137,6 +141,23 @@ static const struct bad bads[] = {
     { "a: 1\nb: \x01\n", STATUS_INVALID, 2, 4, "control characters" },
     { "a: \xFF\n", STATUS_INVALID, 1, 4, "invalid" },
 };
+
+/* As editors of Windows write it. */
+static void test_a_byte_order_mark_moves_nothing(void **state)
+{
+    struct yaml *y = parse("\xEF\xBB\xBF"
+                           "a: 1\nb: 2\n");
+    const struct yaml_node *a = yaml_get(yaml_root(y), "a");
+    const struct yaml_node *b = yaml_get(yaml_root(y), "b");
+
+    (void)state;
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_int_equal(a->place.column, 4);
+    assert_int_equal(b->place.line, 2);
+    assert_int_equal(b->place.column, 4);
+    yaml_tree_free(y);
+}
 
 static void test_every_mistake_has_its_place(void **state)
 {
@@ -206,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scalars_follow_the_core_schema),
         cmocka_unit_test(test_every_node_knows_its_place),
+        cmocka_unit_test(test_a_byte_order_mark_moves_nothing),
         cmocka_unit_test(test_every_mistake_has_its_place),
         cmocka_unit_test(test_aliases_have_a_budget),
         cmocka_unit_test(test_depth_and_size_are_limited),
