@@ -1,14 +1,14 @@
 /* How fast the farm is when its jobs do nothing.
  *
- *     dispatch [points [raw points [row [rate]]]]
+ *     dispatch [points [raw points [row [rate [seconds]]]]]
  *
  * First a real broker and two real workers of one slot, on each store; then
  * the same broker and workers that are no programs (bench/load.h), so that
  * its own limit is seen: 16 connections that answer in batches, or with one
  * job a message; what a job costs the broker; what a point costs in memory.
  *
- * Half load is half of what was just reached, or `rate` jobs a second. Jobs end
- * at that rate whatever the broker does, and their latency is counted from
+ * Half load is half of what was just reached, or `rate` jobs a second, for ten
+ * seconds or so many. Jobs end at that rate whatever the broker does, and their latency is counted from
  * there until they are known to be durable (bench/load.h): so long a worker
  * waits for leave to forget. The jobs that take their place come no later. The
  * first half second, in which the workers are given as many jobs as they may
@@ -123,9 +123,11 @@ static double saturate(struct farm *f, const struct raw *r, int points)
 }
 
 /* From a job's end at a worker until that is durable and known there. */
-static void paced(struct farm *f, const struct raw *r, double rate)
+static void paced(struct farm *f, const struct raw *r, double rate,
+                  long paced_s)
 {
-    int points = (int)(rate * PACED_S / 1e5 + 1.0) * 100000; /* whole rows */
+    int points =
+        (int)(rate * (double)paced_s / 1e5 + 1.0) * 100000; /* whole rows */
     struct load *load = begin_load(f, r, rate);
     double redis = 0.0;
     double cpu;
@@ -150,14 +152,15 @@ static void paced(struct farm *f, const struct raw *r, double rate)
 }
 
 /* `rate` 0: half of what it takes. */
-static void measure_raw(const struct raw *r, int points, double rate)
+static void measure_raw(const struct raw *r, int points, double rate,
+                        long paced_s)
 {
     struct farm f = farm_open(
         (struct farm_settings){ .fsync = r->fsync, .curve = r->curve });
     double most = saturate(&f, r, points);
 
     paced_print("recovery", r->name, 1000.0 * farm_restart_broker(&f), "ms");
-    paced(&f, r, rate > 0.0 ? rate : most / 2.0);
+    paced(&f, r, rate > 0.0 ? rate : most / 2.0, paced_s);
     farm_close(&f);
 }
 
@@ -165,6 +168,9 @@ int main(int argc, char **argv)
 {
     static const struct raw rows[] = {
         { "sqlite", NULL, 64, 0, false },
+        { "sqlite_single", NULL, 1, LONG_MS, false },
+        { "sqlite_curve", NULL, 64, 0, true },
+        { "sqlite_curve_single", NULL, 1, LONG_MS, true },
         { "redis_everysec", "everysec", 64, 0, false },
         { "redis_always", "always", 64, 0, false },
         { "redis_everysec_single", "everysec", 1, LONG_MS, false },
@@ -172,15 +178,17 @@ int main(int argc, char **argv)
         { "redis_everysec_curve", "everysec", 64, 0, true },
         { "redis_always_curve", "always", 64, 0, true },
         { "redis_everysec_curve_single", "everysec", 1, LONG_MS, true },
+        { "redis_always_curve_single", "always", 1, LONG_MS, true },
     };
     long points = argc > 1 ? strtol(argv[1], NULL, 10) : DEFAULT_POINTS;
     long raw = argc > 2 ? strtol(argv[2], NULL, 10) : DEFAULT_RAW;
     const char *only = argc > 3 ? argv[3] : NULL;
     double rate = argc > 4 ? strtod(argv[4], NULL) : 0.0;
+    long paced_s = argc > 5 ? strtol(argv[5], NULL, 10) : PACED_S;
 
-    if (points < 0 || raw < 0 || rate < 0.0) {
-        (void)fprintf(stderr,
-                      "usage: dispatch [points [raw points [row [rate]]]]\n");
+    if (points < 0 || raw < 0 || rate < 0.0 || paced_s <= 0) {
+        (void)fprintf(stderr, "usage: dispatch [points [raw points [row [rate "
+                              "[seconds]]]]]\n");
         return 2;
     }
     paced_print_machine();
@@ -192,6 +200,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; raw > 0 && i < COUNT_OF(rows); i++)
         if (only == NULL || strcmp(only, rows[i].name) == 0)
             measure_raw(&rows[i], (int)(rows[i].batch == 1 ? raw / 5 : raw),
-                        rate);
+                        rate, paced_s);
     return 0;
 }

@@ -1,11 +1,12 @@
 /* How fast a broker could be that has nothing to decide, at a fixed rate.
  *
- *     floor [rate [seconds [fsync]]]
+ *     floor [rate [seconds [row]]]
  *
  * The sockets (libzmq) and the store (Redis) of the broker, its messages and
  * its records, and nothing between them: what came in is replaced by new jobs,
- * appended in one group, and answered when that is durable. The load is that of bench/dispatch, and so
- * is the machine. No strict bound: here the loop itself waits for Redis. */
+ * appended in one group, and answered when that is durable. The load is that of
+ * bench/dispatch, whose rows have the same names, and so is the machine. No
+ * strict bound: here the loop itself waits for Redis. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +29,20 @@ enum {
     CONNECTIONS = 16,
     SLOTS = 16,
     BATCH = 64,
-    AHEAD = 128, /* jobs a worker holds for each slot, as of the broker */
+    AHEAD = 128, /* jobs a worker holds for each slot, as of the broker, which
+                    gives one by one what takes long */
     TURN = 64,   /* messages */
     RECORDS_MOST = TURN * BATCH,
 };
 
+struct row {
+    const char *name, *fsync;
+    size_t batch; /* outcomes of a DONE */
+    bool curve;
+};
+
 struct server {
+    const struct row *row;
     struct link link;
     struct store store;
     struct outbox out;
@@ -59,6 +68,15 @@ static void assign(struct server *s, struct peer peer, size_t count)
     m.assign.jobs.items = items;
     m.assign.jobs.count = count;
     must(outbox_send(&s->out, peer, &m, true));
+}
+
+static void greet(struct server *s, struct peer peer)
+{
+    size_t batch = s->row->batch;
+    size_t jobs = batch == 1 ? SLOTS : SLOTS * AHEAD;
+
+    for (size_t i = 0; i < jobs / batch; i++)
+        assign(s, peer, batch);
 }
 
 static void take_done(struct server *s, struct peer peer,
@@ -95,8 +113,7 @@ static void take_message(struct server *s, const struct link_message *in)
 
     must(wire_decode(in->data, in->size, &d));
     if (d.message.type == WIRE_HELLO)
-        for (int i = 0; i < SLOTS * AHEAD / BATCH; i++)
-            assign(s, in->from, BATCH);
+        greet(s, in->from);
     if (d.message.type == WIRE_DONE)
         take_done(s, in->from, &d.message.done);
     wire_release(&d);
@@ -146,26 +163,44 @@ static void turn(struct server *s)
     outbox_clear(&s->out);
 }
 
-_Noreturn static void serve(const struct farm *f, int ready)
+static struct link open_link(const struct farm *f)
+{
+    AUTO(free_pointer) char *path = farm_key(f, "broker.key");
+    struct curve_key key = { 0 };
+    struct link_settings settings = {
+        .endpoints = { f->workers_at, f->clients_at },
+        .most_queued = 4096,
+        .key = path == NULL ? NULL : &key,
+    };
+    struct link link;
+
+    if (path != NULL) {
+        must(curve_load_secret(path, &key));
+        must(curve_ring_load(f->keys, &settings.ring));
+    }
+    must(link_zmq_open(&settings, &link));
+    return link;
+}
+
+_Noreturn static void serve(const struct farm *f, const struct row *row,
+                            int ready)
 {
     static const struct store_options options = { 0 };
-    struct link_settings settings = {
-        .endpoints = { f->workers_at, f->clients_at }, .most_queued = 4096
-    };
-    struct server s = { .records = xcalloc(RECORDS_MOST, sizeof *s.records) };
+    struct server s = { .row = row,
+                        .records = xcalloc(RECORDS_MOST, sizeof *s.records) };
     AUTO(free_pointer) char *url = farm_store(f);
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     outbox_init(&s.out);
     must(store_open(url, "floor", &options, &s.store));
     must(s.store.begin(s.store.self, &s.epoch));
-    must(link_zmq_open(&settings, &s.link));
+    s.link = open_link(f);
     (void)!write(ready, "", 1);
     for (;;)
         turn(&s);
 }
 
-static pid_t start_server(const struct farm *f)
+static pid_t start_server(const struct farm *f, const struct row *row)
 {
     int ready[2];
     char byte;
@@ -177,7 +212,7 @@ static pid_t start_server(const struct farm *f)
     if (pid < 0)
         must(FAIL(STATUS_FAILED, "no process"));
     if (pid == 0)
-        serve(f, ready[1]);
+        serve(f, row, ready[1]);
     (void)close(ready[1]);
     if (read(ready[0], &byte, 1) != 1)
         must(FAIL(STATUS_FAILED, "the server does not start"));
@@ -185,40 +220,64 @@ static pid_t start_server(const struct farm *f)
     return pid;
 }
 
-static void measure(const char *fsync, double rate, int seconds)
+static void measure(const struct row *row, double rate, int seconds)
 {
-    struct farm f = farm_open_bare(fsync);
+    struct farm f = farm_open_bare(
+        (struct farm_settings){ .fsync = row->fsync, .curve = row->curve });
+    AUTO(free_pointer) char *key = farm_key(&f, "worker.key");
+    AUTO(free_pointer) char *broker_key = farm_key(&f, "broker.pub");
     struct load_settings settings = { .endpoint = f.workers_at,
+                                      .key = key,
+                                      .broker_key = broker_key,
                                       .connections = CONNECTIONS,
                                       .slots = SLOTS,
-                                      .batch = BATCH,
+                                      .batch = row->batch,
                                       .rate = rate,
                                       .warm_ns = WARM_MS * NS_PER_MS };
-    AUTO(free_pointer) char *name = xasprintf("floor_redis_%s", fsync);
+    AUTO(free_pointer) char *name = xasprintf("floor_%s", row->name);
     struct load *load = NULL;
 
-    f.broker = start_server(&f);
+    f.broker = start_server(&f, row);
     must(load_start(&settings, &load));
     clock_sleep_ms(INT64_C(1000) * seconds);
     must(load_stop(load));
     paced_print("half_load_wanted", name, rate, "jobs/s");
     paced_print("half_load_cpu_broker", name,
                 100.0 * farm_cpu_s(f.broker) / seconds, "% of a core");
+    paced_print("half_load_cpu_redis", name,
+                100.0 * farm_cpu_s(f.redis) / seconds, "% of a core");
     paced_print_load(name, load, seconds);
     load_free(load);
     farm_close(&f);
+}
+
+static const struct row rows[] = {
+    { "redis_everysec", "everysec", BATCH, false },
+    { "redis_always", "always", BATCH, false },
+    { "redis_everysec_single", "everysec", 1, false },
+    { "redis_everysec_curve", "everysec", BATCH, true },
+};
+
+/* NULL: there is none. */
+static const struct row *find_row(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     double rate = argc > 1 ? strtod(argv[1], NULL) : RATE;
     long seconds = argc > 2 ? strtol(argv[2], NULL, 10) : SECONDS;
+    const struct row *row = find_row(argc > 3 ? argv[3] : rows[0].name);
 
-    if (rate <= 0.0 || seconds <= 0 || argc > 4) {
-        (void)fprintf(stderr, "usage: floor [rate [seconds [fsync]]]\n");
+    if (rate <= 0.0 || seconds <= 0 || row == NULL || argc > 4) {
+        (void)fprintf(stderr, "usage: floor [rate [seconds [row]]]\n");
         return 2;
     }
     paced_print_machine();
-    measure(argc > 3 ? argv[3] : "everysec", rate, (int)seconds);
+    measure(row, rate, (int)seconds);
     return 0;
 }

@@ -4,7 +4,7 @@
  *
  * A step is forward, backward, clipping and AdamW on one batch. Beside tokens
  * a second stand the floating point operations of its matrix products, as a
- * share of what SGEMM does in the same run. bench/text_torch.py runs the same
+ * share of what SGEMM does in the same run. bench/text_peers.sh runs the same
  * shapes with PyTorch. */
 #include "bench/text_models.h"
 #include "model/trainer.h"

@@ -233,7 +233,7 @@ static void wait_for_workers(struct farm *f)
     }
 }
 
-struct farm farm_open_bare(const char *fsync)
+struct farm farm_open_bare(struct farm_settings set)
 {
     struct farm f = { 0 };
     char self[LIMIT_PATH] = "";
@@ -246,8 +246,10 @@ struct farm farm_open_bare(const char *fsync)
     f.bin = xasprintf("%s/../bin", self);
     f.workers_at = xasprintf("ipc://%s/workers", f.directory);
     f.clients_at = xasprintf("ipc://%s/clients", f.directory);
-    if (fsync != NULL)
-        start_redis(&f, fsync);
+    if (set.curve)
+        make_keys(&f);
+    if (set.fsync != NULL)
+        start_redis(&f, set.fsync);
     return f;
 }
 
@@ -268,14 +270,12 @@ static uint16_t free_port(void)
 
 struct farm farm_open(struct farm_settings set)
 {
-    struct farm f = farm_open_bare(set.fsync);
+    struct farm f = farm_open_bare(set);
 
     if (set.tcp) {
         free(f.workers_at);
         f.workers_at = xasprintf("tcp://127.0.0.1:%d", (int)free_port());
     }
-    if (set.curve)
-        make_keys(&f);
     start_broker(&f);
     dial(&f);
     for (int i = 0; i < set.workers; i++)

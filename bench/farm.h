@@ -32,8 +32,8 @@ struct farm_settings {
 };
 
 struct farm farm_open(struct farm_settings set);
-/* The same without broker and client: those are the caller's. */
-struct farm farm_open_bare(const char *fsync);
+/* Only the store and the keys: broker and client are the caller's. */
+struct farm farm_open_bare(struct farm_settings set);
 char *farm_store(const struct farm *f); /* its URL; the caller frees */
 /* "DIR/keys/NAME"; the caller frees. NULL without keys. */
 char *farm_key(const struct farm *f, const char *name);

@@ -8,7 +8,7 @@
 #include "common/memory.h"
 
 enum {
-    WATCHED_S = 3,
+    WATCHED_S = 2,
     WATCHERS = 2,
     GAP_NS = 50 * 1000, /* a shorter one is no stop */
     GAPS_MOST = 1 << 16,

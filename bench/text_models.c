@@ -7,8 +7,8 @@
 #include "tensor/blas.h"
 
 static const struct text_shape text_shapes[] = {
-    { "1M", 128, 4, 4, 258, 128, 8, 20 },
-    { "10M", 320, 8, 8, 1024, 256, 4, 3 },
+    { "1M", 128, 4, 4, 258, 128, 8, 10 },
+    { "10M", 320, 8, 8, 1024, 256, 4, 2 },
     { "gpt2-124M", 768, 12, 12, 50257, 256, 1, 1 },
     { .name = NULL },
 };
@@ -76,8 +76,8 @@ static size_t batch_tokens(const struct text_run *r)
     return (size_t)r->shape->length * (size_t)r->shape->sequences;
 }
 
-/* Of products with matrices, forward. The embedding is a product once, as the head; attention sees half of the
- * sequence on the mean. */
+/* Of products with matrices, forward. The embedding is a product once, as the
+ * head; attention sees half of the sequence on the mean. */
 static double flops_of_a_token(const struct text_run *r)
 {
     const struct text_shape *s = r->shape;
@@ -136,7 +136,7 @@ static void print(const struct text_bench *b, const struct text_run *r,
 static double measure(const struct text_bench *b, const struct text_run *r,
                       void *self)
 {
-    enum { ROUNDS = 5 };
+    enum { ROUNDS = 3 };
     double seconds[ROUNDS];
 
     b->once(r, self);

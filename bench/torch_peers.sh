@@ -7,13 +7,16 @@
 #     in_turn ROUNDS OURS THEIRS    # functions that print lines of JSON
 here=$(cd "$(dirname "$0")" && pwd)
 python=/usr/bin/python3 # whose package it is
+# torch.set_num_threads(1) does not reach the library that multiplies, which
+# takes all processors.
+export OPENBLAS_NUM_THREADS=1
 
 if ! "$python" -c 'import torch' 2>/dev/null; then
     echo "python3-torch is not installed: nothing to compare with"
     exit 0
 fi
 
-# The ratio of their rates, by name.
+# The ratios of their rates, by name.
 in_turn() {
     local round results
     results=$(mktemp -d)

@@ -1,5 +1,5 @@
-"""torch_ratio.py OURS THEIRS: medians of rates with the same name in two files
-of lines of JSON, and their ratio."""
+"""torch_ratio.py OURS THEIRS: rates with the same name in two files of lines of
+JSON, the ratio of each pair in turn, and their median."""
 import json
 import statistics
 import sys
@@ -9,12 +9,16 @@ def rates(path):
     found = {}
     with open(path, encoding="utf-8") as file:
         for line in map(json.loads, file):
-            found.setdefault(line["name"], []).append(line["value"])
-    return {name: statistics.median(values) for name, values in found.items()}
+            found.setdefault(line["name"], []).append(line)
+    return found
 
 
 ours, theirs = rates(sys.argv[1]), rates(sys.argv[2])
-for name in theirs:
-    print(json.dumps({"name": name, "value": ours[name], "unit": "GB/s",
-                      "ratio": round(ours[name] / theirs[name], 2),
-                      "against": "PyTorch"}))
+for name, others in theirs.items():
+    mine = [line["value"] for line in ours[name]]
+    pairs = [x / line["value"] for x, line in zip(mine, others)]
+    print(json.dumps({"name": name, "value": statistics.median(mine),
+                      "unit": others[0]["unit"],
+                      "ratio": round(statistics.median(pairs), 2),
+                      "against": "PyTorch",
+                      "pairs": [round(p, 2) for p in pairs]}))
