@@ -9,10 +9,10 @@ build=${1:?usage: tests/lint.sh BUILD-DIRECTORY}
 states=(--extra-arg=-Xclang --extra-arg=-analyzer-config
     --extra-arg=-Xclang --extra-arg=max-nodes=75000)
 git ls-files -z 'common/*.c' 'tensor/*.c' 'model/*.c' 'sweep/*.c' 'jobs/*.c' \
-    'broker/*.c' 'sources/*.c' 'worker/*.c' 'client/*.c' 'cli/*.c' |
+    'broker/*.c' 'httpd/*.c' 'sources/*.c' 'worker/*.c' 'client/*.c' 'cli/*.c' |
     xargs -0 -P 2 -n 4 clang-tidy -p "$build" --quiet "${states[@]}" 2>/dev/null
 # cppcheck 2.10 cannot read vector expressions: merge_kernel.c is left out.
-cppcheck --project="$build/compile_commands.json" -j 2 --quiet \
+cppcheck --project="$build/compile_commands.json" -itests/ -j 2 --quiet \
     --enable=warning,performance,portability --inline-suppr \
     --suppress=missingIncludeSystem --suppress='*:*tests/*' \
     --suppress='internalAstError:*jobs/merge/merge_kernel.c' \

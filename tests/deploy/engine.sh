@@ -38,7 +38,7 @@ engine_stop() {
     if [ -n "${PID[engine]:-}" ]; then stop engine; fi
     find /sys/fs/cgroup -depth -path "*$GROUP*" -type d -exec rmdir {} + 2>/dev/null || true
     rm -rf "${DOOR:-}"
-    umount "$WORK"/run/* 2>/dev/null || true
+    umount "$WORK"/run/* "$WORK"/run/netns/* 2>/dev/null || true
     (exit "$status") || cleanup
     cleanup
 }

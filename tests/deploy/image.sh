@@ -15,7 +15,7 @@ took() { # WHAT COMMAND...
 }
 took base base
 took "base and tools" tools
-took image sinter_image --build-arg VERSION=0.0.7
+took image sinter_image --build-arg VERSION=0.0.7 --build-arg REVISION=0123456789abcdef
 
 # ---- how large, and of what
 
@@ -34,7 +34,9 @@ comm -23 content base.content | sort -rn | awk 'NR <= 12 { printf "%6.1f %s\n", 
 label() { docker image inspect -f "{{index .Config.Labels \"org.opencontainers.image.$1\"}}" $IMAGE; }
 assert_equal title "$(label title)" sinter
 assert_equal version "$(label version)" 0.0.7
+assert_equal revision "$(label revision)" 0123456789abcdef
 assert_equal licence "$(label licenses)" Apache-2.0
+[ -n "$(label description)" ] || fail "the image does not say what it is"
 ! grep -E ' (usr/bin/(gcc|cmake)|usr/include/)' content || fail "tools of the build in the image"
 
 # ---- each program, as strictly as a cluster would have it
