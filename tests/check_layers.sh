@@ -1,6 +1,7 @@
 #!/bin/bash
-# Who may include whom (docs/architecture.md), and each third-party header only
-# in the files made for it: tests/check_layers.sh [ROOT]
+# Who may include whom (docs/architecture.md), each third-party header only in
+# the files made for it, and every folder in the image's build too:
+# tests/check_layers.sh [ROOT]
 set -euo pipefail
 cd "${1:-$(dirname "$0")/..}"
 fault=0
@@ -133,5 +134,10 @@ while IFS=: read -r file line; do
     count=$((count + 1))
 done < <(grep -rE --include='*.[ch]' '^ *# *include *["<]' \
     common tensor sources model sweep jobs httpd client broker worker cli bench tests)
+# Folders of a build without tests are what an image is built from.
+for folder in $(sed -n 's/^add_subdirectory(\(.*\))$/\1/p' CMakeLists.txt); do
+    grep -qx "!$folder" .dockerignore ||
+        complain "$folder is built, but .dockerignore keeps it from the image"
+done
 echo "$count includes"
 [ $count -gt 0 ] && exit $fault
