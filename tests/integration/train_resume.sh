@@ -45,7 +45,7 @@ stores() {
 broker farm
 export SINTER_BROKER=$CLIENTS
 worker one
-stores 260 || stores 1000 || stores 4000 || fail "trained faster than it stores"
+stores "${STEPS:-260}" || stores 1000 || stores 4000 || fail "trained faster than it stores"
 kill -9 "$(children "${PID[one]}" sinter-slot)"
 wait_until 240 "the end of the training" ended "$name"
 assert_exit 0 sinter logs "$name/1"
