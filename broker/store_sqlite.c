@@ -38,8 +38,12 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_MISSING] = "SELECT COUNT(*) FROM listed WHERE name NOT IN"
                     " (SELECT name FROM piece)",
     [SQL_PUBLISH] = "INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)",
-    [SQL_TRIM] = "DELETE FROM entries WHERE epoch < ?1 OR"
-                 " (epoch = ?1 AND sequence <= ?2)",
+    [SQL_TRIM] = "DELETE FROM entries WHERE id IN (SELECT id FROM"
+                 " (SELECT id, epoch, sequence FROM entries ORDER BY id"
+                 " LIMIT ?) AS first, snapshot WHERE"
+                 " first.epoch < snapshot.epoch OR"
+                 " (first.epoch = snapshot.epoch AND"
+                 " first.sequence <= snapshot.sequence))",
     [SQL_DELETE] = "DELETE FROM piece WHERE name NOT IN"
                    " (SELECT name FROM listed)",
     [SQL_HOLDER] = "SELECT name, address, ends, ttl FROM leader",
@@ -323,6 +327,8 @@ MUST_CHECK static struct status set_up(struct sqlite_store *s)
     (void)sqlite3_busy_timeout(s->db, BUSY_MS);
     TRY_PLAIN(execute(s, "PRAGMA journal_mode=WAL"));
     TRY_PLAIN(execute(s, "PRAGMA synchronous=FULL"));
+    /* Debian's SQLite overwrites what is deleted: of the log, all of it. */
+    TRY_PLAIN(execute(s, "PRAGMA secure_delete=OFF"));
     TRY_PLAIN(execute(s, schema));
     if (sqlite3_table_column_metadata(s->db, NULL, "log", NULL, NULL, NULL,
                                       NULL, NULL, NULL) == SQLITE_OK)
@@ -347,6 +353,7 @@ struct status store_sqlite_open(const char *path, struct store *ret_store)
                                  .append = append,
                                  .put = sqlite_put,
                                  .publish = sqlite_publish,
+                                 .tidy = sqlite_tidy,
                                  .rebuild = rebuild,
                                  .acquire = sqlite_acquire,
                                  .extend = sqlite_extend,

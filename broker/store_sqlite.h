@@ -73,6 +73,7 @@ MUST_CHECK struct status sqlite_put(void *self, const char *name,
 MUST_CHECK struct status sqlite_publish(void *self, const char *const *names,
                                         size_t count, uint64_t epoch,
                                         uint64_t sequence);
+MUST_CHECK struct status sqlite_tidy(void *self, bool *ret_more);
 
 /* --- store_sqlite_leader.c */
 

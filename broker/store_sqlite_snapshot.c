@@ -4,6 +4,8 @@
 
 #include "broker/store_group.h"
 
+enum { TRIM_MOST = 64 }; /* entries: a few milliseconds */
+
 MUST_CHECK static struct status read_position(struct sqlite_store *s,
                                               struct store_reader *reader)
 {
@@ -165,7 +167,6 @@ MUST_CHECK static struct status publish(struct sqlite_store *s, void *argument)
 
     TRY_PLAIN(list_names(s, l));
     TRY_PLAIN(sqlite_step(s, sqlite_bind(s, SQL_PUBLISH, id, 2), NULL));
-    TRY_PLAIN(sqlite_step(s, sqlite_bind(s, SQL_TRIM, id, 2), NULL));
     return sqlite_step(s, s->statements[SQL_DELETE], NULL);
 }
 
@@ -183,4 +184,22 @@ struct status sqlite_publish(void *self, const char *const *names, size_t count,
         (struct store_record){ .epoch = s->epoch,
                                .sequence = s->acknowledged }));
     return sqlite_transact(s, s->epoch, publish, &l);
+}
+
+MUST_CHECK static struct status trim(struct sqlite_store *s, void *argument)
+{
+    const struct sqlite_value most = { .number = TRIM_MOST };
+    bool *more = argument;
+
+    TRY_PLAIN(sqlite_step(s, sqlite_bind(s, SQL_TRIM, &most, 1), NULL));
+    *more = sqlite3_changes(s->db) == TRIM_MOST;
+    return SUCCESS;
+}
+
+struct status sqlite_tidy(void *self, bool *ret_more)
+{
+    struct sqlite_store *s = self;
+
+    *ret_more = false;
+    return sqlite_transact(s, s->epoch, trim, ret_more);
 }

@@ -338,6 +338,66 @@ static void check_damage_is_told(struct store_case *c)
     s.close(s.self);
 }
 
+/* Records of one entry each: from..to. */
+static void append_entries(struct store *s, uint64_t epoch, uint64_t from,
+                           uint64_t to)
+{
+    enum { LARGE = 5000 }; /* an entry that shares its node with none */
+    AUTO(free_pointer) char *text = xcalloc(LARGE + 1, 1);
+
+    memset(text, 'x', LARGE);
+    for (uint64_t i = from; i <= to; i++) {
+        const struct store_record r = store_case_record(epoch, i, text);
+
+        assert_ok(s->append(s->self, &r, 1));
+    }
+}
+
+static void expect_one_entry(const struct store_case *c)
+{
+    AUTO(free_pointer) char *count = NULL;
+
+    if (c->back == STORE_SQLITE) {
+        store_case_sql(c, "CREATE TEMP TABLE only (n CHECK (n = 1));"
+                          "INSERT INTO only SELECT COUNT(*) FROM entries;");
+        return;
+    }
+    count = store_case_ask(c, "XLEN 'sn:{test}:wal'");
+    assert_string_equal(count, "1");
+}
+
+/* Nobody waits for a long log to be deleted, and a broker that dies meanwhile
+ * leaves nothing that is read twice. */
+static void check_log_is_deleted_bit_by_bit(struct store_case *c)
+{
+    enum { ENTRIES = 250, LEAST_BITS = 3, MOST_BITS = 8 };
+    static const char *const names[] = { "p" };
+    struct store s = store_case_open(c);
+    uint64_t e = store_case_begin(&s);
+    struct store next = store_case_open(c);
+    bool more = true;
+    int bits = 0;
+
+    assert_ok(s.tidy(s.self, &more)); /* nothing to do */
+    assert_false(more);
+    append_entries(&s, e, 1, ENTRIES);
+    assert_ok(store_case_append(&s, e, ENTRIES + 1, ENTRIES + 1));
+    assert_ok(store_case_put(&s, "p", "P"));
+    assert_ok(s.publish(s.self, names, 1, e, ENTRIES));
+    for (more = true; more; bits++) {
+        store_case_expect(&s, "[p:P] 1-251:r251 ");
+        assert_ok(s.tidy(s.self, &more));
+    }
+    assert_in_range(bits, LEAST_BITS, MOST_BITS);
+    expect_one_entry(c);
+    store_case_expect(&s, "[p:P] 1-251:r251 ");
+    assert_ok(s.publish(s.self, names, 1, e, ENTRIES + 1));
+    (void)store_case_begin(&next);
+    assert_fails(s.tidy(s.self, &more), STATUS_STALE, "another broker");
+    s.close(s.self);
+    next.close(next.self);
+}
+
 static void (*const checks[])(struct store_case *) = {
     check_append_and_replay,
     check_same_append_again,
@@ -347,6 +407,7 @@ static void (*const checks[])(struct store_case *) = {
     check_kill_and_reopen,
     check_snapshot_replaces_the_log,
     check_snapshot_inside_a_group,
+    check_log_is_deleted_bit_by_bit,
     check_unpublished_pieces_are_harmless,
     check_wrong_snapshots_are_refused,
     check_leader,

@@ -422,59 +422,6 @@ static void await_answer(const struct store_case *c, const char *words,
     assert_string_equal(answer, wanted);
 }
 
-/* --- what a snapshot leaves in the way */
-
-/* Records of one entry each: from..to. */
-static void append_entries(struct store *s, uint64_t epoch, uint64_t from,
-                           uint64_t to)
-{
-    enum { LARGE = 5000 }; /* an entry that shares its node with none */
-    AUTO(free_pointer) char *text = xcalloc(LARGE + 1, 1);
-
-    memset(text, 'x', LARGE);
-    for (uint64_t i = from; i <= to; i++) {
-        const struct store_record r = store_case_record(epoch, i, text);
-
-        assert_ok(s->append(s->self, &r, 1));
-    }
-}
-
-/* Nobody waits for a long log to be deleted, and a broker that dies meanwhile
- * leaves nothing that is read twice. */
-static void test_the_log_is_deleted_bit_by_bit(void **state)
-{
-    enum { ENTRIES = 250 };
-    static const char *const names[] = { "p" };
-    struct store_case c = store_case_new(STORE_REDIS);
-    struct store s = store_case_open(&c);
-    uint64_t e = store_case_begin(&s);
-    struct store next = store_case_open(&c);
-    bool more = true;
-
-    (void)state;
-    assert_ok(s.tidy(s.self, &more)); /* nothing to do */
-    assert_false(more);
-    append_entries(&s, e, 1, ENTRIES);
-    assert_ok(store_case_append(&s, e, ENTRIES + 1, ENTRIES + 1));
-    assert_ok(store_case_put(&s, "p", "P"));
-    assert_ok(s.publish(s.self, names, 1, e, ENTRIES));
-    await_answer(&c, "XLEN 'sn:{test}:wal'", "252");
-    assert_ok(s.tidy(s.self, &more));
-    assert_true(more);
-    await_answer(&c, "XLEN 'sn:{test}:wal'", "152");
-    store_case_expect(&s, "[p:P] 1-251:r251 ");
-    while (more)
-        assert_ok(s.tidy(s.self, &more));
-    await_answer(&c, "XLEN 'sn:{test}:wal'", "1");
-    store_case_expect(&s, "[p:P] 1-251:r251 ");
-    assert_ok(s.publish(s.self, names, 1, e, ENTRIES + 1));
-    (void)store_case_begin(&next);
-    assert_fails(s.tidy(s.self, &more), STATUS_STALE, "another broker");
-    s.close(s.self);
-    next.close(next.self);
-    store_case_release(&c);
-}
-
 /* --- progress for people */
 
 static bool show(const struct store *s, const char *sweep, const char *done)
@@ -672,7 +619,6 @@ int main(void)
         cmocka_unit_test(test_flushed_redis_is_noticed_and_rebuilt),
         cmocka_unit_test(test_gap_beyond_memory_is_told_and_rebuilt),
         cmocka_unit_test(test_rebuild_is_fenced),
-        cmocka_unit_test(test_the_log_is_deleted_bit_by_bit),
         cmocka_unit_test(test_view_is_a_hash_and_an_event),
         cmocka_unit_test(test_view_never_waits),
         cmocka_unit_test(test_full_disk_is_waited_for),
