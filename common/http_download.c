@@ -167,11 +167,11 @@ MUST_CHECK static struct status wait_lane(struct lane *lane,
                                           struct status st)
 {
     const struct download *d = lane->download;
-    int64_t give_up_ms = d->http->settings.give_up_ms;
+    int64_t silent = clock_now() - d->moved_at;
 
-    if (clock_now() - d->moved_at > give_up_ms * NS_PER_MS)
+    if (silent > d->http->settings.give_up_ms * NS_PER_MS)
         return status_wrap(st, "given up after %lld s without a byte",
-                           (long long)give_up_ms / 1000);
+                           (long long)(silent / NS_PER_S));
     lane->attempt = lane->got > 0 ? 1 : lane->attempt + 1;
     lane->resume_at =
         clock_now() +

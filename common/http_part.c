@@ -314,8 +314,8 @@ MUST_CHECK static struct status mismatch(const struct http_part *p,
     digest_to_text(got, have);
     (void)unlink(p->part_path);
     (void)unlink(p->state_path);
-    return FAIL(STATUS_CORRUPT, "%s: expected sha256 %s, got %s", p->path, want,
-                have);
+    return FAIL(STATUS_CORRUPT, "expected sha256 %s, got %s: %s", want, have,
+                p->path); /* what is long comes last */
 }
 
 MUST_CHECK static struct status put_in_place(const struct http_part *p)

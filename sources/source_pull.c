@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/endpoint.h"
+#include "common/file.h"
 #include "common/memory.h"
 #include "sources/source_internal.h"
 
@@ -196,16 +197,21 @@ bool source_pull(struct source_store *s, const char *path,
                  const struct source_want *w)
 {
     AUTO(free_pointer) char *beside = xasprintf("%s.lent", path);
+    AUTO(free_pointer) char *state = xasprintf("%s.part.state", beside);
 
     if (w->expected == NULL || w->size < SERVED_LEAST)
         return false;
     for (size_t i = 0; i < s->lender_count && !is_cancelled(s); i++) {
         struct lender *l = worker_of(s, &s->lenders[i]);
         struct status st;
+        bool is_begun;
 
         if (!digest_equal(&s->lenders[i].name, &s->asked) || l->is_bad)
             continue;
+        is_begun = file_exists(state);
         st = pull_from(s, l, beside, w);
+        if (st.code == STATUS_CORRUPT && is_begun) /* by another, perhaps */
+            st = pull_from(s, l, beside, w);
         if (!status_failed(&st) && rename(beside, path) == 0) {
             s->pulls.bytes += w->size;
             return true;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "support/nginx.h"
 #include "support/test.h"
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/http.h"
 #include "common/json.h"
@@ -243,12 +245,16 @@ static void test_damaged_bytes_are_caught(void **state)
     struct place *p = *state;
     AUTO(json_release) json_t *source = publish(p, SIZE, true);
     AUTO(free_pointer) char *path = lent_file(p, source);
+    struct digest digest;
+    char got[DIGEST_TEXT];
 
     fill_lender(p, source, SIZE);
     damage(path);
     borrow(p, source, p->token, serve_url(p->serve),
            (struct outcome){ .failed = 1, .origin = 2 });
-    assert_non_null(strstr(p->note, "sha256"));
+    assert_ok(digest_of_file(path, &digest));
+    digest_to_text(&digest, got);
+    assert_non_null(strstr(p->note, got));
 }
 
 static void test_who_does_not_have_it_says_so(void **state)
@@ -352,6 +358,138 @@ static void test_artifacts_come_from_who_has_them(void **state)
     source_unpin(pin);
     source_store_free(borrower);
     source_store_free(lender);
+}
+
+/* ---- workers that break off ---- */
+
+/* Says that it has the file, and gives half of it. */
+struct liar {
+    enum { LEAVES, HANGS, DRIPS } then;
+
+    char digest[DIGEST_TEXT]; /* of what it should give */
+    char body[SIZE / 2];
+    int listener;
+    char url[64];
+    pthread_t thread;
+};
+
+/* False: there is no more. */
+static bool read_request(int fd, char text[2048])
+{
+    size_t used = 0;
+
+    while (used < 2047 && recv(fd, text + used, 1, 0) == 1) {
+        text[++used] = '\0';
+        if (used >= 4 && strcmp(text + used - 4, "\r\n\r\n") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void answer(const struct liar *l, int fd)
+{
+    char request[2048];
+
+    while (read_request(fd, request)) {
+        (void)dprintf(fd,
+                      "HTTP/1.1 200 OK\r\nETag: \"%s\"\r\n"
+                      "Content-Length: %d\r\n\r\n",
+                      l->digest, SIZE);
+        if (request[0] == 'H')
+            continue;
+        (void)shutdown(l->listener, SHUT_RDWR);
+        (void)send(fd, l->body, sizeof l->body, MSG_NOSIGNAL);
+        while (l->then == DRIPS && send(fd, "", 1, MSG_NOSIGNAL) == 1)
+            clock_sleep_ms(100);
+        while (l->then == HANGS && recv(fd, request, 1, 0) > 0)
+            ;
+        return;
+    }
+}
+
+static void *lie(void *self)
+{
+    const struct liar *l = self;
+    int fd;
+
+    while ((fd = accept(l->listener, NULL, NULL)) >= 0) {
+        answer(l, fd);
+        (void)close(fd);
+    }
+    return NULL;
+}
+
+static void liar_start(struct liar *l)
+{
+    AUTO(free_pointer) char *data = noise(SIZE);
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof at;
+    struct digest digest;
+
+    digest = digest_of(data, SIZE);
+    digest_to_text(&digest, l->digest);
+    memcpy(l->body, data, sizeof l->body);
+    l->body[SIZE / 4] ^= 1;
+    l->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(l->listener, (struct sockaddr *)&at, size), 0);
+    assert_int_equal(listen(l->listener, 8), 0);
+    assert_int_equal(getsockname(l->listener, (struct sockaddr *)&at, &size),
+                     0);
+    (void)snprintf(l->url, sizeof l->url, "http://127.0.0.1:%d",
+                   ntohs(at.sin_port));
+    assert_int_equal(pthread_create(&l->thread, NULL, lie, l), 0);
+}
+
+static void liar_stop(struct liar *l)
+{
+    (void)shutdown(l->listener, SHUT_RDWR);
+    assert_int_equal(pthread_join(l->thread, NULL), 0);
+    assert_int_equal(close(l->listener), 0);
+}
+
+static void test_who_hangs_or_drips_is_left(void **state)
+{
+    static const char *const words[] = {
+        [HANGS] = " 5 s without a byte", [DRIPS] = "too slow"
+    };
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = publish(p, SIZE, true);
+    AUTO(free_pointer) struct liar *l = xnew(struct liar);
+
+    for (l->then = HANGS; l->then <= DRIPS; l->then++) {
+        liar_start(l);
+        borrow(p, source, NULL, l->url,
+               (struct outcome){ .failed = 1, .origin = (int)l->then });
+        liar_stop(l);
+        assert_non_null(strstr(p->note, words[l->then]));
+        assert_ok(file_remove_tree(p->borrower));
+    }
+}
+
+static void test_half_of_a_lie_is_not_held_against_the_next(void **state)
+{
+    struct place *p = *state;
+    AUTO(json_release) json_t *source = publish(p, SIZE, true);
+    AUTO(free_pointer) struct liar *l = xnew(struct liar);
+    struct source_store *s = store(p, p->borrower, p->token);
+    const char *url = json_text_or(source, "url", "");
+    struct source_peer peers[2];
+
+    fill_lender(p, source, SIZE);
+    liar_start(l);
+    peers[0].name = peers[1].name = digest_of(url, strlen(url));
+    peers[0].address = l->url;
+    peers[1].address = serve_url(p->serve);
+    for (size_t i = 0; i < COUNT_OF(peers); i++)
+        peers[i].address_size = strlen(peers[i].address);
+    source_set_peers(s, peers, COUNT_OF(peers));
+    check_fetch(s, source, SIZE);
+    assert_int_equal(source_pulls(s).failed, 1);
+    assert_int_equal(source_pulls(s).bytes, SIZE);
+    assert_int_equal(from_origin(p), 1);
+    source_store_free(s);
+    liar_stop(l);
 }
 
 /* ---- the port itself ---- */
@@ -493,6 +631,10 @@ int main(void)
             test_an_address_that_is_none_is_not_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_artifacts_come_from_who_has_them,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_hangs_or_drips_is_left, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_half_of_a_lie_is_not_held_against_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_files_of_the_cache_are_read,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_few_are_served_at_a_time, set_up,
