@@ -51,6 +51,22 @@ bool endpoint_is_private(const char *endpoint)
     return is_loopback(text);
 }
 
+/* A name, four numbers, or an address of IPv6 in brackets. */
+static bool is_host(const char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr six;
+
+    if (size < 2 || text[0] != '[')
+        return size > 0 && memchr(text, ':', size) == NULL &&
+               memchr(text, '[', size) == NULL &&
+               memchr(text, ']', size) == NULL;
+    if (text[size - 1] != ']' || size - 2 >= sizeof address)
+        return false;
+    (void)snprintf(address, sizeof address, "%.*s", (int)(size - 2), text + 1);
+    return inet_pton(AF_INET6, address, &six) == 1;
+}
+
 bool endpoint_is_http(const char *text, size_t size)
 {
     static const char scheme[] = "http://";
@@ -69,7 +85,8 @@ bool endpoint_is_http(const char *text, size_t size)
         digits++;
     return digits > 0 && digits <= DIGITS_MOST &&
            text[size - 1 - digits] == ':' &&
-           size - 1 - digits >= sizeof scheme && text[sizeof scheme - 1] != ':';
+           size - 1 - digits >= sizeof scheme &&
+           is_host(text + sizeof scheme - 1, size - digits - sizeof scheme);
 }
 
 /* Without "tcp://". */

@@ -2,8 +2,18 @@
 
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+static bool is_port(const char *text)
+{
+    enum { DIGITS_MOST = 5 };
+    size_t digits = strspn(text, "0123456789");
+
+    return digits > 0 && digits <= DIGITS_MOST && text[digits] == '\0' &&
+           strtol(text, NULL, 10) <= UINT16_MAX;
+}
 
 /* "host:port" or "[v6]:port". */
 MUST_CHECK static struct status resolve(const struct httpd_settings *settings,
@@ -18,7 +28,8 @@ MUST_CHECK static struct status resolve(const struct httpd_settings *settings,
     const char *end = colon;
     int result;
 
-    if (colon == NULL || strlen(address) >= HTTPD_ADDRESS)
+    if (colon == NULL || !is_port(colon + 1) ||
+        strlen(address) >= HTTPD_ADDRESS)
         return FAIL(STATUS_INVALID, "%s is HOST:PORT, not \"%s\"",
                     settings->option, address);
     if (begin != address && end > begin && end[-1] == ']')

@@ -585,6 +585,22 @@ static void test_only_files_of_the_cache_are_read(void **state)
     check_answer(p, "DELETE", path, "", "405");
 }
 
+static void test_a_port_is_a_number_that_there_is(void **state)
+{
+    static const char *const odd[] = {
+        "127.0.0.1",       "127.0.0.1:",        "127.0.0.1:-1",
+        "127.0.0.1:65536", "127.0.0.1:4295032", "127.0.0.1:http",
+    };
+    struct serve_settings settings = { .cache = "/nowhere" };
+    struct serve *s = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(odd); i++) {
+        settings.address = odd[i];
+        assert_fails(serve_start(&settings, &s), STATUS_INVALID, "HOST:PORT");
+    }
+}
+
 static void test_few_are_served_at_a_time(void **state)
 {
     struct place *p = *state;
@@ -637,6 +653,7 @@ int main(void)
             test_half_of_a_lie_is_not_held_against_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_files_of_the_cache_are_read,
                                         set_up, tear_down),
+        cmocka_unit_test(test_a_port_is_a_number_that_there_is),
         cmocka_unit_test_setup_teardown(test_few_are_served_at_a_time, set_up,
                                         tear_down),
     };
