@@ -15,7 +15,7 @@ enum {
     THREADS = 1,
     CONNECTIONS_MOST = 64,
     IDLE_S = 20,
-    TRANSFERS_MOST = 4,
+    TRANSFERS_MOST = 32, /* the broker sends two workers, each with its slots */
 };
 
 struct serve {

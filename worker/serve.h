@@ -4,7 +4,7 @@
  *
  *     GET|HEAD /cache/sources/<entry>/<digest>, /cache/artifacts/... (served.h)
  *
- * Few transfers at a time; who comes beyond that is told 503 and may ask
+ * So many transfers at a time; who comes beyond that is told 503 and may ask
  * another worker. With a token file, whoever asks has to know what is made of
  * it. */
 #ifndef SINTER_WORKER_SERVE_H

@@ -22,7 +22,7 @@
 #include "sources/source.h"
 #include "worker/serve.h"
 
-enum { SIZE = 1 << 20, LARGE = 32 << 20, BUSY = 4 };
+enum { SIZE = 1 << 20, LARGE = 32 << 20, BUSY = 32 };
 
 struct place {
     char directory[128];
@@ -601,7 +601,7 @@ static void test_a_port_is_a_number_that_there_is(void **state)
     }
 }
 
-static void test_few_are_served_at_a_time(void **state)
+static void test_so_many_are_served_at_a_time(void **state)
 {
     struct place *p = *state;
     AUTO(json_release) json_t *source = publish(p, LARGE, true);
@@ -654,8 +654,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_files_of_the_cache_are_read,
                                         set_up, tear_down),
         cmocka_unit_test(test_a_port_is_a_number_that_there_is),
-        cmocka_unit_test_setup_teardown(test_few_are_served_at_a_time, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_so_many_are_served_at_a_time,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
