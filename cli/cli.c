@@ -98,7 +98,7 @@ static const enum cli_exit exits[STATUS_COUNT] = {
     [STATUS_STALE] = CLI_FAILED,        [STATUS_FAILED] = CLI_FAILED,
 };
 
-enum cli_exit cli_exit_of(enum status_code code)
+static enum cli_exit exit_of(enum status_code code)
 {
     return code < STATUS_COUNT ? exits[code] : CLI_FAILED;
 }
@@ -400,8 +400,7 @@ static enum cli_exit finish(struct cli *cli, struct status st)
     report(cli, &st);
     if (st.code == STATUS_CANCELLED && caught != 0)
         return caught == SIGTERM ? CLI_TERMINATED : CLI_INTERRUPTED;
-    return cli->failure_exit != CLI_DONE ? cli->failure_exit
-                                         : cli_exit_of(st.code);
+    return cli->failure_exit != CLI_DONE ? cli->failure_exit : exit_of(st.code);
 }
 
 int cli_main(int argc, char **argv)

@@ -72,6 +72,4 @@ void cli_print_document(const struct cli *cli, const char *name,
 void cli_print_line(const struct cli *cli, const char *name,
                     const json_t *body);
 
-enum cli_exit cli_exit_of(enum status_code code);
-
 #endif

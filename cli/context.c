@@ -9,7 +9,9 @@
 #include "common/limits.h"
 #include "common/memory.h"
 
-char *context_path(void)
+/* $XDG_CONFIG_HOME/sinter/contexts.json, or below ~/.config; NULL: neither is
+ * set. The caller frees. */
+static char *file_path(void)
 {
     const char *config = getenv("XDG_CONFIG_HOME");
     const char *home = getenv("HOME");
@@ -23,7 +25,7 @@ char *context_path(void)
 
 struct status context_load(json_t **ret_all)
 {
-    AUTO(free_pointer) char *path = context_path();
+    AUTO(free_pointer) char *path = file_path();
     AUTO(json_release) json_t *all = NULL;
     json_t *contexts = NULL;
 
@@ -39,7 +41,7 @@ struct status context_load(json_t **ret_all)
 
 struct status context_save(const json_t *all)
 {
-    AUTO(free_pointer) char *path = context_path();
+    AUTO(free_pointer) char *path = file_path();
     AUTO(free_pointer) char *shown = json_shown(all);
     AUTO(free_pointer) char *text = xasprintf("%s\n", shown);
     char *slash;

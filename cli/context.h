@@ -16,9 +16,6 @@ struct context {
     bool plaintext;
 };
 
-/* $XDG_CONFIG_HOME/sinter/contexts.json, or below ~/.config; NULL: neither is
- * set. The caller frees. */
-char *context_path(void);
 /* {"current": "lab", "contexts": {"lab": {"broker", "key"? ...}}}; without a
  * file there are none. */
 MUST_CHECK struct status context_load(json_t **ret_all);

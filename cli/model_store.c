@@ -9,7 +9,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 
-char *model_cache_directory(const char *given)
+static char *cache_directory(const char *given)
 {
     const char *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
@@ -44,7 +44,7 @@ void model_store_init(struct model_store *s, struct cli *cli, const char *cache,
                                         .progress = show,
                                         .self = s };
 
-    *s = (struct model_store){ .cache = model_cache_directory(cache) };
+    *s = (struct model_store){ .cache = cache_directory(cache) };
     meter_init(&s->meter, &cli->err, cli->options->quiet || cli->options->json);
     settings.directory = s->cache;
     s->store = source_store_new(&settings);

@@ -8,10 +8,6 @@
 #include "common/status.h"
 #include "sources/source.h"
 
-/* Where fetched models are kept: `given`, or $XDG_CACHE_HOME/sinter, or
- * ~/.cache/sinter. The caller frees. */
-char *model_cache_directory(const char *given);
-
 struct model_store {
     struct meter meter;
     char *cache;
@@ -19,7 +15,8 @@ struct model_store {
     struct source_pins pins; /* held until the release */
 };
 
-/* `cache` may be NULL (model_cache_directory()). `give_up_ms` without an
+/* Fetched models are kept in `cache`; NULL: $XDG_CACHE_HOME/sinter, or
+ * ~/.cache/sinter. `give_up_ms` without an
  * answer of a server; 0: that of source.h. It must stay where it is. */
 void model_store_init(struct model_store *s, struct cli *cli, const char *cache,
                       int64_t give_up_ms);

@@ -34,7 +34,8 @@ int number_decimals(const double *values, size_t count)
                       : DIGITS - 1 - (int)floor(log10(most)));
 }
 
-int number_decimals_of_error(double error)
+/* Decimals that an error justifies: its first digit, two if that is a 1. */
+static int decimals_of_error(double error)
 {
     int place = 0;
 
@@ -88,7 +89,7 @@ char *number_value_text(const json_t *value)
 void number_with_error(double value, double error, bool utf8,
                        char text[NUMBER_TEXT])
 {
-    int decimals = number_decimals_of_error(error);
+    int decimals = decimals_of_error(error);
     char left[32];
     char right[32];
 

@@ -13,8 +13,6 @@ enum { NUMBER_TEXT = 80 };
 /* Decimals so that values of this size show four significant digits; 0 when
  * all are whole numbers. */
 int number_decimals(const double *values, size_t count);
-/* Decimals that an error justifies: its first digit, two if that is a 1. */
-int number_decimals_of_error(double error);
 
 void number_fixed(double value, int decimals, char text[NUMBER_TEXT]);
 /* "0.841 ±0.006"; "+-" without UTF-8; without "±" when the error is 0. */

@@ -73,20 +73,14 @@ struct table *table_new(void)
     return xnew(struct table);
 }
 
-void table_clear(struct table *t)
-{
-    for (size_t i = 0; i < t->cell_count; i++) {
-        free(t->cells[i].text);
-        json_decref(t->cells[i].raw);
-    }
-    t->cell_count = 0;
-}
-
 void table_free(struct table *t)
 {
     if (t == NULL)
         return;
-    table_clear(t);
+    for (size_t i = 0; i < t->cell_count; i++) {
+        free(t->cells[i].text);
+        json_decref(t->cells[i].raw);
+    }
     for (size_t i = 0; i < t->column_count; i++)
         free(t->columns[i].name);
     free(t->columns);
@@ -108,12 +102,7 @@ void table_column(struct table *t, const char *name, enum table_look look,
     c->weight = weight;
 }
 
-size_t table_column_count(const struct table *t)
-{
-    return t->column_count;
-}
-
-size_t table_row_count(const struct table *t)
+static size_t row_count(const struct table *t)
 {
     return t->column_count == 0 ? 0 : t->cell_count / t->column_count;
 }
@@ -176,7 +165,7 @@ static char *shown_text(const struct cell *cell, enum table_look look,
 
 static int decimals_of(const struct table *t, size_t column)
 {
-    size_t rows = table_row_count(t);
+    size_t rows = row_count(t);
     AUTO(free_pointer) double *values = xcalloc(rows + 1, sizeof *values);
     size_t count = 0;
 

@@ -39,14 +39,11 @@ void table_free(struct table *t); /* NULL is fine */
  * equal ones the last. */
 void table_column(struct table *t, const char *name, enum table_look look,
                   int weight);
-size_t table_column_count(const struct table *t);
-size_t table_row_count(const struct table *t);
 
 /* The next cell, from left to right, row by row. `text` is for people, `raw`
  * (NULL: the text) for programs; both are copied or referenced. */
 void table_add(struct table *t, const char *text, const json_t *raw);
 void table_add_value(struct table *t, const json_t *raw); /* NULL: empty */
-void table_clear(struct table *t); /* rows; the columns stay */
 
 /* Names of what was dropped for want of room go to `ret_dropped` ("" if
  * nothing); NULL: do not tell. */

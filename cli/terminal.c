@@ -62,16 +62,6 @@ const char *terminal_red(const struct terminal *t)
     return t->colour ? "\033[31m" : "";
 }
 
-const char *terminal_green(const struct terminal *t)
-{
-    return t->colour ? "\033[32m" : "";
-}
-
-const char *terminal_dim(const struct terminal *t)
-{
-    return t->colour ? "\033[2m" : "";
-}
-
 const char *terminal_plain(const struct terminal *t)
 {
     return t->colour ? "\033[0m" : "";

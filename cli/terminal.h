@@ -28,8 +28,6 @@ void terminal_measure(struct terminal *t);
 /* ANSI sequences; "" without colour. */
 const char *terminal_bold(const struct terminal *t);
 const char *terminal_red(const struct terminal *t);
-const char *terminal_green(const struct terminal *t);
-const char *terminal_dim(const struct terminal *t);
 const char *terminal_plain(const struct terminal *t);
 
 /* Columns `text` takes (UTF-8, no wide characters). */

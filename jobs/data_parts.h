@@ -58,10 +58,5 @@ MUST_CHECK struct status data_add_text(const struct data *d, uint64_t index,
 MUST_CHECK struct status data_draw_text(const struct data *d, uint32_t seed,
                                         uint64_t index, struct batch *b,
                                         bool *ret_added);
-/* A window of one text that begins at token `at`; of its tokens those from
- * number `first` on are to be predicted. */
-MUST_CHECK struct status data_add_window(const struct data *d, size_t at,
-                                         size_t first, struct batch *b,
-                                         bool *ret_added);
 
 #endif

@@ -14,8 +14,11 @@ static size_t window_tokens(const struct data *d)
     return d->window - (d->tokens.begin >= 0 ? 1 : 0);
 }
 
-struct status data_add_window(const struct data *d, size_t at, size_t first,
-                              struct batch *b, bool *ret_added)
+/* A window of one text that begins at token `at`; of its tokens those from
+ * number `first` on are to be predicted. */
+MUST_CHECK static struct status add_window(const struct data *d, size_t at,
+                                           size_t first, struct batch *b,
+                                           bool *ret_added)
 {
     const struct data_tokens *t = &d->tokens;
     size_t size = t->count - at, count = 0;
@@ -151,7 +154,7 @@ struct status data_add_text(const struct data *d, uint64_t index,
     size_t known =
         index == 0 || d->stride == window_tokens(d) ? 0 : d->window - d->stride;
 
-    return data_add_window(d, (size_t)index * d->stride, known, b, ret_added);
+    return add_window(d, (size_t)index * d->stride, known, b, ret_added);
 }
 
 struct status data_draw_text(const struct data *d, uint32_t seed,
@@ -165,7 +168,7 @@ struct status data_draw_text(const struct data *d, uint32_t seed,
     if (d->tokens.count > window_tokens(d))
         places = d->tokens.count - window_tokens(d) + 1;
     word = (uint64_t)philox_word(key, 0) << 32 | philox_word(key, 1);
-    return data_add_window(d, (size_t)(word % places), 0, b, ret_added);
+    return add_window(d, (size_t)(word % places), 0, b, ret_added);
 }
 
 const struct data_form data_form_text = {

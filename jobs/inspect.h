@@ -52,7 +52,6 @@ enum inspect_match {
     INSPECT_SHAPE,      /* it has another shape */
     INSPECT_NO_FLOAT,   /* one of them holds integers */
     INSPECT_NOT_FINITE, /* one of them holds a NaN or an infinity */
-    INSPECT_MATCHES
 };
 
 /* A task vector in one tensor, or in several. */

@@ -24,7 +24,6 @@ enum graph_role {
     ROLE_HEAD,
     ROLE_STATISTIC, /* running mean or variance: measured, not trained */
     ROLE_ADAPTER,   /* A or B of a product of low rank */
-    ROLE_COUNT
 };
 
 enum graph_init {

@@ -33,13 +33,3 @@ size_t tokenizer_encode(const void *text, size_t size, bool whole,
         ret_tokens[count++] = TOKEN_END;
     return count;
 }
-
-size_t tokenizer_decode(const int32_t *tokens, size_t count, char *ret_text)
-{
-    size_t size = 0;
-
-    for (size_t i = 0; i < count; i++)
-        if (tokens[i] >= 0 && tokens[i] < TOKEN_BEGIN)
-            ret_text[size++] = (char)(unsigned char)tokens[i];
-    return size;
-}

@@ -24,9 +24,6 @@ extern const char tokenizer_class[];
  * tokens; returns how many were written. */
 size_t tokenizer_encode(const void *text, size_t size, bool whole,
                         int32_t *ret_tokens);
-/* Bytes of the tokens, specials left out. Room for `count`; returns how many
- * were written. */
-size_t tokenizer_decode(const int32_t *tokens, size_t count, char *ret_text);
 
 /* --- tokenizer.json --------------------------------------------------------- */
 

@@ -107,11 +107,6 @@ uint64_t trainer_steps(const struct trainer *t)
     return t->steps;
 }
 
-struct pass *trainer_pass(struct trainer *t)
-{
-    return t->pass;
-}
-
 /* The parameters that have a gradient, one after the other. */
 struct trained {
     size_t next;

@@ -42,7 +42,6 @@ MUST_CHECK struct status trainer_step(struct trainer *t, double factor,
                                       size_t count,
                                       struct trainer_report *ret_report);
 uint64_t trainer_steps(const struct trainer *t);
-struct pass *trainer_pass(struct trainer *t); /* borrowed */
 
 /* Everything that changes, as named tensors, sorted: parameters that are
  * trained, statistics, moments ("optim.0.NAME") and the count of steps

@@ -8,19 +8,9 @@
 #include "common/memory.h"
 #include "sweep/compiled_parts.h"
 
-struct status compiled_parse(const char *json, size_t size,
-                             struct compiled **ret_compiled)
-{
-    json_t *document = NULL;
-
-    if (size > LIMIT_COMPILED)
-        return FAIL(STATUS_TOO_BIG, "the compiled sweep has %zu bytes of %d",
-                    size, LIMIT_COMPILED);
-    TRY_PLAIN(json_parse(json, size, "compiled sweep", &document));
-    return compiled_of(document, ret_compiled);
-}
-
-struct status compiled_of(json_t *document, struct compiled **ret_compiled)
+/* Takes the reference, also on failure. */
+MUST_CHECK static struct status compiled_of(json_t *document,
+                                            struct compiled **ret_compiled)
 {
     struct compiled *c = xnew(struct compiled);
     struct status st;
@@ -33,6 +23,18 @@ struct status compiled_of(json_t *document, struct compiled **ret_compiled)
     }
     *ret_compiled = c;
     return SUCCESS;
+}
+
+struct status compiled_parse(const char *json, size_t size,
+                             struct compiled **ret_compiled)
+{
+    json_t *document = NULL;
+
+    if (size > LIMIT_COMPILED)
+        return FAIL(STATUS_TOO_BIG, "the compiled sweep has %zu bytes of %d",
+                    size, LIMIT_COMPILED);
+    TRY_PLAIN(json_parse(json, size, "compiled sweep", &document));
+    return compiled_of(document, ret_compiled);
 }
 
 static void free_stage(struct stage *s)
@@ -95,16 +97,6 @@ uint64_t compiled_trial_limit(const struct compiled *c)
 size_t compiled_stage_count(const struct compiled *c)
 {
     return c->all_count;
-}
-
-const char *compiled_stage_name(const struct compiled *c, size_t index)
-{
-    return c->stages[index].name;
-}
-
-const char *compiled_stage_kind(const struct compiled *c, size_t index)
-{
-    return c->stages[index].kind;
 }
 
 uint64_t compiled_replicates(const struct compiled *c)

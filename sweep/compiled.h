@@ -49,8 +49,6 @@ MUST_CHECK struct status compiled_trial(const struct compiled *c,
                                         bool *ret_excluded);
 /* Stages, then evaluators that are jobs; lazy stages count but are no jobs. */
 size_t compiled_stage_count(const struct compiled *c);
-const char *compiled_stage_name(const struct compiled *c, size_t index);
-const char *compiled_stage_kind(const struct compiled *c, size_t index);
 /* The space behind it, for the reason why a trial is excluded. */
 const struct space *compiled_space(const struct compiled *c);
 

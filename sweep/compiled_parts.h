@@ -66,10 +66,6 @@ struct compiled {
 /* Fill an empty one from `c->document`; on failure it is partly filled. */
 MUST_CHECK struct status compiled_read(struct compiled *c);
 
-/* Of a new document: takes the reference, also on failure. */
-MUST_CHECK struct status compiled_of(json_t *document,
-                                     struct compiled **ret_compiled);
-
 /* What is the same in all trials. */
 struct stage_job compiled_job(const struct compiled *c, size_t stage);
 /* Hash of a lazy stage's model with the places of "fuse" blank; never 0. */

@@ -41,11 +41,6 @@ struct expr_name expr_name(const struct expr *e, size_t i)
     };
 }
 
-void expr_bind(struct expr *e, size_t i, int slot)
-{
-    e->names[i].slot = slot;
-}
-
 /* Two bare words that are compared: neither is a value. */
 static bool is_lost(const struct expr *e, const struct name *n)
 {

@@ -8,7 +8,7 @@
  *   min max abs log exp sqrt round floor ceil, if(a, b, c).
  *
  * A bare word beside ==, != or in a list may be a text: method == ties. Which
- * names are values and which are words is settled by expr_bind(). */
+ * names are values and which are words is settled by expr_bind_all(). */
 #ifndef SINTER_SWEEP_EXPR_H
 #define SINTER_SWEEP_EXPR_H
 
@@ -37,7 +37,7 @@ struct expr_place {
     uint32_t length;
 };
 
-struct expr; /* opaque, immutable after the last expr_bind() */
+struct expr; /* opaque, immutable after expr_bind_all() */
 
 /* INVALID (or TOO_BIG) with the place in `ret_place`, which may be NULL. */
 MUST_CHECK struct status expr_parse(const char *text, struct expr **ret_expr,
@@ -56,11 +56,9 @@ size_t expr_name_count(const struct expr *e);
 struct expr_name expr_name(const struct expr *e, size_t i);
 
 enum { EXPR_UNBOUND = -1 };
-/* The slot is handed to the lookup; EXPR_UNBOUND: the name is a text where
- * `word` is set, and else absent. Unbound is the state after expr_parse(). */
-void expr_bind(struct expr *e, size_t i, int slot);
-/* Bind all names through `find` (a slot or EXPR_UNBOUND). INVALID names the
- * first one that is unknown and no word. */
+/* Names become slots through `find`; the slot is handed to the lookup.
+ * EXPR_UNBOUND, the state after expr_parse(): a text where `word` is set, and
+ * else absent. INVALID names the first one that is unknown and no word. */
 MUST_CHECK struct status expr_bind_all(struct expr *e,
                                        int (*find)(const void *self,
                                                    const char *name),

@@ -259,7 +259,7 @@ const struct catalog_key *spec_section_keys(const char *name)
     return section == NULL ? NULL : section->keys;
 }
 
-bool spec_is_later(const char *section, const char *name)
+static bool is_later(const char *section, const char *name)
 {
     const struct section *found = find_section(section);
 
@@ -389,7 +389,7 @@ void spec_unknown_key(struct spec *s, const char *section,
     AUTO(free_pointer) char *place = NULL;
     struct spec_problem *p;
 
-    if (section != NULL && spec_is_later(section, key->text)) {
+    if (section != NULL && is_later(section, key->text)) {
         p = problem_add(s->problems, PROBLEM_LATER, key->place,
                         "`%.60s` is not in this version", key->text);
         problem_suggest(p, "remove it for now");

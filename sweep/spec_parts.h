@@ -168,7 +168,6 @@ void spec_unknown_key(struct spec *s, const char *section,
                       const struct yaml_node *key);
 /* The tables of the fixed sections, by name; NULL: no such section. */
 const struct catalog_key *spec_section_keys(const char *name);
-bool spec_is_later(const char *section, const char *name);
 /* Letters, digits, _ (and - . where `plain` is false), not too long; else a
  * problem. */
 bool spec_check_name(struct spec *s, const struct yaml_node *key,

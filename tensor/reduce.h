@@ -13,7 +13,6 @@
 enum { REDUCE_CHUNK = 4096, REDUCE_LANES = 16 };
 
 enum reduce_kind {
-    REDUCE_SUM,     /* sum x */
     REDUCE_L1,      /* sum |x| */
     REDUCE_SQUARES, /* sum x^2 */
     REDUCE_DOT,     /* sum x y */
@@ -24,29 +23,9 @@ enum reduce_kind {
 double reduce_chunk(enum reduce_kind kind, const float *x, const float *y,
                     size_t count);
 
-double reduce_sum(const float *x, size_t count);
 double reduce_l1(const float *x, size_t count);
 double reduce_squares(const float *x, size_t count);
 double reduce_l2(const float *x, size_t count); /* sqrt of the squares */
 double reduce_dot(const float *x, const float *y, size_t count);
-
-/* The same total from pieces of any size. */
-struct reduce_stream {
-    enum reduce_kind kind;
-    double total; /* of whole chunks */
-    size_t held;  /* elements of the chunk that is not whole */
-    float x[REDUCE_CHUNK];
-    float y[REDUCE_CHUNK];
-};
-
-void reduce_init(struct reduce_stream *r, enum reduce_kind kind);
-void reduce_add(struct reduce_stream *r, const float *x, const float *y,
-                size_t count);
-double reduce_total(const struct reduce_stream *r);
-
-/* NaN if there is one; 0 of nothing. */
-float reduce_max_abs(const float *x, size_t count);
-/* NaN only if all are; infinity of nothing. */
-float reduce_min_abs(const float *x, size_t count);
 
 #endif

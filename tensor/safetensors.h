@@ -28,8 +28,6 @@ void st_header_free(struct st_header *h); /* NULL is fine */
 const struct tensor_set *st_header_tensors(const struct st_header *h);
 /* Offset of the i-th tensor's bytes behind the header. */
 uint64_t st_header_offset(const struct st_header *h, size_t i);
-/* The "__metadata__" texts as an object; NULL if none. Borrowed. */
-const json_t *st_header_metadata(const struct st_header *h);
 
 /* A model: one file, or the shards an index names. */
 struct st_model; /* opaque */

@@ -316,8 +316,3 @@ uint64_t st_header_offset(const struct st_header *h, size_t i)
 {
     return h->offsets[i];
 }
-
-const json_t *st_header_metadata(const struct st_header *h)
-{
-    return json_object_get(h->root, metadata_name);
-}

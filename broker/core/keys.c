@@ -128,7 +128,8 @@ static void resize(struct keys *k, size_t slot_count)
     k->slot_count = slot_count;
 }
 
-void keys_reserve(struct keys *k, size_t count)
+/* Room for so many in all. */
+static void reserve(struct keys *k, size_t count)
 {
     size_t slots = k->slot_count == 0 ? FIRST_SLOTS : k->slot_count;
 
@@ -172,7 +173,7 @@ void keys_put(struct keys *k, const struct digest *key, uint32_t value)
     struct key_slot *slot;
 
     if (k->slot_count == 0 || k->count == most_used(k))
-        keys_reserve(k, k->count + 1);
+        reserve(k, k->count + 1);
     move_some(k, MOVE_SLOTS);
     slot = find_old(k, key);
     if (slot == NULL)

@@ -42,7 +42,5 @@ void keys_remove(struct keys *k, const struct digest *key);
 void keys_prefetch(const struct keys *k, const struct digest *key);
 /* The same as keys_get(), most likely: what it leads to is not looked at. */
 uint32_t keys_guess(const struct keys *k, const struct digest *key);
-/* Room for so many in all. */
-void keys_reserve(struct keys *k, size_t count);
 
 #endif

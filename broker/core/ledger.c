@@ -427,12 +427,3 @@ struct status ledger_load(struct ledger *l, const char *data, size_t size)
     g->size = size;
     return load_rows(l, g);
 }
-
-size_t ledger_bytes(const struct ledger *l)
-{
-    size_t bytes = l->block_count * sizeof(struct block);
-
-    for (size_t i = 0; i < l->segment_count; i++)
-        bytes += l->segments[i].size;
-    return bytes;
-}

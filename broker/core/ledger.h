@@ -55,6 +55,5 @@ struct wire_bytes ledger_segment(const struct ledger *l, size_t i);
  * written by this program. */
 MUST_CHECK struct status ledger_load(struct ledger *l, const char *data,
                                      size_t size);
-size_t ledger_bytes(const struct ledger *l); /* memory it has */
 
 #endif

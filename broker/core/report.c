@@ -35,7 +35,8 @@ static json_t *text_or_null(const char *text)
     return text == NULL ? json_null() : json_string(text);
 }
 
-uint64_t report_running(const struct sweep *sweep)
+/* Active trials with a job at a worker. */
+static uint64_t running_trials(const struct sweep *sweep)
 {
     uint64_t running = 0;
 
@@ -64,7 +65,7 @@ static uint64_t trials_of(const struct sweep *sweep)
 static void add_trials(const struct sweep *sweep, json_t *status)
 {
     uint64_t total = trials_of(sweep);
-    uint64_t running = report_running(sweep);
+    uint64_t running = running_trials(sweep);
     uint64_t done = sweep->tally[TRIAL_DONE];
     uint64_t failed = sweep->tally[TRIAL_FAILED];
     uint64_t cancelled = sweep->tally[TRIAL_CANCELLED];

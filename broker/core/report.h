@@ -52,7 +52,5 @@ struct report_progress report_progress(const struct sched *s, size_t number);
 
 /* For the status: why the first failed trial failed; JSON null if none. */
 json_t *report_first_failure(const struct sched *s, const struct sweep *sweep);
-/* Active trials with a job at a worker. */
-uint64_t report_running(const struct sweep *sweep);
 
 #endif

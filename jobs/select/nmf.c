@@ -57,8 +57,9 @@ static void multiply_rows(const struct step *t, size_t hand, size_t first,
                  t->scratch + hand * nmf_rows_scratch(ROWS, t->k), product);
 }
 
-void nmf_sweep_row(const double *gram, const double *product, size_t k,
-                   double *row)
+/* A row of one factor, given S times the other and the other's gram. */
+static void sweep_row(const double *gram, const double *product, size_t k,
+                      double *row)
 {
     static const double still = 1e-12;
     double moved = 1.0, size = 0.0;
@@ -89,14 +90,15 @@ static void step_block(void *self, size_t hand, size_t first, size_t count)
     for (size_t i = 0; i < count; i++) {
         double *row = t->to + (first + i) * t->k;
 
-        nmf_sweep_row(t->gram, product + i * t->k, t->k, row);
+        sweep_row(t->gram, product + i * t->k, t->k, row);
         for (size_t j = 0; j < t->k; j++)
             cross += row[j] * product[i * t->k + j];
     }
     t->crosses[first / ROWS] = cross;
 }
 
-void nmf_gram(const double *x, size_t n, size_t k, double *gram)
+/* gram [k][k] = x^T x, x: [n][k] */
+static void gram_of(const double *x, size_t n, size_t k, double *gram)
 {
     const struct lapack_product p = { .m = k,
                                       .n = k,
@@ -116,7 +118,7 @@ MUST_CHECK static struct status half_step(const struct crew *crew,
 {
     size_t n = t->s->n;
 
-    nmf_gram(t->from, n, t->k, gram);
+    gram_of(t->from, n, t->k, gram);
     t->gram = gram;
     if (t->factor != NULL)
         nmf_transpose(t->from, n, t->k, t->columns);
@@ -167,6 +169,23 @@ MUST_CHECK static struct status take_columns(struct descent *d,
     return SUCCESS;
 }
 
+/* |S|^2 = |Z^T Z|^2, for the absolute value changes no square. `gram` has room
+ * for [rank][rank]. */
+static double squares_of(const struct nmf_matrix *s, double *gram)
+{
+    size_t count = s->factor == NULL ? s->n * s->n : s->rank * s->rank;
+    const double *x = s->dense;
+    double sum = 0.0;
+
+    if (s->factor != NULL) {
+        gram_of(s->factor, s->n, s->rank, gram);
+        x = gram;
+    }
+    for (size_t i = 0; i < count; i++)
+        sum += x[i] * x[i];
+    return sum;
+}
+
 MUST_CHECK static struct status descent_init(struct descent *d,
                                              const struct crew *crew,
                                              const struct nmf_matrix *s,
@@ -184,25 +203,8 @@ MUST_CHECK static struct status descent_init(struct descent *d,
     TRY_PLAIN(crew_room(2 * k * k + s->rank * s->rank, sizeof(double), "sums",
                         &memory));
     d->grams = memory;
-    d->squares = nmf_squares(s, d->grams);
+    d->squares = squares_of(s, d->grams);
     return s->factor == NULL ? SUCCESS : take_columns(d, crew);
-}
-
-/* |S|^2 = |Z^T Z|^2, for the absolute value changes no square. `gram` has room
- * for [rank][rank]. */
-double nmf_squares(const struct nmf_matrix *s, double *gram)
-{
-    size_t count = s->factor == NULL ? s->n * s->n : s->rank * s->rank;
-    const double *x = s->dense;
-    double sum = 0.0;
-
-    if (s->factor != NULL) {
-        nmf_gram(s->factor, s->n, s->rank, gram);
-        x = gram;
-    }
-    for (size_t i = 0; i < count; i++)
-        sum += x[i] * x[i];
-    return sum;
 }
 
 static double dot(const double *a, const double *b, size_t count)
@@ -233,7 +235,7 @@ struct status nmf_descend(const struct crew *crew, const struct nmf_matrix *s,
         d.step.from = f->h;
         d.step.to = f->w;
         TRY_PLAIN(half_step(crew, &d.step, d.grams + squared, &cross));
-        nmf_gram(f->w, s->n, f->k, d.grams);
+        gram_of(f->w, s->n, f->k, d.grams);
         now =
             d.squares - 2.0 * cross + dot(d.grams, d.grams + squared, squared);
         now = fmax(now, 0.0);
@@ -320,7 +322,7 @@ static void follow_block(void *self, size_t hand, size_t first, size_t count)
         tile[i] = fabs(tile[i]);
     lapack_multiply(&multiply, product, k);
     for (size_t i = 0; i < count; i++)
-        nmf_sweep_row(g->gram, product + i * k, k, g->w + (first + i) * k);
+        sweep_row(g->gram, product + i * k, k, g->w + (first + i) * k);
 }
 
 MUST_CHECK static struct status extend(const struct crew *crew,
@@ -338,7 +340,7 @@ MUST_CHECK static struct status extend(const struct crew *crew,
     TRY_PLAIN(crew_room(crew_size(crew) * ROWS * (coarse->n + coarse->k),
                         sizeof(double), "rows of S", &tiles));
     g.tiles = tiles;
-    nmf_gram(coarse->h, coarse->n, coarse->k, gram);
+    gram_of(coarse->h, coarse->n, coarse->k, gram);
     TRY_PLAIN(crew_run(crew, s->n, ROWS, follow_block, &g));
     memcpy(f->h, f->w, s->n * f->k * sizeof(*f->h));
     return SUCCESS;

@@ -5,10 +5,6 @@
 #include "jobs/select/nmf.h"
 
 MUST_CHECK struct status nmf_room(size_t n, size_t k, struct nmf *f);
-/* gram [k][k] = x^T x, x: [n][k] */
-void nmf_gram(const double *x, size_t n, size_t k, double *gram);
-/* |S|^2; `gram` has room for [rank][rank]. */
-double nmf_squares(const struct nmf_matrix *s, double *gram);
 /* What a product of rows of S = |Z Z^T| with a factor X reads: both by columns,
  * with zeros up to a whole group. */
 struct nmf_rows {
@@ -25,9 +21,6 @@ size_t nmf_rows_scratch(size_t rows, size_t k);
 void nmf_multiply(const struct nmf_rows *r, const double *z, size_t rows,
                   void *scratch, double *product);
 
-/* A row of one factor, given S times the other and the other's gram. */
-void nmf_sweep_row(const double *gram, const double *product, size_t k,
-                   double *row);
 /* It ends when |S - W H|^2 falls by less than this part of it in a step; for all
  * rows after a start that was refined on some of them, by the second: a step
  * is n^2 k then, and what is left to gain is in the fourth digit of the error. */

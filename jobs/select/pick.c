@@ -45,7 +45,7 @@ bool pick_needs_clusters(enum pick_method method)
            method == PICK_PROPORTIONAL;
 }
 
-bool pick_needs_jsd(enum pick_method method)
+static bool needs_jsd(enum pick_method method)
 {
     return pick_needs_clusters(method) || method == PICK_TOPJSD;
 }
@@ -343,7 +343,7 @@ MUST_CHECK static struct status check(const struct pick_samples *s,
 {
     if (s->n > UINT32_MAX)
         return FAIL(STATUS_TOO_BIG, "%zu samples", s->n);
-    if (pick_needs_jsd(how->method) && s->jsd == NULL)
+    if (needs_jsd(how->method) && s->jsd == NULL)
         return FAIL(STATUS_INVALID, "%s needs the divergence of each sample",
                     pick_method_name(how->method));
     if (how->method == PICK_IFD && s->ifd == NULL)

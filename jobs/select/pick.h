@@ -29,9 +29,8 @@ enum pick_method {
 };
 const char *pick_method_name(enum pick_method value);
 bool pick_method_find(const char *name, enum pick_method *ret_value);
-/* Which arrays of struct pick_samples the method reads. */
+/* Does the method read the clusters of struct pick_samples? */
 bool pick_needs_clusters(enum pick_method method);
-bool pick_needs_jsd(enum pick_method method);
 
 /* On the wire by name. */
 enum pick_order {

@@ -94,10 +94,12 @@ static void make_laplacian(struct affinity *a)
     }
 }
 
-struct status spectrum_dense(const struct crew *crew,
-                             const struct spectrum_points *p,
-                             const struct spectrum_how *how, size_t pairs,
-                             struct spectrum *s)
+/* The eigenpairs of a route: values, vectors, degree and what it found out.
+ * `s` has `row` and `rows`; `pairs` is what is wanted. */
+MUST_CHECK static struct status solve_dense(const struct crew *crew,
+                                            const struct spectrum_points *p,
+                                            const struct spectrum_how *how,
+                                            size_t pairs, struct spectrum *s)
 {
     AUTO(affinity_release) struct affinity a = { 0 };
 
@@ -194,8 +196,8 @@ MUST_CHECK static struct status by_landmarks(const struct crew *crew,
     {
         const struct spectrum_points landmarks = { rows, count, p->width };
 
-        TRY_PLAIN(spectrum_dense(crew, &landmarks, how,
-                                 pairs < count ? pairs : count, s));
+        TRY_PLAIN(solve_dense(crew, &landmarks, how,
+                              pairs < count ? pairs : count, s));
         return find_nearest(crew, p, &landmarks, samples, s);
     }
 }
@@ -242,7 +244,7 @@ MUST_CHECK static struct status make(const struct crew *crew,
     case SPECTRUM_BY_LANDMARKS:
         return by_landmarks(crew, &p, how, pairs, s);
     default:
-        return spectrum_dense(crew, &p, how, pairs, s);
+        return solve_dense(crew, &p, how, pairs, s);
     }
 }
 

@@ -10,12 +10,6 @@ struct spectrum_points {
     size_t count, width;
 };
 
-/* The eigenpairs of a route: values, vectors, degree and what it found out.
- * `s` has `row` and `rows`; `pairs` is what is wanted. */
-MUST_CHECK struct status spectrum_dense(const struct crew *crew,
-                                        const struct spectrum_points *p,
-                                        const struct spectrum_how *how,
-                                        size_t pairs, struct spectrum *s);
 MUST_CHECK struct status spectrum_sparse(const struct crew *crew,
                                          const struct spectrum_points *p,
                                          const struct spectrum_how *how,

@@ -76,11 +76,6 @@ size_t keep_tail(void)
     return k.log.count - k.trimmed;
 }
 
-size_t keep_records(void)
-{
-    return k.log.count;
-}
-
 bool keep_is_whole(void)
 {
     return k.missing == 0 && !k.gone;

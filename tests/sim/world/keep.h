@@ -53,9 +53,8 @@ void keep_flush(void);
 /* What keep_lose() or keep_flush() took is there again. */
 bool keep_is_whole(void);
 
-/* Records behind the snapshot, and all there ever were. */
+/* Records behind the snapshot. */
 size_t keep_tail(void);
-size_t keep_records(void);
 /* Everything that a broker would read now; of the whole history with `all`.
  * No process is asked. */
 MUST_CHECK struct status keep_read(const struct store_visitor *visitor,

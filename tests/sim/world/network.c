@@ -61,11 +61,6 @@ struct connection *network_first(void)
     return n.first;
 }
 
-struct router *network_router(size_t seat)
-{
-    return n.routers[seat];
-}
-
 const char *network_endpoint(size_t seat, enum peer_side side)
 {
     static const char *const names[NETWORK_SEATS][PEER_SIDES] = {

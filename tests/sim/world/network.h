@@ -89,8 +89,6 @@ void network_begin(void);
 struct router *network_open_router(struct process *p, size_t seat);
 void network_close_router(struct router *r);
 struct link network_link(struct router *r);
-/* NULL: nobody listens there. */
-struct router *network_router(size_t seat);
 /* "b0:w", "b0:c" */
 const char *network_endpoint(size_t seat, enum peer_side side);
 

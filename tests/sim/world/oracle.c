@@ -23,11 +23,6 @@ const char *invariant_name(enum invariant i)
     return names[i];
 }
 
-const char *invariant_text(enum invariant i)
-{
-    return texts[i];
-}
-
 void oracle_begin(void)
 {
     memset(&o, 0, sizeof o);

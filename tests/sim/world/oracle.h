@@ -29,7 +29,6 @@ enum invariant { INVARIANTS(INVARIANT_ENUM) INVARIANT_COUNT };
 #undef INVARIANT_ENUM
 
 const char *invariant_name(enum invariant i);
-const char *invariant_text(enum invariant i);
 
 void oracle_begin(void);
 void oracle_end(void);

@@ -176,16 +176,14 @@ static void test_tokens_are_bytes_with_a_beginning_and_an_end(void **state)
 {
     const char text[] = "r:a\xff=\n";
     int32_t tokens[16];
-    char back[16];
     size_t count = tokenizer_encode(text, 6, true, tokens);
 
     (void)state;
     assert_int_equal(count, 8);
     assert_int_equal(tokens[0], TOKEN_BEGIN);
-    assert_int_equal(tokens[4], 0xff);
     assert_int_equal(tokens[7], TOKEN_END);
-    assert_int_equal(tokenizer_decode(tokens, count, back), 6);
-    assert_memory_equal(back, text, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(tokens[1 + i], (unsigned char)text[i]);
     assert_int_equal(tokenizer_encode(text, 0, false, tokens), 1);
 }
 

@@ -612,8 +612,8 @@ static void test_needs_reach_the_jobs_and_no_key(void **state)
     assert_true(compiled_limits(plain).weight == 1.0);
     assert_true(compiled_limits(needy).weight == 0.25);
     assert_int_equal(compiled_stage_count(needy), 1);
-    assert_string_equal(compiled_stage_name(needy, b.items[0].index), "a");
-    assert_string_equal(compiled_stage_kind(needy, b.items[0].index), "k");
+    assert_string_equal(b.items[0].stage, "a");
+    assert_string_equal(b.items[0].kind, "k");
     stage_jobs_release(&a);
     stage_jobs_release(&b);
     compiled_free(plain);

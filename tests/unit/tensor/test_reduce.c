@@ -1,11 +1,8 @@
 #include "tensor/reduce.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/macros.h"
-#include "common/memory.h"
 #include "support/reference.h"
 #include "support/test.h"
 
@@ -26,8 +23,6 @@ static double all_at_once(enum reduce_kind kind, const float *x, const float *y,
                           size_t count)
 {
     switch (kind) {
-    case REDUCE_SUM:
-        return reduce_sum(x, count);
     case REDUCE_L1:
         return reduce_l1(x, count);
     case REDUCE_SQUARES:
@@ -40,8 +35,6 @@ static double all_at_once(enum reduce_kind kind, const float *x, const float *y,
 static long double term(enum reduce_kind kind, float x, float y)
 {
     switch (kind) {
-    case REDUCE_SUM:
-        return (long double)x;
     case REDUCE_L1:
         return fabsl((long double)x);
     case REDUCE_SQUARES:
@@ -112,65 +105,11 @@ static void test_sums_are_near_the_exact_ones(void **state)
     assert_true(reduce_l2(x, MOST) == sqrt(reduce_squares(x, MOST)));
 }
 
-static double in_pieces(enum reduce_kind kind, const float *x, const float *y,
-                        size_t piece)
-{
-    AUTO(free_pointer) struct reduce_stream *r = xnew(struct reduce_stream);
-
-    reduce_init(r, kind);
-    for (size_t i = 0; i < MOST; i += piece) {
-        size_t size = MOST - i < piece ? MOST - i : piece;
-
-        reduce_add(r, x + i, kind == REDUCE_DOT ? y + i : NULL, size);
-    }
-    return reduce_total(r);
-}
-
-static void test_pieces_do_not_change_a_bit(void **state)
-{
-    static const size_t pieces[] = { 1, 7, 64, 1000, 4096, 5000, 8192, MOST };
-    static float x[MOST];
-    static float y[MOST];
-
-    (void)state;
-    fill(x, MOST, 9);
-    fill(y, MOST, 10);
-    for (int kind = 0; kind < REDUCE_KINDS; kind++) {
-        double whole = all_at_once((enum reduce_kind)kind, x, y, MOST);
-
-        for (size_t i = 0; i < COUNT_OF(pieces); i++) {
-            double got = in_pieces((enum reduce_kind)kind, x, y, pieces[i]);
-
-            assert_memory_equal(&got, &whole, sizeof got);
-        }
-    }
-}
-
-static void test_extremes_of_magnitude(void **state)
-{
-    float x[65] = { 0 };
-
-    (void)state;
-    assert_true(reduce_max_abs(x, 0) == 0.0F);
-    assert_true(isinf(reduce_min_abs(x, 0)));
-    reference_fill(x, COUNT_OF(x), 11);
-    x[63] = -3.0F;
-    x[2] = -0.0F;
-    assert_true(reduce_max_abs(x, COUNT_OF(x)) == 3.0F);
-    assert_true(reduce_min_abs(x, COUNT_OF(x)) == 0.0F);
-    assert_true(reduce_min_abs(x + 63, 1) == 3.0F);
-    x[1] = NAN;
-    assert_true(isnan(reduce_max_abs(x, COUNT_OF(x))));
-    assert_true(reduce_min_abs(x, COUNT_OF(x)) == 0.0F);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums_have_the_bits_the_header_promises),
         cmocka_unit_test(test_sums_are_near_the_exact_ones),
-        cmocka_unit_test(test_pieces_do_not_change_a_bit),
-        cmocka_unit_test(test_extremes_of_magnitude),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
