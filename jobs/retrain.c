@@ -271,11 +271,6 @@ static struct status end_training(struct retrain *r, struct training *t)
     return SUCCESS;
 }
 
-static void training_free(struct training *t)
-{
-    training_release(t);
-}
-
 /* Numbers measured over batches changed wherever there are some. */
 static void note_statistics(struct retrain *r)
 {
@@ -286,7 +281,7 @@ static void note_statistics(struct retrain *r)
 
 static struct status train(struct retrain *r)
 {
-    AUTO(training_free)
+    AUTO(training_release)
     struct training t = { .params = r->params,
                           .context = r->context,
                           .tokenizer = r->input.tokenizer };

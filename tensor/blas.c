@@ -88,52 +88,39 @@ void blas_multiply(const struct blas_product *p, float *c, size_t stride)
                 c, stride_of(stride));
 }
 
-void blas_nn(size_t m, size_t n, size_t k, const float *a, const float *b,
-             float beta, float *c)
+static void multiply(size_t m, size_t n, size_t k, struct blas_operand a,
+                     struct blas_operand b, float beta, float *c)
 {
-    struct blas_product p = {
-        .m = m,
-        .n = n,
-        .k = k,
-        .alpha = 1.0F,
-        .beta = beta,
-        .a = { .data = a, .stride = k },
-        .b = { .data = b, .stride = n },
+    const struct blas_product p = {
+        .m = m, .n = n, .k = k, .alpha = 1.0F, .beta = beta, .a = a, .b = b
     };
 
     blas_multiply(&p, c, n);
+}
+
+void blas_nn(size_t m, size_t n, size_t k, const float *a, const float *b,
+             float beta, float *c)
+{
+    multiply(m, n, k, (struct blas_operand){ .data = a, .stride = k },
+             (struct blas_operand){ .data = b, .stride = n }, beta, c);
 }
 
 void blas_nt(size_t m, size_t n, size_t k, const float *a, const float *b,
              float beta, float *c)
 {
-    struct blas_product p = {
-        .m = m,
-        .n = n,
-        .k = k,
-        .alpha = 1.0F,
-        .beta = beta,
-        .a = { .data = a, .stride = k },
-        .b = { .data = b, .stride = k, .transposed = true },
-    };
-
-    blas_multiply(&p, c, n);
+    multiply(
+        m, n, k, (struct blas_operand){ .data = a, .stride = k },
+        (struct blas_operand){ .data = b, .stride = k, .transposed = true },
+        beta, c);
 }
 
 void blas_tn(size_t m, size_t n, size_t k, const float *a, const float *b,
              float beta, float *c)
 {
-    struct blas_product p = {
-        .m = m,
-        .n = n,
-        .k = k,
-        .alpha = 1.0F,
-        .beta = beta,
-        .a = { .data = a, .stride = m, .transposed = true },
-        .b = { .data = b, .stride = n },
-    };
-
-    blas_multiply(&p, c, n);
+    multiply(
+        m, n, k,
+        (struct blas_operand){ .data = a, .stride = m, .transposed = true },
+        (struct blas_operand){ .data = b, .stride = n }, beta, c);
 }
 
 void blas_gram(size_t rows, size_t n, float alpha, const float *x, float beta,

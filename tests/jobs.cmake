@@ -24,7 +24,7 @@ sinter_fuzz(vocabulary LINK sinter_jobs)
 sinter_fuzz(statistic LINK sinter_jobs)
 
 set(support support/fake_context.c support/small_model.c)
-foreach(name depth merge_draw merge_config merge_run merge_statistics merge recipe
+foreach(name depth merge_draw merge_config merge_statistics merge recipe
     export noop)
   sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)
 endforeach()
@@ -34,7 +34,7 @@ foreach(name merge_methods merge_points)
   sinter_test(unit/jobs/test_${name}.c ${support} support/one_tensor.c
     LABEL unit TIMEOUT 300 LINK sinter_jobs)
 endforeach()
-foreach(name merge_rows merge_stream merge_load)
+foreach(name merge_rows merge_run merge_parts merge_stream merge_load)
   sinter_test(unit/jobs/test_${name}.c ${support} support/merge_case.c
     LABEL unit TIMEOUT 300 LINK sinter_jobs)
 endforeach()
@@ -56,9 +56,7 @@ foreach(name merge_recipes merge_faults merge_files merge_slices)
 endforeach()
 sinter_test(unit/jobs/test_merge_maths.c LABEL unit LINK sinter_jobs)
 sinter_test(unit/jobs/test_merge_wide.c LABEL unit LINK sinter_jobs)
-foreach(name merge_parts merge_count)
-  sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)
-endforeach()
+sinter_test(unit/jobs/test_merge_count.c ${support} LABEL unit LINK sinter_jobs)
 sinter_test(contract/test_job_kinds.c LABEL contract LINK sinter_jobs)
 foreach(name merge_family recipe_fusion)
   sinter_test(unit/jobs/test_${name}.c ${support} LABEL unit LINK sinter_jobs)

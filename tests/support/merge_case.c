@@ -1,6 +1,7 @@
 #include "support/merge_case.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
@@ -21,6 +22,22 @@ void merge_models_release(struct merge_models *m)
     small_model_release(&m->base);
     for (size_t i = 0; i < MERGE_TASKS; i++)
         small_model_release(&m->tasks[i]);
+}
+
+int merge_models_set_up(void **state, const struct small_row *rows)
+{
+    struct merge_models *m = xnew(struct merge_models);
+
+    *m = merge_models_new(rows);
+    *state = m;
+    return 0;
+}
+
+int merge_models_tear_down(void **state)
+{
+    merge_models_release(*state);
+    free(*state);
+    return 0;
 }
 
 /* ---- cases ------------------------------------------------------------- */

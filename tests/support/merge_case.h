@@ -16,6 +16,9 @@ struct merge_models {
 
 struct merge_models merge_models_new(const struct small_row *rows);
 void merge_models_release(struct merge_models *m);
+/* The same as cmocka's setup and teardown of a test. */
+int merge_models_set_up(void **state, const struct small_row *rows);
+int merge_models_tear_down(void **state);
 
 /* A method with a rescale rule and perhaps a word of an option. */
 struct merge_case {

@@ -5,9 +5,9 @@
 
 #include "common/memory.h"
 #include "jobs/merge/merge_parts.h"
-#include "support/small_model.h"
+#include "support/merge_case.h"
 
-enum { TASKS = 3, MOST = 4 };
+enum { MOST = 4 };
 
 static const struct small_row rows[] = {
     { "ids", DTYPE_I64, 1, { 5 } },
@@ -18,45 +18,20 @@ static const struct small_row rows[] = {
     { NULL, DTYPE_F32, 0, { 0 } },
 };
 
-struct models {
-    struct small_model base;
-    struct small_model tasks[TASKS];
-    struct merge_inputs inputs;
-};
-
 static int setup(void **state)
 {
-    struct models *m = xnew(struct models);
-
-    m->base = small_model_new(rows, 1, 0.5);
-    m->inputs.base = &m->base.set;
-    for (uint32_t i = 0; i < TASKS; i++) {
-        m->tasks[i] = small_model_near(&m->base, 10 + i, 0.01);
-        m->inputs.tasks[i] = &m->tasks[i].set;
-    }
-    *state = m;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct models *m = *state;
-
-    small_model_release(&m->base);
-    for (size_t i = 0; i < TASKS; i++)
-        small_model_release(&m->tasks[i]);
-    free(m);
-    return 0;
+    return merge_models_set_up(state, rows);
 }
 
 /* A merge with what it points to. */
 struct job {
     json_t *body;
     struct merge_config config;
+    struct merge_inputs inputs;
     struct merge *merge;
 };
 
-static void job_open(const struct models *m, const char *method,
+static void job_open(const struct merge_models *m, const char *method,
                      const char *parameters, struct job *ret_job)
 {
     AUTO(free_pointer)
@@ -68,7 +43,9 @@ static void job_open(const struct models *m, const char *method,
 
     assert_ok(json_parse(text, strlen(text), "body", &ret_job->body));
     assert_ok(merge_config_read(ret_job->body, &ret_job->config));
-    assert_ok(merge_new(&ret_job->config, 1, &m->inputs, &ret_job->merge));
+    ret_job->inputs = merge_inputs_of(m, &ret_job->config);
+    assert_ok(
+        merge_new(&ret_job->config, 1, &ret_job->inputs, &ret_job->merge));
 }
 
 static void job_close(struct job *j)
@@ -105,7 +82,7 @@ static char *run(struct merge *m, size_t *ret_size)
 
 /* A round as several machines have it: each opens the merge anew, with
  * parameters that only have to be right as far as they reach. */
-static void count_round(const struct models *m, const char *method,
+static void count_round(const struct merge_models *m, const char *method,
                         const char *counting, const char *settling,
                         uint64_t parts, struct buf *statistics)
 {
@@ -166,7 +143,7 @@ static const struct example examples[] = {
         "\"density\": 0.7, \"ratio\": 0.2" } },
 };
 
-static void check_example(const struct models *m, const struct example *e,
+static void check_example(const struct merge_models *m, const struct example *e,
                           uint64_t parts)
 {
     struct buf statistics;
@@ -328,7 +305,7 @@ static void test_parts_that_do_not_add_up_are_refused(void **state)
 
 static void test_statistics_that_lack_a_round_are_refused(void **state)
 {
-    struct models *m = *state;
+    struct merge_models *m = *state;
     void *targets[MOST + 1] = { NULL };
     void *const *points[1] = { targets };
     struct buf statistics;
@@ -372,5 +349,5 @@ int main(void)
         cmocka_unit_test(test_merges_without_statistics_have_no_rounds),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, merge_models_tear_down);
 }

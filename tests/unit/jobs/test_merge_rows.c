@@ -37,27 +37,12 @@ static const struct merge_runtime plain = { .threads = 1 };
 
 static int setup(void **state)
 {
-    struct merge_models *m = xnew(struct merge_models);
-
-    *m = merge_models_new(rows);
-    *state = m;
-    return 0;
+    return merge_models_set_up(state, rows);
 }
 
 static int setup_big(void **state)
 {
-    struct merge_models *m = xnew(struct merge_models);
-
-    *m = merge_models_new(big_rows);
-    *state = m;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    merge_models_release(*state);
-    free(*state);
-    return 0;
+    return merge_models_set_up(state, big_rows);
 }
 
 static void assert_same(const struct merge_case *c,
@@ -427,8 +412,10 @@ static void test_equal_models_give_the_base_or_themselves(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define BIG(name)  cmocka_unit_test_setup_teardown(name, setup_big, teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, setup, merge_models_tear_down)
+#define BIG(name) \
+    cmocka_unit_test_setup_teardown(name, setup_big, merge_models_tear_down)
 
 /* test_merge_rows [NAME]: that test alone. */
 int main(int argc, char **argv)

@@ -3,10 +3,7 @@
 #include <math.h>
 
 #include "common/memory.h"
-#include "jobs/merge/merge_run.h"
-#include "support/small_model.h"
-
-enum { TASKS = 3 };
+#include "support/merge_case.h"
 
 /* A tensor of several chunks with a rest, one element, a scalar, an empty
  * one, integers. */
@@ -21,94 +18,21 @@ static const struct small_row rows[] = {
     { NULL, DTYPE_F32, 0, { 0 } },
 };
 
-struct models {
-    struct small_model base;
-    struct small_model tasks[TASKS];
-    struct merge_inputs inputs;
-};
-
 static int setup(void **state)
 {
-    struct models *m = xnew(struct models);
-
-    m->base = small_model_new(rows, 1, 0.5);
-    m->inputs.base = &m->base.set;
-    for (uint32_t i = 0; i < TASKS; i++) {
-        m->tasks[i] = small_model_near(&m->base, 10 + i, 0.01);
-        m->inputs.tasks[i] = &m->tasks[i].set;
-    }
-    *state = m;
-    return 0;
+    return merge_models_set_up(state, rows);
 }
 
-static int teardown(void **state)
-{
-    struct models *m = *state;
-
-    small_model_release(&m->base);
-    for (size_t i = 0; i < TASKS; i++)
-        small_model_release(&m->tasks[i]);
-    free(m);
-    return 0;
-}
-
-/* What came out: one block for each tensor. */
-struct output {
-    struct merge *merge;
-    const struct tensor_set *layout;
-    void **targets;
-};
-
-static void output_release(struct output *o)
-{
-    for (size_t i = 0; o->targets != NULL && i < o->layout->count; i++)
-        free(o->targets[i]);
-    free(o->targets);
-    merge_free(o->merge);
-}
-
-static struct status run(const struct merge_config *config,
-                         const struct merge_inputs *inputs,
-                         const struct merge_runtime *runtime,
-                         struct output *ret_output)
-{
-    struct output o = { .merge = NULL };
-    void *const *points[1];
-    struct status s = merge_new(config, 1, inputs, &o.merge);
-
-    if (status_failed(&s))
-        return s;
-    o.layout = merge_layout(o.merge);
-    o.targets = xcalloc(o.layout->count + 1, sizeof *o.targets);
-    for (size_t i = 0; i < o.layout->count; i++)
-        o.targets[i] =
-            xcalloc(1, (size_t)tensor_bytes(&o.layout->items[i]) + 1);
-    points[0] = o.targets;
-    s = merge_run(o.merge, runtime, points);
-    if (status_failed(&s))
-        output_release(&o);
-    else
-        *ret_output = o;
-    return s;
-}
-
-static float element(const struct output *o, const char *name, uint64_t i)
+static float element(const struct merge_output *o, const char *name, uint64_t i)
 {
     const struct tensor *t = tensor_find(o->layout, name);
     const char *data;
     float value;
 
     assert_non_null(t);
-    data = o->targets[t - o->layout->items];
+    data = o->targets[0][t - o->layout->items];
     dtype_to_f32(t->dtype, data + i * dtype_size(t->dtype), &value, 1);
     return value;
-}
-
-static void read_config(const char *text, json_t **ret_json,
-                        struct merge_config *ret_config)
-{
-    assert_ok(json_parse(text, strlen(text), "config", ret_json));
-    assert_ok(merge_config_read(*ret_json, ret_config));
 }
 
 #define MODELS                                                    \
@@ -117,48 +41,37 @@ static void read_config(const char *text, json_t **ret_json,
 
 static const struct merge_runtime plain = { .threads = 1 };
 
-static struct status merge_text(const struct models *m, const char *text,
+static struct status merge_text(const struct merge_models *m, const char *text,
                                 const struct merge_runtime *runtime,
-                                struct output *ret_output)
+                                struct merge_output *ret_output)
 {
-    struct merge_config config;
-    struct status s;
-    json_t *json;
+    AUTO(json_release) json_t *body = NULL;
 
-    read_config(text, &json, &config);
-    s = run(&config, &m->inputs, runtime, ret_output);
-    json_decref(json);
-    return s;
-}
-
-static void assert_same(const struct output *a, const struct output *b)
-{
-    for (size_t i = 0; i < a->layout->count; i++)
-        assert_memory_equal(a->targets[i], b->targets[i],
-                            (size_t)tensor_bytes(&a->layout->items[i]));
+    assert_ok(json_parse(text, strlen(text), "config", &body));
+    return merge_output_make(m, &body, 1, runtime, ret_output);
 }
 
 static void test_integers_and_empty_tensors_are_copied(void **state)
 {
-    const struct models *m = *state;
-    struct output o;
+    const struct merge_models *m = *state;
+    struct merge_output o;
 
     assert_ok(merge_text(
         m, "{\"merge_method\": \"average\", " MODELS "\"dtype\": \"bfloat16\"}",
         &plain, &o));
     assert_int_equal(o.layout->count, m->base.set.count);
-    assert_memory_equal(o.targets[0], m->base.set.items[0].data, 40);
+    assert_memory_equal(o.targets[0][0], m->base.set.items[0].data, 40);
     assert_int_equal(o.layout->items[0].dtype, DTYPE_I64);
     assert_int_equal(o.layout->items[1].dtype, DTYPE_BF16);
     assert_int_equal(o.layout->items[4].count, 0);
-    output_release(&o);
+    merge_output_release(&o);
 }
 
 static void test_task_arithmetic_is_its_formula(void **state)
 {
-    const struct models *m = *state;
+    const struct merge_models *m = *state;
     const char *name = "model.embed_tokens.weight";
-    struct output o;
+    struct merge_output o;
 
     assert_ok(merge_text(m,
                          "{\"merge_method\": \"task_arithmetic\", " MODELS
@@ -169,22 +82,22 @@ static void test_task_arithmetic_is_its_formula(void **state)
         double base = small_model_get(&m->base, name, i);
         double sum = 0.0;
 
-        for (size_t t = 0; t < TASKS; t++)
+        for (size_t t = 0; t < MERGE_TASKS; t++)
             sum +=
                 0.5 *
                 (double)(float)(small_model_get(&m->tasks[t], name, i) - base);
         assert_true(element(&o, name, i) == (float)(base + 0.8 * sum));
     }
-    output_release(&o);
+    merge_output_release(&o);
 }
 
 static void test_dare_drops_what_philox_says(void **state)
 {
-    const struct models *m = *state;
+    const struct merge_models *m = *state;
     const char *name = "model.embed_tokens.weight";
     const struct philox_key key = { 5, philox_hash("\"a\""),
                                     philox_hash64(name) };
-    struct output o;
+    struct merge_output o;
 
     assert_ok(merge_text(
         m,
@@ -203,17 +116,14 @@ static void test_dare_drops_what_philox_says(void **state)
             delta = 0.0;
         assert_true(element(&o, name, i) == (float)(base + 4.0 * delta));
     }
-    output_release(&o);
+    merge_output_release(&o);
 }
 
 static void test_a_mask_stays_when_models_change_places(void **state)
 {
-    const struct models *m = *state;
-    struct models turned = *m;
-    struct output a, b;
+    const struct merge_models *m = *state;
+    struct merge_output a, b;
 
-    turned.inputs.tasks[0] = m->inputs.tasks[1];
-    turned.inputs.tasks[1] = m->inputs.tasks[0];
     assert_ok(merge_text(
         m,
         "{\"merge_method\": \"dare_ties\", \"base_model\": \"base\", "
@@ -221,14 +131,14 @@ static void test_a_mask_stays_when_models_change_places(void **state)
         "\"parameters\": {\"weight\": 1, \"density\": 0.25}}",
         &plain, &a));
     assert_ok(merge_text(
-        &turned,
+        m,
         "{\"merge_method\": \"dare_ties\", \"base_model\": \"base\", "
         "\"models\": [{\"model\": \"b\"}, {\"model\": \"a\"}], \"seed\": 5, "
         "\"parameters\": {\"weight\": 1, \"density\": 0.25}}",
         &plain, &b));
-    assert_same(&a, &b);
-    output_release(&a);
-    output_release(&b);
+    assert_null(merge_output_differs(&a, 0, &b, 0));
+    merge_output_release(&a);
+    merge_output_release(&b);
 }
 
 static int larger_first(const void *a, const void *b)
@@ -243,9 +153,9 @@ static void test_ties_keeps_so_many_of_the_largest(void **state)
 {
     enum { COUNT = 50200, KEPT = 15060 }; /* int(0.3 x COUNT) */
     static float deltas[COUNT];
-    const struct models *m = *state;
+    const struct merge_models *m = *state;
     const char *name = "model.embed_tokens.weight";
-    struct output o;
+    struct merge_output o;
     float least;
 
     assert_ok(
@@ -266,7 +176,7 @@ static void test_ties_keeps_so_many_of_the_largest(void **state)
 
         assert_true(element(&o, name, i) == (float)(kept ? task : base));
     }
-    output_release(&o);
+    merge_output_release(&o);
 }
 
 static void test_of_equal_magnitudes_the_first_stay(void **state)
@@ -278,9 +188,8 @@ static void test_of_equal_magnitudes_the_first_stay(void **state)
     static const struct merge_runtime threads = { .threads = 3 };
     struct small_model base = small_model_new(row, 1, 0.0);
     struct small_model task = small_model_new(row, 1, 0.0);
-    struct models m = { .inputs = { .base = &base.set,
-                                    .tasks = { &task.set } } };
-    struct output o;
+    struct merge_models m = { .base = base, .tasks = { task } };
+    struct merge_output o;
 
     (void)state;
     for (uint64_t i = 0; i < 40000; i++)
@@ -293,7 +202,7 @@ static void test_of_equal_magnitudes_the_first_stay(void **state)
                    &threads, &o));
     for (uint64_t i = 0; i < 40000; i++)
         assert_true(fabsf(element(&o, "w", i)) == (i < 30000 ? 1.0F : 0.0F));
-    output_release(&o);
+    merge_output_release(&o);
     small_model_release(&base);
     small_model_release(&task);
 }
@@ -301,8 +210,8 @@ static void test_of_equal_magnitudes_the_first_stay(void **state)
 static void test_a_density_of_less_than_one_element_keeps_the_largest(
     void **state)
 {
-    const struct models *m = *state;
-    struct output o;
+    const struct merge_models *m = *state;
+    struct merge_output o;
 
     assert_ok(
         merge_text(m,
@@ -312,13 +221,13 @@ static void test_a_density_of_less_than_one_element_keeps_the_largest(
                    &plain, &o));
     assert_true(element(&o, "model.one", 0) ==
                 (float)small_model_get(&m->tasks[0], "model.one", 0));
-    output_release(&o);
+    merge_output_release(&o);
 }
 
 static void test_values_follow_filters_and_depth(void **state)
 {
-    const struct models *m = *state;
-    struct output o;
+    const struct merge_models *m = *state;
+    struct merge_output o;
 
     assert_ok(merge_text(
         m,
@@ -332,7 +241,7 @@ static void test_values_follow_filters_and_depth(void **state)
                 (float)small_model_get(&m->tasks[0], "model.layers.1.w", 3));
     assert_true(element(&o, "model.one", 0) ==
                 (float)small_model_get(&m->base, "model.one", 0));
-    output_release(&o);
+    merge_output_release(&o);
     assert_fails(
         merge_text(
             m,
@@ -345,8 +254,8 @@ static void test_values_follow_filters_and_depth(void **state)
 
 static void test_a_nan_of_the_base_is_told(void **state)
 {
-    struct models *m = *state;
-    struct output o;
+    struct merge_models *m = *state;
+    struct merge_output o;
 
     small_model_set(&m->base, "model.layers.1.w", 62, (double)-INFINITY);
     assert_fails(merge_text(m,
@@ -368,44 +277,41 @@ static void test_shapes_must_agree_or_be_cut(void **state)
     };
     struct small_model base = small_model_new(base_rows, 1, 1.0);
     struct small_model task = small_model_new(task_rows, 2, 1.0);
-    struct models m = { .inputs = { .base = &base.set,
-                                    .tasks = { &task.set } } };
-    struct output o;
+    struct merge_models m = { .base = base, .tasks = { task } };
+    struct merge_output o;
 
     (void)state;
     assert_fails(merge_text(&m,
                             "{\"merge_method\": \"task_arithmetic\", "
                             "\"base_model\": \"base\", \"parameters\": "
                             "{\"weight\": 1}, \"models\": "
-                            "[{\"model\": \"code\"}]}",
+                            "[{\"model\": \"a\"}]}",
                             &plain, &o),
-                 STATUS_INVALID, "tensor w is 5x4 in code but 3x4 in base");
+                 STATUS_INVALID, "tensor w is 5x4 in a but 3x4 in base");
     assert_ok(merge_text(&m,
                          "{\"merge_method\": \"task_arithmetic\", "
                          "\"base_model\": \"base\", \"parameters\": "
                          "{\"weight\": 1}, \"models\": [{\"model\": "
-                         "\"code\"}], \"on_shape_mismatch\": "
+                         "\"a\"}], \"on_shape_mismatch\": "
                          "\"submatrix\"}",
                          &plain, &o));
-    output_release(&o);
+    merge_output_release(&o);
     small_model_release(&base);
     small_model_release(&task);
 }
 
 static void test_a_missing_tensor_is_named(void **state)
 {
-    struct models *m = *state;
-    struct tensor_set less = m->tasks[2].set;
-    struct output o;
+    struct merge_models m = *(struct merge_models *)*state;
+    struct merge_output o;
 
-    less.count--; /* without the last one, model.scalar */
-    m->inputs.tasks[2] = &less;
+    m.tasks[2].set.count--; /* without the last one, model.scalar */
     assert_fails(
-        merge_text(m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
+        merge_text(&m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
                    &plain, &o),
         STATUS_INVALID, "model.scalar");
     assert_fails(
-        merge_text(m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
+        merge_text(&m, "{\"merge_method\": \"average\", " MODELS "\"seed\": 1}",
                    &plain, &o),
         STATUS_INVALID, "is missing in c");
 }
@@ -419,27 +325,26 @@ static void test_a_tied_head_stands_for_its_embedding(void **state)
     };
     struct small_model base = small_model_new(whole, 1, 1.0);
     struct small_model tied = small_model_new(whole + 1, 2, 1.0);
-    struct models m = { .inputs = { .base = &base.set,
-                                    .tasks = { &tied.set } } };
+    struct merge_models m = { .base = base, .tasks = { tied } };
     const char *text = "{\"merge_method\": \"average\", \"base_model\": "
                        "\"base\", \"models\": [{\"model\": \"a\"}]}";
-    struct output o;
+    struct merge_output o;
 
     (void)state;
     assert_ok(merge_text(&m, text, &plain, &o));
     assert_true((double)element(&o, "lm_head.weight", 3) ==
                 small_model_get(&tied, "model.embed_tokens.weight", 3));
-    output_release(&o);
+    merge_output_release(&o);
     /* The other way round a head of its own would be lost. */
-    m.inputs.base = &tied.set;
-    m.inputs.tasks[0] = &base.set;
+    m = (struct merge_models){ .base = tied, .tasks = { base } };
     assert_fails(merge_text(&m, text, &plain, &o), STATUS_INVALID,
                  "a has a lm_head.weight of its own");
     small_model_release(&base);
     small_model_release(&tied);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, setup, merge_models_tear_down)
 
 int main(void)
 {

@@ -27,18 +27,7 @@ static const struct small_row rows[] = {
 
 static int setup(void **state)
 {
-    struct merge_models *m = xnew(struct merge_models);
-
-    *m = merge_models_new(rows);
-    *state = m;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    merge_models_release(*state);
-    free(*state);
-    return 0;
+    return merge_models_set_up(state, rows);
 }
 
 /* ---- a sink ------------------------------------------------------------ */
@@ -461,7 +450,8 @@ static void test_memory_does_not_grow_with_the_model(void **state)
     (void)close(file);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, setup, merge_models_tear_down)
 
 int main(void)
 {
