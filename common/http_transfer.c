@@ -374,7 +374,7 @@ void http_open(struct http *h, struct http_transfer *t, const char *url)
 }
 
 /* libcurl itself keeps an Authorization line from other hosts, ports and
- * schemes that a redirect leads to, and HEADER_SEPARATE from proxies. */
+ * schemes that a redirect leads to, and CURLHEADER_SEPARATE from proxies. */
 void http_start(struct http_transfer *t)
 {
     if (wants_token(t->http, t->url)) {

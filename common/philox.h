@@ -3,7 +3,7 @@
  * order.
  *
  * Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011. Convention of this program (methods of merging, 4):
+ * 1, 2, 3", SC 2011. Convention of this program:
  * key = (seed, stream), counter = (block low, block high, tensor hash low,
  * tensor hash high), block = element / 4; u = (word >> 8) * 2^-24. */
 #ifndef SINTER_COMMON_PHILOX_H

@@ -143,7 +143,7 @@ struct status source_open_client(struct source_store *s,
     if (which == CLIENT_WEB || which == CLIENT_HUB)
         set_token(s, which, hub, &settings);
     if (which == CLIENT_S3)
-        settings.signing = source_s3_signing(s, &signing);
+        settings.signing = source_s3_signing(&signing);
     if (s->clients[which] == NULL)
         TRY_PLAIN(http_new(&settings, &s->clients[which]));
     *ret_http = s->clients[which];

@@ -30,8 +30,6 @@ struct source_settings {
     const char *token_prefix;     /* URLs that get the token; NULL: the hub's */
     const char *depot_token_file; /* for the depot; NULL: none */
     const char *hub;              /* base URL; NULL: HF_ENDPOINT, or the Hub */
-    const char *s3_endpoint;      /* NULL: AWS_ENDPOINT_URL, or AWS */
-    const char *s3_region;        /* NULL: AWS_REGION, or us-east-1 */
     int64_t connect_ms, stall_ms, give_up_ms; /* 0: those of http.h */
     bool (*cancelled)(void *self);            /* may be NULL, as `progress` */
     void (*progress)(void *self, uint64_t done, uint64_t total); /* bytes */

@@ -50,8 +50,7 @@ MUST_CHECK struct status source_open_client(struct source_store *s,
 /* Without a last slash; the caller frees. */
 char *source_hub_base(const struct source_store *s);
 /* As settings of a client: its keys are of the environment. NULL: none. */
-const struct http_signing *source_s3_signing(const struct source_store *s,
-                                             struct http_signing *signing);
+const struct http_signing *source_s3_signing(struct http_signing *signing);
 
 /* Takes the entry over. */
 struct source_pin *source_pin_new(const char *path, struct cache_entry *entry);
@@ -83,7 +82,7 @@ char *source_origin_url(const struct source_origin *o, const char *name);
 /* Known not to be there. */
 bool source_origin_lacks(const struct source_origin *o, const char *name);
 
-/* One row for each scheme: fill what origin_open() has left empty. */
+/* One row for each scheme: fill what source_origin_open() has left empty. */
 MUST_CHECK struct status source_hub_open(struct source_store *s,
                                          const json_t *source,
                                          struct source_origin *o);

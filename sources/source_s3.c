@@ -17,21 +17,18 @@ static const char *environment(const char *first, const char *second)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static const char *region_of(const struct source_store *s)
+static const char *region_of(void)
 {
-    const char *region = s->settings.s3_region;
+    const char *region = environment("AWS_REGION", "AWS_DEFAULT_REGION");
 
-    if (region == NULL)
-        region = environment("AWS_REGION", "AWS_DEFAULT_REGION");
     return region != NULL ? region : "us-east-1";
 }
 
 /* Without keys requests go unsigned, as public buckets want them. */
-const struct http_signing *source_s3_signing(const struct source_store *s,
-                                             struct http_signing *signing)
+const struct http_signing *source_s3_signing(struct http_signing *signing)
 {
     *signing = (struct http_signing){
-        .region = region_of(s),
+        .region = region_of(),
         .key = environment("AWS_ACCESS_KEY_ID", NULL),
         .secret = environment("AWS_SECRET_ACCESS_KEY", NULL),
         .session = environment("AWS_SESSION_TOKEN", NULL),
@@ -52,19 +49,16 @@ static bool is_bucket(const char *name)
 
 /* Of AWS a bucket is a host, if its name can be one; of other servers, and
  * with a dot in the name, for which no certificate stands, a folder. */
-static char *bucket_url(const struct source_store *s, const char *bucket)
+static char *bucket_url(const char *bucket)
 {
-    const char *endpoint = s->settings.s3_endpoint;
+    const char *endpoint =
+        environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");
     size_t size;
 
-    if (endpoint == NULL)
-        endpoint = environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");
     if (endpoint == NULL && strchr(bucket, '.') == NULL)
-        return xasprintf("https://%s.s3.%s.amazonaws.com", bucket,
-                         region_of(s));
+        return xasprintf("https://%s.s3.%s.amazonaws.com", bucket, region_of());
     if (endpoint == NULL)
-        return xasprintf("https://s3.%s.amazonaws.com/%s", region_of(s),
-                         bucket);
+        return xasprintf("https://s3.%s.amazonaws.com/%s", region_of(), bucket);
     size = strlen(endpoint);
     while (size > 0 && endpoint[size - 1] == '/')
         size--;
@@ -88,7 +82,7 @@ struct status source_s3_open(struct source_store *s, const json_t *source,
     size = strlen(prefix);
     while (size > 0 && prefix[size - 1] == '/')
         prefix[--size] = '\0';
-    place = bucket_url(s, bucket);
+    place = bucket_url(bucket);
     o->base = xasprintf("%s%s", place, prefix);
     o->file_url = xstrdup(o->base);
     return SUCCESS;

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-/* How a stage's result comes to be (design, 4.1). */
+/* How a stage's result comes to be. */
 enum stage_sort {
     STAGE_LAZY,     /* a recipe, realised inside the job that consumes it */
     STAGE_ARTIFACT, /* scheduled; bytes in the depot */

@@ -65,7 +65,7 @@ MUST_CHECK struct status spec_compile_body(const struct spec_input *input,
                                            json_t **ret_params,
                                            struct spec_problems *ret_problems);
 
-/* One problem with place, source line, caret and suggestion (sweeps.md 3.6).
+/* One problem with place, source line, caret and suggestion.
  * `colour`: with ANSI colours. */
 void spec_print_problem(const struct spec_problem *problem,
                         const struct spec_input *input, bool colour, FILE *out);

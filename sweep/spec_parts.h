@@ -154,7 +154,7 @@ struct declared *spec_declare(struct spec *s, const char *name,
 void spec_undeclared(struct spec *s, struct yaml_place place, const char *name,
                      const char *dollar);
 /* May `d` have a value in this case? 0 no, 1 yes, 2 it depends. */
-int spec_presence(const struct spec *s, const struct declared *d, size_t room);
+int spec_presence(const struct declared *d, size_t room);
 /* Does this domain count in this case? */
 bool spec_domain_counts(const struct declared *d, const struct domain *domain,
                         size_t room);

@@ -79,9 +79,8 @@ bool spec_domain_counts(const struct declared *d, const struct domain *domain,
     return true;
 }
 
-int spec_presence(const struct spec *s, const struct declared *d, size_t room)
+int spec_presence(const struct declared *d, size_t room)
 {
-    (void)s;
     if (d->sort != DECLARED_PARAMETER && d->sort != DECLARED_CASE)
         return d->sort == DECLARED_DERIVED ? 2 : 1;
     for (size_t i = 0; i < d->domain_count; i++) {

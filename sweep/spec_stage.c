@@ -128,18 +128,18 @@ static bool read_options(struct variants *v, struct declared *d,
             return false;
     }
     for (size_t room = 0; room < spec_rooms(v->s); room++)
-        may_be_absent = may_be_absent || spec_presence(v->s, d, room) != 1;
+        may_be_absent = may_be_absent || spec_presence(d, room) != 1;
     if (may_be_absent)
         o->nodes[o->count++] = NULL;
     return o->count > 0;
 }
 
 /* Can `d` be `node` (NULL: absent) in this case? */
-static bool is_possible(const struct spec *s, const struct declared *d,
-                        const struct yaml_node *node, size_t room)
+static bool is_possible(const struct declared *d, const struct yaml_node *node,
+                        size_t room)
 {
     if (node == NULL)
-        return spec_presence(s, d, room) != 1;
+        return spec_presence(d, room) != 1;
     for (size_t i = 0; i < d->domain_count; i++) {
         const struct domain *domain = &d->domains[i];
 
@@ -164,7 +164,7 @@ static bool find_rooms(const struct variants *v, bool *rooms)
 
             rooms[room] =
                 rooms[room] &&
-                is_possible(v->s, o->declared, o->nodes[v->chosen[i]], room);
+                is_possible(o->declared, o->nodes[v->chosen[i]], room);
         }
         any = any || rooms[room];
     }

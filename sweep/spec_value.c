@@ -557,8 +557,7 @@ static bool is_never_present(const struct value_env *e,
                              const struct declared *d)
 {
     for (size_t room = 0; room < spec_rooms(e->s); room++) {
-        if ((e->rooms == NULL || e->rooms[room]) &&
-            spec_presence(e->s, d, room) != 0)
+        if ((e->rooms == NULL || e->rooms[room]) && spec_presence(d, room) != 0)
             return false;
     }
     return true;

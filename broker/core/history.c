@@ -37,7 +37,7 @@ void history_record(struct sched *s, const char *verb, const json_t *arguments)
     m.record_command.arguments = wire_text(text);
     m.record_command.at_ms = s->t.wall_ms;
     st = sched_record(s, &m);
-    assert(!status_failed(&st)); /* commands are small, see end_arguments() */
+    assert(!status_failed(&st)); /* commands are small, see write_runs() */
 }
 
 /* NULL when it would be too long for a record (millions of trials in no

@@ -25,14 +25,15 @@ struct table {
 struct table *table_new(struct sched *s);
 void table_free(struct table *t); /* jobs and uses must be gone */
 
-/* NULL if absent. What is found is there until table_sweep() at least. */
+/* NULL if absent. What is found is there until table_next_leaving() at
+ * least. */
 struct job *table_find(struct table *t, const struct digest *key);
 /* The struct that table_find() will most likely give, not yet looked at; or
  * NULL. */
 const struct job *table_guess(const struct table *t, const struct digest *key);
 /* One that is not there yet. */
 struct job *table_add(struct table *t, const struct digest *key);
-/* Look at the job again at table_sweep(): it may be needed no more. */
+/* Look at the job again by and by: it may be needed no more. */
 void table_leave(struct table *t, struct job *job);
 /* The next of those, NULL: no more. */
 struct job *table_next_leaving(struct table *t);

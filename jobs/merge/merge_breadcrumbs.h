@@ -1,6 +1,5 @@
 /* merge_breadcrumbs.h -- task vectors without their largest and smallest
- * elements. Equal magnitudes rank by index. Source: methods of merging,
- * 1.8. */
+ * elements. Equal magnitudes rank by index. Source: arXiv:2312.06795. */
 #ifndef SINTER_JOBS_MERGE_BREADCRUMBS_H
 #define SINTER_JOBS_MERGE_BREADCRUMBS_H
 

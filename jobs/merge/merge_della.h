@@ -1,7 +1,7 @@
 /* merge_della.h -- DELLA: a random drop whose rate falls with the rank of the
  * magnitude within a row. An element of rank r in a row of C is kept with
  * probability density - epsilon + 2 epsilon r / (C - 1); alone in its row,
- * with the density. Source: methods of merging, 1.7. */
+ * with the density. Source: arXiv:2406.11617. */
 #ifndef SINTER_JOBS_MERGE_DELLA_H
 #define SINTER_JOBS_MERGE_DELLA_H
 

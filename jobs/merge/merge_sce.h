@@ -1,6 +1,6 @@
 /* merge_sce.h -- SCE: select the elements that vary most between models,
  * calculate a weight for each model from what is left, erase what has not the
- * elected sign. Source: methods of merging, 1.10. */
+ * elected sign. Source: arXiv:2408.07990. */
 #ifndef SINTER_JOBS_MERGE_SCE_H
 #define SINTER_JOBS_MERGE_SCE_H
 

@@ -1,5 +1,5 @@
 /* merge_slerp.h -- two models, along the arc between them or element by
- * element. Sources of the formulas: methods of merging, 1.3 and 1.11. */
+ * element. Source: mergekit, merge_methods/slerp.py and nuslerp.py. */
 #ifndef SINTER_JOBS_MERGE_SLERP_H
 #define SINTER_JOBS_MERGE_SLERP_H
 

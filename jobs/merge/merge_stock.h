@@ -1,6 +1,6 @@
 /* merge_stock.h -- Model Stock: as far from the base towards the mean of the
- * models as their task vectors point the same way. Source: methods of
- * merging, 1.9. */
+ * models as their task vectors point the same way. Source:
+ * arXiv:2403.19522. */
 #ifndef SINTER_JOBS_MERGE_STOCK_H
 #define SINTER_JOBS_MERGE_STOCK_H
 

@@ -1,6 +1,6 @@
 /* merge_work.h -- what the parts of the merge engine share: merge_run.c
  * starts threads, merge_rounds.c walks the tensors, merge_pass.c works on a
- * stretch of one, merge_load.c reads it, merge_stream.c hands it out. */
+ * stretch of one, merge_load.c reads it, merge_ring.c hands it out. */
 #ifndef SINTER_JOBS_MERGE_WORK_H
 #define SINTER_JOBS_MERGE_WORK_H
 
@@ -26,7 +26,7 @@ struct merge_range {
 };
 
 struct merge_pages; /* merge_pages.h */
-struct merge_ring;  /* merge_stream.h */
+struct merge_ring;  /* merge_ring.h */
 struct merge_work;
 
 struct merge_worker {

@@ -59,7 +59,6 @@ MUST_CHECK struct status knn_make(const struct crew *crew,
                                   size_t width, const struct knn_how *how,
                                   struct knn *ret_graph);
 void knn_release(struct knn *g);
-uint64_t knn_memory(size_t n, size_t width, size_t neighbours,
-                    uint64_t threads);
+uint64_t knn_memory(size_t n, size_t neighbours, uint64_t threads);
 
 #endif

@@ -231,7 +231,7 @@ struct status knn_nearest(const struct crew *crew, const struct knn_search *s,
     return crew_run(crew, s->n, TILE_ROWS, hunt_block, &h);
 }
 
-uint64_t knn_memory(size_t n, size_t width, size_t neighbours, uint64_t threads)
+uint64_t knn_memory(size_t n, size_t neighbours, uint64_t threads)
 {
     const struct crew c = { .threads = threads };
     uint64_t entries = (uint64_t)n * neighbours;
@@ -240,7 +240,6 @@ uint64_t knn_memory(size_t n, size_t width, size_t neighbours, uint64_t threads)
                      (neighbours + KNN_SPARE) * sizeof(struct candidate));
     uint64_t subset = (uint64_t)KNN_SUBSET * KNN_SUBSET / 2 * sizeof(double);
 
-    (void)width; /* rows are read where they are */
     return entries * (12 + 2 * 16 + 2 * 12) + (uint64_t)n * 64 +
            (hunt > subset ? hunt : subset);
 }

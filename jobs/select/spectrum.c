@@ -288,7 +288,7 @@ uint64_t spectrum_memory(size_t n, size_t width, const struct spectrum_how *how,
 
     switch (spectrum_route_for(h.route, n)) {
     case SPECTRUM_KNN:
-        return copy + 2 * kept + knn_memory(n, width, h.neighbours, threads) +
+        return copy + 2 * kept + knn_memory(n, h.neighbours, threads) +
                lapack_largest_memory(n, h.pairs);
     case SPECTRUM_BY_LANDMARKS:
         return 2 * copy + affinity_memory(rows, width) +

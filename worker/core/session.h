@@ -51,7 +51,7 @@ struct session_action {
         SESSION_SEND,   /* `message` to the broker; if it cannot be queued,
                            session_on_unsent() */
         SESSION_REOPEN, /* drop the connection, make the next one */
-        SESSION_START,  /* `message` (SLOT_RUN) in `slot`; if that fails,
+        SESSION_START,  /* `message` (WIRE_SLOT_RUN) in `slot`; if that fails,
                            session_on_slot_died() */
         SESSION_TELL,   /* `message` to the slot, which runs a job */
         SESSION_STOP,   /* ask `slot` to end its job soon */

@@ -5,7 +5,7 @@
  * time or never, and what was under way may still come when the next
  * connection speaks already.
  *
- * dealer.c stands in for common/dealer.c, router.c is a struct link. */
+ * dealer.c stands in for common/dealer.c; a router is a struct link. */
 #ifndef SINTER_TESTS_SIM_WORLD_NETWORK_H
 #define SINTER_TESTS_SIM_WORLD_NETWORK_H
 

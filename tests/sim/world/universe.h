@@ -1,7 +1,7 @@
 /* universe.h -- one schedule: a world is made of a seed, goes wrong for a
  * while, is left in peace, and is judged. The same seed is the same story.
  *
- * The seed also picks the family of what goes wrong: seed % UNIVERSE_FAMILIES. */
+ * The seed also picks the family of what goes wrong: seed % family_count. */
 #ifndef SINTER_TESTS_SIM_WORLD_UNIVERSE_H
 #define SINTER_TESTS_SIM_WORLD_UNIVERSE_H
 
