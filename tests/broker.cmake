@@ -9,28 +9,19 @@ sinter_test(contract/test_store.c support/process.c support/store_case.c
   LABEL contract LINK sinter_broker)
 sinter_test(contract/test_store_redis.c support/process.c support/store_case.c
   LABEL contract TIMEOUT 120 LINK sinter_broker)
-sinter_test(sim/test_progress.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_stories.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_families.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_share.c sim/farm.c sim/replica.c LABEL sim TIMEOUT 240
-  LINK sinter_broker)
-sinter_test(sim/test_sched_flow.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_hello.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_locality.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
+set(farm sim/farm.c sim/farm_documents.c sim/replica.c)
+foreach(name progress sched_stories sched_families sched_flow sched_hello sched_locality
+    sched_artifacts sched_blame sched_commands sched_busy sched_demand sched_why
+    sched_million sched_collect)
+  sinter_test(sim/test_${name}.c ${farm} LABEL sim LINK sinter_broker m)
+endforeach()
+sinter_test(sim/test_sched_share.c ${farm} LABEL sim TIMEOUT 240 LINK sinter_broker)
 sinter_test(sim/test_sched_lend.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_artifacts.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_blame.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_commands.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_busy.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_demand.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker m)
-sinter_test(sim/test_sched_why.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_million.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
-sinter_test(sim/test_sched_collect.c sim/farm.c sim/replica.c LABEL sim LINK sinter_broker)
 set(walks 1000)
 if(SINTER_SANITIZE) # eight times slower
   set(walks 250)
 endif()
-sinter_test(sim/test_sched_walk.c sim/farm.c sim/replica.c LABEL sim TIMEOUT 240
+sinter_test(sim/test_sched_walk.c ${farm} LABEL sim TIMEOUT 240
   LINK sinter_broker ARGS ${walks})
 sinter_test(integration/broker/test_broker.c support/process.c support/peers.c
   LABEL integration LINK sinter_broker ARGS $<TARGET_FILE:sinter-broker>)

@@ -365,43 +365,6 @@ void farm_free(struct farm *f)
     free(f);
 }
 
-char *farm_document(const char *name, int points, const char *extra)
-{
-    return xasprintf(
-        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
-        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
-        "\"strategy\":{\"method\":\"grid\"},"
-        "\"replicates\":{\"count\":1,\"seeds\":[0]},"
-        "\"stages\":[{\"name\":\"base\",\"kind\":\"train\",\"sort\":"
-        "\"artifact\",\"variants\":[{\"params\":{\"size\":1}}]}],"
-        "\"evaluate\":[{\"name\":\"e\",\"kind\":\"evaluate.noop\","
-        "\"variants\":[{\"params\":{\"x\":{\"$param\":\"x\"},\"model\":"
-        "{\"$stage\":\"base\"}}}],\"metrics\":[\"value\"]}],"
-        "\"objective\":{\"metric\":\"e.value\",\"goal\":\"maximize\"}%s%s}",
-        name, points, points, extra[0] == '\0' ? "" : ",", extra);
-}
-
-char *farm_family(const char *name, int points, const char *extra)
-{
-    return xasprintf(
-        "{\"sinter\":1,\"name\":\"%s\",\"parameters\":[{\"name\":\"x\","
-        "\"from\":1,\"to\":%d,\"count\":%d,\"scale\":\"linear\"}],"
-        "\"strategy\":{\"method\":\"grid\"},"
-        "\"stages\":[{\"name\":\"base\",\"kind\":\"train\",\"sort\":"
-        "\"artifact\",\"variants\":[{\"params\":{\"size\":2}}]},"
-        "{\"name\":\"m\",\"kind\":\"merge\",\"sort\":\"lazy\",\"variants\":"
-        "[{\"params\":{\"b\":{\"$stage\":\"base\"},\"x\":{\"$param\":"
-        "\"x\"}},\"fuse\":[\"/x\"]}]}],"
-        "\"evaluate\":[{\"name\":\"e\",\"kind\":\"evaluate.noop\","
-        "\"variants\":[{\"params\":{\"model\":{\"$stage\":\"m\"}}}],"
-        "\"metrics\":[\"value\"]},"
-        "{\"name\":\"f\",\"kind\":\"evaluate.other\","
-        "\"variants\":[{\"params\":{\"model\":{\"$stage\":\"m\"}}}],"
-        "\"metrics\":[\"value\"]}],"
-        "\"objective\":{\"metric\":\"e.value\",\"goal\":\"maximize\"}%s%s}",
-        name, points, points, extra[0] == '\0' ? "" : ",", extra);
-}
-
 void farm_submit(struct farm *f, const char *document)
 {
     struct wire_message m = { .type = WIRE_SUBMIT };
