@@ -80,8 +80,12 @@ static json_t *values_of(const json_t *entry)
     return json_object_get(json_object_get(entry, "params"), "values");
 }
 
-struct status golden_cka(const char *directory, const json_t *entry,
-                         struct verdict *v)
+/* Each value of the entry against what the file says. */
+static struct status compare_values(
+    const char *directory, const json_t *entry, struct verdict *v,
+    struct status (*compare)(const struct tensor_set *set, const char *name,
+                             const json_t *expected, struct tolerance t,
+                             struct verdict *v))
 {
     AUTO(golden_close) struct st_model *file = NULL;
     struct tolerance t = golden_tolerance(entry, NULL);
@@ -91,10 +95,15 @@ struct status golden_cka(const char *directory, const json_t *entry,
     TRY_PLAIN(golden_open(directory, json_text_or(entry, "file", ""), &file));
     json_object_foreach(values_of(entry), name, expected)
     {
-        TRY_PLAIN(
-            compare_outputs(st_model_tensors(file), name, expected, t, v));
+        TRY_PLAIN(compare(st_model_tensors(file), name, expected, t, v));
     }
     return SUCCESS;
+}
+
+struct status golden_cka(const char *directory, const json_t *entry,
+                         struct verdict *v)
+{
+    return compare_values(directory, entry, v, compare_outputs);
 }
 
 static struct status compare_curve(const struct tensor_set *set,
@@ -119,15 +128,5 @@ static struct status compare_curve(const struct tensor_set *set,
 struct status golden_lmc(const char *directory, const json_t *entry,
                          struct verdict *v)
 {
-    AUTO(golden_close) struct st_model *file = NULL;
-    struct tolerance t = golden_tolerance(entry, NULL);
-    const char *name;
-    json_t *expected;
-
-    TRY_PLAIN(golden_open(directory, json_text_or(entry, "file", ""), &file));
-    json_object_foreach(values_of(entry), name, expected)
-    {
-        TRY_PLAIN(compare_curve(st_model_tensors(file), name, expected, t, v));
-    }
-    return SUCCESS;
+    return compare_values(directory, entry, v, compare_curve);
 }

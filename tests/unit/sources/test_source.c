@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/nginx.h"
+#include "support/source_place.h"
 #include "support/test.h"
 
 #include "common/clock.h"
@@ -17,26 +17,21 @@
 
 enum { LARGE = 12 << 20, SMALL = 100 << 10 };
 
-struct place {
-    char directory[128];
-    char cache[160];
-    struct nginx nginx;
-    struct source_settings settings;
-    struct source_store *store;
-    bool cancel;
-    int progress_calls;
-};
+static bool cancel;
+static int progress_calls;
 
 static bool cancelled(void *self)
 {
-    return ((struct place *)self)->cancel;
+    (void)self;
+    return cancel;
 }
 
 static void progress(void *self, uint64_t done, uint64_t total)
 {
+    (void)self;
     (void)done;
     (void)total;
-    ((struct place *)self)->progress_calls++;
+    progress_calls++;
 }
 
 /* Bytes that depend on the seed and on their place. */
@@ -54,23 +49,17 @@ static char *noise(size_t size, uint32_t seed)
 static void put(const struct place *p, const char *name, size_t size,
                 uint32_t seed)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
-    AUTO(free_pointer) char *directory = xstrdup(path);
+    AUTO(free_pointer) char *path = xasprintf("www/%s", name);
     AUTO(free_pointer) char *data = noise(size, seed);
 
-    *strrchr(directory, '/') = '\0';
-    assert_ok(file_make_directories(directory));
-    assert_ok(file_write(path, data, size));
+    place_put(p, path, data, size);
 }
 
 static void put_text(const struct place *p, const char *name, const char *text)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
-    AUTO(free_pointer) char *directory = xstrdup(path);
+    AUTO(free_pointer) char *path = xasprintf("www/%s", name);
 
-    *strrchr(directory, '/') = '\0';
-    assert_ok(file_make_directories(directory));
-    assert_ok(file_write(path, text, strlen(text)));
+    place_put(p, path, text, strlen(text));
 }
 
 static void check_file(const char *path, size_t size, uint32_t seed)
@@ -92,38 +81,16 @@ static void hex_of(size_t size, uint32_t seed, char text[DIGEST_TEXT])
     digest_to_text(&d, text);
 }
 
-static void open_store(struct place *p)
-{
-    source_store_free(p->store);
-    p->store = source_store_new(&p->settings);
-}
-
 static int set_up(void **state)
 {
-    struct place *p = xnew(struct place);
+    struct place *p = place_new(0);
 
-    (void)snprintf(p->directory, sizeof p->directory,
-                   "/tmp/sinter-test-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
+    cancel = false;
     nginx_start(&p->nginx, p->directory, 0);
-    p->settings = (struct source_settings){ .directory = p->cache,
-                                            .cancelled = cancelled,
-                                            .progress = progress,
-                                            .self = p };
-    open_store(p);
+    p->settings.cancelled = cancelled;
+    p->settings.progress = progress;
+    place_open(p);
     *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    source_store_free(p->store);
-    nginx_stop(&p->nginx);
-    assert_ok(file_remove_tree(p->directory));
-    free(p);
     return 0;
 }
 
@@ -270,7 +237,7 @@ static void test_only_allowed_urls_are_fetched(void **state)
     put(p, "okay/x.bin", SMALL, 7);
     p->settings.prefixes = prefixes;
     p->settings.prefix_count = 1;
-    open_store(p);
+    place_open(p);
     fetch_and_check(p, good, "", SMALL, 6);
     assert_fails(source_fetch(p->store, other, &pin), STATUS_DENIED,
                  "--allow-url");
@@ -305,7 +272,7 @@ static void test_redirects_are_held_to_the_list(void **state)
     nginx_restart(&p->nginx);
     p->settings.prefixes = prefixes;
     p->settings.prefix_count = 2;
-    open_store(p);
+    place_open(p);
     assert_fails(source_fetch(p->store, source, &pin), STATUS_INVALID,
                  "/ok/x.bin, which no --allow-url");
     assert_fails(source_fetch(p->store, signed_source, &pin), STATUS_INVALID,
@@ -314,7 +281,7 @@ static void test_redirects_are_held_to_the_list(void **state)
                          nginx_requests(&p->nginx, "HEAD", "/ok/"),
                      0);
     p->settings.prefix_count = 3;
-    open_store(p);
+    place_open(p);
     fetch_and_check(p, source, "", SMALL, 6);
     fetch_and_check(p, signed_source, "", SMALL, 6);
     p->nginx.locations = ""; /* it is borrowed */
@@ -390,9 +357,9 @@ static void test_two_processes_fetch_once(void **state)
     slow_down(p, 4096);
     pid = fetch_in_child(p, source);
     clock_sleep_ms(300);
-    p->progress_calls = 0;
+    progress_calls = 0;
     fetch_and_check(p, source, "", LARGE, 11);
-    assert_true(p->progress_calls > 0); /* waiting is no stall */
+    assert_true(progress_calls > 0); /* waiting is no stall */
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_true(nginx_sent(&p->nginx, "large") < LARGE + (1 << 20));
@@ -409,7 +376,7 @@ static void test_a_wait_can_be_cancelled(void **state)
     slow_down(p, 1024);
     pid = fetch_in_child(p, source);
     clock_sleep_ms(300);
-    p->cancel = true;
+    cancel = true;
     assert_fails(source_fetch(p->store, source, &pin), STATUS_CANCELLED, NULL);
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
@@ -460,9 +427,9 @@ static bool is_cached(struct place *p, const char *name)
     struct source_pin *pin = NULL;
     struct status st;
 
-    p->cancel = true; /* do not ask the server that is gone for long */
+    cancel = true; /* do not ask the server that is gone for long */
     st = source_fetch(p->store, source, &pin);
-    p->cancel = false;
+    cancel = false;
     source_unpin(pin);
     return !status_failed(&st);
 }
@@ -482,7 +449,7 @@ static void test_the_longest_unused_goes_but_never_one_in_use(void **state)
     put(p, "c.bin", SMALL, 3);
     put(p, "d.bin", 3 * SMALL, 4);
     p->settings.size_limit = 2 * SMALL + SMALL / 2;
-    open_store(p);
+    place_open(p);
     assert_ok(source_fetch(p->store, a, &pinned));
     fetch_and_check(p, b, "", SMALL, 2);
     fetch_and_check(p, c, "", SMALL, 3);
@@ -503,7 +470,7 @@ static void test_a_place_that_cannot_be_written_is_named(void **state)
 
     put(p, "x.bin", SMALL, 1);
     p->settings.directory = "/sys/kernel/sinter";
-    open_store(p);
+    place_open(p);
     assert_fails(source_fetch(p->store, source, &pin), STATUS_DENIED,
                  "/sys/kernel/sinter");
 }
@@ -568,7 +535,7 @@ static void test_an_artifact_larger_than_the_cache_is_put_only(void **state)
     char name[DIGEST_TEXT];
 
     p->settings.size_limit = SMALL / 2;
-    open_store(p);
+    place_open(p);
     make_artifact(p, made, sizeof made);
     assert_ok(source_put_artifact(p->store, p->nginx.url, made, true, name));
     assert_fails(source_open_artifact(p->store, p->nginx.url, name, &pin),
@@ -600,7 +567,7 @@ static void test_the_token_is_shown_to_the_depot(void **state)
     assert_fails(source_put_artifact(p->store, p->nginx.url, made, false, name),
                  STATUS_DENIED, "token");
     p->settings.depot_token_file = file;
-    open_store(p);
+    place_open(p);
     assert_ok(source_put_artifact(p->store, p->nginx.url, made, false, name));
     elsewhere = xasprintf("http://localhost:%d", p->nginx.port);
     assert_ok(source_put_artifact(p->store, elsewhere, made, false, name));
@@ -662,7 +629,7 @@ static void test_artifacts_are_plain_files(void **state)
 int main(void)
 {
 #define SHARDS_TEST(name) \
-    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    cmocka_unit_test_setup_teardown(name, set_up, place_tear_down)
     const struct CMUnitTest tests[] = {
         SHARDS_TEST(test_a_sharded_model_is_fetched_once),
         SHARDS_TEST(test_a_model_of_one_file),

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support/nginx.h"
+#include "support/source_place.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -27,15 +27,7 @@ static const char weights[] =
 
 enum { WEIGHTS = 8 + 64 + 4 };
 
-struct place {
-    char directory[128];
-    char cache[160];
-    char token[160]; /* path */
-    char *locations, *servers;
-    struct nginx hub;
-    struct source_settings settings;
-    struct source_store *store;
-};
+static char token[160]; /* path */
 
 /* The directory; the port of the store of large files. */
 static const char hub_locations[] =
@@ -65,17 +57,6 @@ static const char hub_servers[] =
     "  access_log %s/cdn.log all;\n"
     "  if ($http_authorization) { return 400; } }\n";
 
-static void write_file(const struct place *p, const char *name,
-                       const void *data, size_t size)
-{
-    AUTO(free_pointer) char *path = xasprintf("%s/%s", p->directory, name);
-    AUTO(free_pointer) char *directory = xstrdup(path);
-
-    *strrchr(directory, '/') = '\0';
-    assert_ok(file_make_directories(directory));
-    assert_ok(file_write(path, data, size));
-}
-
 static void hash_of(char revision, char text[DIGEST_TEXT])
 {
     char bytes[WEIGHTS];
@@ -99,7 +80,7 @@ static void put_api(const struct place *p, const char *name,
                            "{\"rfilename\":\"model.safetensors\"}]}",
                            name, commit);
 
-    write_file(p, path, text, strlen(text));
+    place_put(p, path, text, strlen(text));
 }
 
 /* The files of one commit, and what the API says of it. */
@@ -114,8 +95,8 @@ static void put_commit(const struct place *p, const char *name,
 
     memcpy(bytes, weights, WEIGHTS);
     bytes[WEIGHTS - 1] = commit[0];
-    write_file(p, large, bytes, WEIGHTS);
-    write_file(p, small, commit, strlen(commit));
+    place_put(p, large, bytes, WEIGHTS);
+    place_put(p, small, commit, strlen(commit));
     put_api(p, name, commit, commit);
 }
 
@@ -123,12 +104,6 @@ static void put_model(const struct place *p, const char *name)
 {
     put_commit(p, name, FIRST_COMMIT);
     put_api(p, name, "main", FIRST_COMMIT);
-}
-
-static void open_store(struct place *p)
-{
-    source_store_free(p->store);
-    p->store = source_store_new(&p->settings);
 }
 
 static void start_hub(struct place *p)
@@ -142,40 +117,21 @@ static void start_hub(struct place *p)
     p->locations = xasprintf(hub_locations, p->directory, port);
     p->servers = xasprintf(hub_servers, hashes[0], hashes[1], hashes[2], port,
                            p->directory, p->directory);
-    nginx_start_with(&p->hub, p->directory, p->locations, p->servers);
+    nginx_start_with(&p->nginx, p->directory, p->locations, p->servers);
 }
 
 static int set_up(void **state)
 {
-    struct place *p = xnew(struct place);
+    struct place *p = place_new(3000);
 
-    (void)snprintf(p->directory, sizeof p->directory,
-                   "/tmp/sinter-test-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
-    (void)snprintf(p->token, sizeof p->token, "%s/token", p->directory);
-    write_file(p, "token", "hf_secret\n", 10);
+    (void)snprintf(token, sizeof token, "%s/token", p->directory);
+    place_put(p, "token", "hf_secret\n", 10);
     (void)unsetenv("HF_TOKEN");
     (void)unsetenv("HF_ENDPOINT");
     start_hub(p);
-    p->settings = (struct source_settings){ .directory = p->cache,
-                                            .hub = p->hub.url,
-                                            .give_up_ms = 3000 };
-    open_store(p);
+    p->settings.hub = p->nginx.url;
+    place_open(p);
     *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    source_store_free(p->store);
-    nginx_stop(&p->hub);
-    assert_ok(file_remove_tree(p->directory));
-    free(p->locations);
-    free(p->servers);
-    free(p);
     return 0;
 }
 
@@ -223,7 +179,8 @@ static int logged(const struct place *p, const char *log, const char *words)
     size_t size;
     int count = 0;
 
-    (void)nginx_requests(&p->hub, "GET", "/settled"); /* and then it is whole */
+    (void)nginx_requests(&p->nginx, "GET",
+                         "/settled"); /* and then it is whole */
     assert_ok(file_read(path, LIMIT_LOG, &text, &size));
     for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
         count++;
@@ -246,7 +203,7 @@ static void test_a_revision_is_one_commit_for_all_files(void **state)
     fetch_and_check(p, "hf://org/model@main", NULL, '2');
     fetch_and_check(p, "hf://org/model@" FIRST_COMMIT, NULL, '1');
     fetch_and_check(p, "hf://org/model", FIRST_COMMIT, '1');
-    nginx_stop(&p->hub); /* commits that are there need no hub */
+    nginx_stop(&p->nginx); /* commits that are there need no hub */
     fetch_and_check(p, "hf://org/model", FIRST_COMMIT, '1');
     fetch_and_check(p, "hf://org/model@" SECOND_COMMIT, NULL, '2');
 }
@@ -262,8 +219,8 @@ static void test_the_token_is_the_hubs_alone(void **state)
     assert_int_equal(st.code, STATUS_DENIED);
     assert_non_null(strstr(st.message, "HF_TOKEN"));
 
-    p->settings.token_file = p->token;
-    open_store(p);
+    p->settings.token_file = token;
+    place_open(p);
     fetch_and_check(p, "hf://org/gated", NULL, '1');
     assert_true(logged(p, "hub.log", "|Bearer hf_secret") > 0);
     assert_true(logged(p, "cdn.log", "|-\n") > 0);
@@ -272,10 +229,10 @@ static void test_the_token_is_the_hubs_alone(void **state)
     p->settings.token_file = NULL;
     assert_ok(file_remove_tree(p->cache));
     assert_int_equal(setenv("HF_TOKEN", "hf_secret", 1), 0);
-    open_store(p);
+    place_open(p);
     fetch_and_check(p, "hf://org/gated", NULL, '1');
     assert_int_equal(setenv("HF_TOKEN", "hf_wrong", 1), 0);
-    open_store(p);
+    place_open(p);
     st = fetch(p, "hf://org/gated", NULL, &pin);
     assert_int_equal(st.code, STATUS_DENIED);
     assert_null(strstr(st.message, "hf_wrong"));
@@ -288,9 +245,9 @@ static void test_a_token_for_another_server_is_not_the_hubs(void **state)
     struct source_pin *pin = NULL;
 
     put_model(p, "gated");
-    p->settings.token_file = p->token;
+    p->settings.token_file = token;
     p->settings.token_prefix = "https://models.lab/";
-    open_store(p);
+    place_open(p);
     assert_fails(fetch(p, "hf://org/gated", NULL, &pin), STATUS_DENIED, NULL);
     assert_int_equal(logged(p, "hub.log", "hf_secret"), 0);
 }
@@ -370,11 +327,11 @@ static void test_names_are_understood_or_refused(void **state)
     struct source_pin *pin = NULL;
 
     put_model(p, "model");
-    write_file(p, "www/api/datasets/org/data/revision/main", data_api,
-               strlen(data_api));
-    write_file(p, "www/api/datasets/org/data/revision/" FIRST_COMMIT, data_api,
-               strlen(data_api));
-    write_file(p, "www/small/data/" FIRST_COMMIT "/a/train.jsonl", "{}", 2);
+    place_put(p, "www/api/datasets/org/data/revision/main", data_api,
+              strlen(data_api));
+    place_put(p, "www/api/datasets/org/data/revision/" FIRST_COMMIT, data_api,
+              strlen(data_api));
+    place_put(p, "www/small/data/" FIRST_COMMIT "/a/train.jsonl", "{}", 2);
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         assert_fails(fetch(p, rows[i].url, NULL, &pin), rows[i].code,
                      rows[i].words);
@@ -410,7 +367,8 @@ static void test_what_people_write_becomes_a_url(void **state)
     }
 }
 
-#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_PLACE(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, place_tear_down)
 
 int main(void)
 {

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/nginx.h"
+#include "support/source_place.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -18,14 +18,6 @@
 
 enum { ROWS = 1024, TENSOR = ROWS * 256 * 4, TENSORS = 4, FIRST = 8 };
 
-struct place {
-    char directory[128];
-    char cache[160];
-    struct nginx nginx;
-    struct source_settings settings;
-    struct source_store *store;
-};
-
 /* What the server is made to do. */
 static const char locations[] =
     "location /norange/ { max_ranges 0; rewrite ^/norange/(.*) /$1 break; }\n"
@@ -34,36 +26,13 @@ static const char locations[] =
     "location /moody/ { rewrite ^/moody/(.*) /$1 break; etag off;\n"
     "  add_header ETag \"$request_id\"; }\n";
 
-static void open_store(struct place *p)
-{
-    source_store_free(p->store);
-    p->store = source_store_new(&p->settings);
-}
-
 static int set_up(void **state)
 {
-    struct place *p = xnew(struct place);
+    struct place *p = place_new(3000);
 
-    (void)snprintf(p->directory, sizeof p->directory,
-                   "/tmp/sinter-test-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
     nginx_start_with(&p->nginx, p->directory, locations, "");
-    p->settings =
-        (struct source_settings){ .directory = p->cache, .give_up_ms = 3000 };
-    open_store(p);
+    place_open(p);
     *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    source_store_free(p->store);
-    nginx_stop(&p->nginx);
-    assert_ok(file_remove_tree(p->directory));
-    free(p);
     return 0;
 }
 
@@ -80,11 +49,8 @@ static void write_file(const struct place *p, const char *name,
     static time_t second = 1000 * 1000 * 1000;
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { 0 } };
     AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
-    AUTO(free_pointer) char *directory = xstrdup(path);
 
-    *strrchr(directory, '/') = '\0';
-    assert_ok(file_make_directories(directory));
-    assert_ok(file_write(path, data, size));
+    place_put(p, path + strlen(p->directory) + 1, data, size);
     times[1].tv_sec = ++second;
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
@@ -206,7 +172,7 @@ static void test_only_the_bytes_of_the_chosen_are_fetched(void **state)
     fetch_and_check(p, "m/", "13", 1, "02"); /* what is not there yet */
     assert_int_equal(nginx_sent(&p->nginx, "model.safetensors"),
                      head + 2 * TENSOR);
-    open_store(p); /* also by a later process, and without the server */
+    place_open(p); /* also by a later process, and without the server */
     nginx_stop(&p->nginx);
     fetch_and_check(p, "m/", "13", 1, "02");
     fetch_and_check(p, "m/", "", 1, "02");
@@ -376,7 +342,8 @@ static void test_processes_share_what_they_fetch(void **state)
                      head + 3 * TENSOR);
 }
 
-#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_PLACE(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, place_tear_down)
 
 int main(void)
 {

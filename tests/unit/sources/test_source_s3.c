@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support/nginx.h"
+#include "support/source_place.h"
 #include "support/test.h"
 
 #include "common/file.h"
@@ -16,15 +16,6 @@
 
 #define KEY    "AKIDEXAMPLE"
 #define SECRET "wJalr/EXAMPLE:KEY"
-
-struct place {
-    char directory[128];
-    char cache[160];
-    char *locations;
-    struct nginx nginx;
-    struct source_settings settings;
-    struct source_store *store;
-};
 
 /* Unsigned and unknown things are denied alike. */
 static const char s3_locations[] =
@@ -41,12 +32,9 @@ static const char s3_locations[] =
 static void write_file(const struct place *p, const char *name,
                        const char *text)
 {
-    AUTO(free_pointer) char *path = xasprintf("%s/www/%s", p->directory, name);
-    AUTO(free_pointer) char *directory = xstrdup(path);
+    AUTO(free_pointer) char *path = xasprintf("www/%s", name);
 
-    *strrchr(directory, '/') = '\0';
-    assert_ok(file_make_directories(directory));
-    assert_ok(file_write(path, text, strlen(text)));
+    place_put(p, path, text, strlen(text));
 }
 
 static void set_keys(const char *key, const char *secret, const char *session)
@@ -59,42 +47,18 @@ static void set_keys(const char *key, const char *secret, const char *session)
                            : unsetenv("AWS_SESSION_TOKEN"));
 }
 
-static void open_store(struct place *p)
-{
-    source_store_free(p->store);
-    p->store = source_store_new(&p->settings);
-}
-
 static int set_up(void **state)
 {
-    struct place *p = xnew(struct place);
+    struct place *p = place_new(2000);
 
-    (void)snprintf(p->directory, sizeof p->directory,
-                   "/tmp/sinter-test-XXXXXX");
-    assert_non_null(mkdtemp(p->directory));
-    (void)snprintf(p->cache, sizeof p->cache, "%s/cache", p->directory);
     p->locations = xasprintf(s3_locations, p->directory);
     nginx_start_with(&p->nginx, p->directory, p->locations, "");
     assert_int_equal(setenv("AWS_ENDPOINT_URL", p->nginx.url, 1), 0);
     assert_int_equal(setenv("AWS_REGION", "eu-test-1", 1), 0);
     (void)unsetenv("AWS_ENDPOINT_URL_S3");
     set_keys(KEY, SECRET, NULL);
-    p->settings =
-        (struct source_settings){ .directory = p->cache, .give_up_ms = 2000 };
-    open_store(p);
+    place_open(p);
     *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    source_store_free(p->store);
-    nginx_stop(&p->nginx);
-    assert_ok(file_remove_tree(p->directory));
-    free(p->locations);
-    free(p);
     return 0;
 }
 
@@ -140,7 +104,7 @@ static void test_every_request_is_signed(void **state)
     assert_true(file_exists(path));
     source_unpin(pin);
     set_keys(KEY, SECRET, "session/token==");
-    open_store(p);
+    place_open(p);
     write_file(p, "lab/x.bin", "data");
     assert_ok(fetch(p, "s3://lab/x.bin", &pin));
     source_unpin(pin);
@@ -156,12 +120,12 @@ static void test_without_keys_only_what_is_public(void **state)
     write_file(p, "public/x.bin", "data");
     write_file(p, "lab/x.bin", "data");
     set_keys(NULL, NULL, NULL);
-    open_store(p);
+    place_open(p);
     assert_ok(fetch(p, "s3://public/x.bin", &pin));
     source_unpin(pin);
     assert_fails(fetch(p, "s3://lab/x.bin", &pin), STATUS_DENIED, "403");
     set_keys("wrong", SECRET, "hush");
-    open_store(p);
+    place_open(p);
     st = fetch(p, "s3://lab/x.bin", &pin);
     assert_int_equal(st.code, STATUS_DENIED);
     assert_non_null(strstr(st.message, "are the AWS keys"));
@@ -190,7 +154,8 @@ static void test_buckets_are_names(void **state)
                      "write s3://bucket/prefix");
 }
 
-#define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define IN_PLACE(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, place_tear_down)
 
 int main(void)
 {
