@@ -34,19 +34,17 @@ enum status_code file_error(int error)
     }
 }
 
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
-static void close_fd(const int *fd)
+void file_close(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+    *fd = -1;
 }
 
 struct status file_read(const char *path, size_t limit, char **ret_text,
                         size_t *ret_size)
 {
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     AUTO(free_pointer) char *text = NULL;
     struct stat info;
     size_t used = 0;
@@ -95,7 +93,7 @@ struct status file_write(const char *path, const void *data, size_t size)
 {
     AUTO(free_pointer)
     char *beside = xasprintf("%s.%ld.part", path, (long)getpid());
-    AUTO(close_fd)
+    AUTO(file_close)
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     struct status st;
 
@@ -166,7 +164,7 @@ void file_each(const char *directory,
 
 struct status file_sync_directory(const char *path)
 {
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO(file_close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return FAIL_ERRNO("open directory", path);

@@ -4,7 +4,9 @@
 
 #include "common/status.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 /* The bytes and a NUL behind them; the caller frees. */
 MUST_CHECK struct status file_read(const char *path, size_t limit,
@@ -31,7 +33,12 @@ MUST_CHECK struct status file_check_secret(const char *path);
  * afterwards: it may have been removed between open() and the lock. */
 bool file_is_at(int fd, const char *path);
 
+/* Closes it unless it is -1, which it is then. */
+void file_close(int *fd);
+
 /* The status code an errno deserves: NO_SPACE, DENIED, NOT_FOUND ... */
 enum status_code file_error(int error);
+#define FAIL_ERRNO(verb, path) \
+    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
 
 #endif

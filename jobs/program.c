@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 
 enum {
@@ -34,13 +35,6 @@ struct running {
     char last_line[160]; /* of standard error, for the message */
 };
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
 /* Whatever the program left behind ends with it. */
 static void finish(struct running *r)
 {
@@ -49,7 +43,7 @@ static void finish(struct running *r)
     if (r->pid > 0 && !r->ended)
         (void)waitpid(r->pid, &r->exit_status, 0);
     for (size_t i = 0; i < FDS; i++)
-        close_fd(&r->fds[i]);
+        file_close(&r->fds[i]);
 }
 
 static void end_line(struct running *r)
@@ -85,7 +79,7 @@ static struct status drain(struct running *r, int which)
         if (n < 0 && errno == EAGAIN)
             return SUCCESS;
         if (n <= 0) {
-            close_fd(&r->fds[which]);
+            file_close(&r->fds[which]);
             return SUCCESS;
         }
         if (which == ERR)
@@ -183,8 +177,8 @@ struct write_ends {
 
 static void close_ends(struct write_ends *ends)
 {
-    close_fd(&ends->fds[OUT]);
-    close_fd(&ends->fds[ERR]);
+    file_close(&ends->fds[OUT]);
+    file_close(&ends->fds[ERR]);
 }
 
 static struct status open_pipes(struct running *r, struct write_ends *to)

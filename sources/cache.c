@@ -39,15 +39,6 @@ struct cache_entry {
     bool unproven; /* some large file has no digest but its own */
 };
 
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
 struct status cache_new(const struct cache_settings *settings,
                         struct cache **ret_cache)
 {
@@ -78,8 +69,8 @@ void cache_close(struct cache_entry *e)
 {
     if (e == NULL)
         return;
-    close_fd(&e->grow);
-    close_fd(&e->lock);
+    file_close(&e->grow);
+    file_close(&e->lock);
     json_decref(e->rows);
     free(e->root);
     free(e->files);
@@ -242,10 +233,8 @@ MUST_CHECK static struct status take(const struct cache *c,
         if (!is_removed(e) && (e->whole = check_whole(e, ours)))
             TRY_PLAIN(lock_entry(c, e, LOCK_SH));
     }
-    if (is_removed(e)) {
-        close_fd(&e->lock);
-        e->lock = -1;
-    }
+    if (is_removed(e))
+        file_close(&e->lock);
     return SUCCESS;
 }
 
@@ -285,10 +274,8 @@ struct status cache_open_growing(struct cache *c, const char *shelf,
         if (e->lock < 0)
             continue;
         TRY_PLAIN(lock_entry(c, e, LOCK_SH));
-        if (is_removed(e)) {
-            close_fd(&e->lock);
-            e->lock = -1;
-        }
+        if (is_removed(e))
+            file_close(&e->lock);
     }
     (void)futimens(e->lock, NULL);
     TRY(file_make_directories(e->files), "cache");
@@ -309,8 +296,7 @@ struct status cache_begin(struct cache *c, struct cache_entry *e)
 
 void cache_end(struct cache_entry *e)
 {
-    close_fd(&e->grow);
-    e->grow = -1;
+    file_close(&e->grow);
 }
 
 struct status cache_add(struct cache_entry *e, const char *path,
@@ -368,7 +354,7 @@ struct status cache_finish(struct cache *c, struct cache_entry *e)
 {
     AUTO(json_release) json_t *record = json_pack("{s:O}", "files", e->rows);
     AUTO(free_pointer) char *text = json_pretty(record);
-    AUTO(close_fd) int all = -1;
+    AUTO(file_close) int all = -1;
 
     TRY_PLAIN(mark_proven(e));
     TRY(file_write(e->record, text, strlen(text)), "cache");
@@ -404,7 +390,7 @@ static void seen_release(struct seen_list *l)
 static void look_at(struct seen_list *l, const char *root)
 {
     AUTO(free_pointer) char *path = xasprintf("%s/lock", root);
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     char text[32] = "";
     struct stat info;
     struct seen *e;
@@ -454,7 +440,7 @@ static bool evict(const struct cache *c, const struct seen *victim)
 {
     AUTO(free_pointer) char *path = xasprintf("%s/lock", victim->root);
     AUTO(free_pointer) char *trash = xasprintf("%s/trash", c->directory);
-    AUTO(close_fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+    AUTO(file_close) int fd = open(path, O_RDWR | O_CLOEXEC);
     struct status st;
 
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
@@ -519,7 +505,7 @@ MUST_CHECK static struct status check_disk(const struct cache *c,
 struct status cache_reserve(struct cache *c, struct cache_entry *e,
                             uint64_t bytes, uint64_t missing)
 {
-    AUTO(close_fd) int all = -1;
+    AUTO(file_close) int all = -1;
     uint64_t limit = c->settings.size_limit;
     uint64_t others;
 

@@ -224,12 +224,6 @@ static bool is_over(const struct parts *p)
     return p->is_whole || p->is_changed;
 }
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
 MUST_CHECK static struct status open_shard(const struct parts *p,
                                            const struct shard *s, int flags,
                                            int *ret_fd)
@@ -302,7 +296,7 @@ MUST_CHECK static struct status begin_shard(struct parts *p, struct shard *s)
 {
     AUTO(free_pointer) char *url = source_origin_url(&p->origin, s->name);
     AUTO(free_pointer) char *path = shard_path(p, s);
-    AUTO(close_fd) int fd = -1;
+    AUTO(file_close) int fd = -1;
 
     TRY_PLAIN(source_look_at(&p->origin, url, &s->info));
     if (s->info.size < FIRST) {
@@ -352,7 +346,7 @@ MUST_CHECK static struct status begin(struct parts *p)
 MUST_CHECK static struct status choose(struct parts *p, struct shard *s,
                                        const struct source_choice *choice)
 {
-    AUTO(close_fd) int fd = -1;
+    AUTO(file_close) int fd = -1;
     struct st_header *header = NULL;
     struct spans chosen = { 0 };
     const struct tensor_set *set;
@@ -405,7 +399,7 @@ static size_t batch(const struct spans *wanted, size_t next)
 
 MUST_CHECK static struct status fill_shard(struct parts *p, struct shard *s)
 {
-    AUTO(close_fd) int fd = -1;
+    AUTO(file_close) int fd = -1;
 
     TRY_PLAIN(open_shard(p, s, O_RDWR, &fd));
     for (size_t at = 0; at < s->wanted.count;) {

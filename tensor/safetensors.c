@@ -44,18 +44,9 @@ static void shard_free(struct shard *s)
     free(s);
 }
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
 MUST_CHECK static struct status map_file(struct shard *s)
 {
-    AUTO(close_fd) int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    AUTO(file_close) int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat info;
     void *map;
 

@@ -14,9 +14,6 @@ enum {
     WRITE_BEHIND = 16 << 20, /* then the disk begins to write */
 };
 
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
 void st_out_release(struct st_out *out)
 {
     if (out->file != NULL)

@@ -17,9 +17,6 @@ enum { JOURNAL_VERSION = 1, JOURNAL_LIMIT = 4096 };
 const char st_sums_name[] = "SHA256SUMS";
 const char st_journal_name[] = "partial.json";
 
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
 char *st_partial_file(const struct st_partial *p, const char *name)
 {
     return xasprintf("%s/%s", p->path, name);

@@ -42,9 +42,6 @@ struct st_writer {
     bool failed; /* a write was cut short: nothing can follow it */
 };
 
-#define FAIL_ERRNO(verb, path) \
-    FAIL(file_error(errno), "%s %s: %s", (verb), (path), strerror(errno))
-
 /* ---- sums -------------------------------------------------------------- */
 
 static void add_sum(struct st_writer *w, const char *name,

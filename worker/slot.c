@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/limits.h"
 #include "common/machine.h"
 #include "common/memory.h"
@@ -59,13 +60,6 @@ struct slot *slot_new(char *const *argv)
     return s;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
 static void let_go(struct wire_decoded *d, bool *has)
 {
     if (*has)
@@ -79,8 +73,8 @@ static void clear_process(struct slot *s)
     s->pid = 0;
     s->killed = false;
     s->memory_over = 0;
-    close_fd(&s->socket);
-    close_fd(&s->pipe);
+    file_close(&s->socket);
+    file_close(&s->pipe);
     frame_reader_release(&s->reader);
     frame_reader_init(&s->reader, -1);
     buf_clear(&s->out);
@@ -196,8 +190,8 @@ static int move_up(int fd)
 
 MUST_CHECK static struct status start_process(struct slot *s)
 {
-    AUTO(close_fd) int theirs = -1;
-    AUTO(close_fd) int output = -1;
+    AUTO(file_close) int theirs = -1;
+    AUTO(file_close) int output = -1;
     int sockets[2];
     int pipes[2];
     int error;
@@ -325,7 +319,7 @@ static bool next_log(struct slot *s, struct slot_event *ret)
         if (got < 0)
             return false;
         if (got == 0) {
-            close_fd(&s->pipe);
+            file_close(&s->pipe);
             return false;
         }
         s->flood++;

@@ -295,6 +295,7 @@ struct status sweeps_submit(struct sched *s, struct peer peer,
     return outbox_send(s->out, peer, &reply, false);
 }
 
+/* NULL if there is none. */
 MUST_CHECK static struct status find_prefix(const struct sched *s,
                                             const char *text,
                                             struct sweep **ret_sweep)
@@ -311,11 +312,6 @@ MUST_CHECK static struct status find_prefix(const struct sched *s,
                         text, found->id, s->sweeps[i]->id);
         found = s->sweeps[i];
     }
-    if (found == NULL)
-        return FAIL(STATUS_NOT_FOUND,
-                    "there is no sweep \"%s\": `sinter ls` "
-                    "lists them",
-                    text);
     *ret_sweep = found;
     return SUCCESS;
 }
@@ -344,7 +340,7 @@ struct status sweeps_find(const struct sched *s, const char *text,
         return FAIL(STATUS_NOT_FOUND, "there are no sweeps yet; submit one: "
                                       "sinter submit FILE, or sinter run FILE");
     if (sweep == NULL && strlen(text) >= LEAST_PREFIX)
-        return find_prefix(s, text, ret_sweep);
+        TRY_PLAIN(find_prefix(s, text, &sweep));
     if (sweep == NULL)
         return FAIL(STATUS_NOT_FOUND,
                     "there is no sweep \"%s\": `sinter ls` "
