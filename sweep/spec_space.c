@@ -323,9 +323,10 @@ static bool read_interval(struct spec *s, const char *name,
     return true;
 }
 
-/* W&B's names. Those of other meanings are unknown words. */
-static bool check_distribution(struct spec *s, const struct yaml_node *node,
-                               const json_t *map)
+/* W&B's names. Those of other meanings are unknown words. Only one says more
+ * than the other keys do. */
+static bool read_distribution(struct spec *s, const struct yaml_node *node,
+                              json_t *map)
 {
     static const char *const same[] = {
         "constant",    "categorical",        "uniform",
@@ -338,6 +339,8 @@ static bool check_distribution(struct spec *s, const struct yaml_node *node,
 
     if (word == NULL || word->text == NULL)
         return true;
+    if (strcmp(word->text, "log_uniform_values") == 0)
+        (void)json_object_set_new(map, "scale", json_string("log"));
     if (strcmp(word->text, "log_uniform") == 0) {
         p = problem_add(s->problems, PROBLEM_EXPONENTS, word->place,
                         "bounds of W&B's log_uniform are exponents");
@@ -401,13 +404,14 @@ static void read_map(struct spec *s, const struct yaml_pair *pair,
     AUTO(json_release)
     json_t *map = spec_section(s, "parameters.NAME",
                                spec_section_keys("parameters.NAME"), pair);
-    const char *scale = json_text_or(map, "scale", NULL);
+    const char *scale;
 
     d->when = yaml_get(node, "when");
     if (s->problems->count + s->problems->more > errors ||
-        !check_distribution(s, node, map) ||
+        !read_distribution(s, node, map) ||
         !read_form(s, pair->key->text, node, map, d))
         return;
+    scale = json_text_or(map, "scale", NULL);
     if (scale != NULL)
         (void)json_object_set_new(d->json, "scale", json_string(scale));
 }

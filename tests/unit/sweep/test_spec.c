@@ -476,6 +476,21 @@ static void test_random_over_intervals_takes_trials_from_limits(void **state)
     json_decref(document);
 }
 
+static void test_distributions_mean_what_wandb_means(void **state)
+{
+    json_t *document =
+        good("sinter: 1\nmake: {number: $w, count: $n}\nparameters:\n"
+             "  w: {distribution: log_uniform_values, min: 1e-6, max: 1.0}\n"
+             "  n: {distribution: int_uniform, min: 1, max: 9}\n"
+             "strategy: {method: random, trials: 3}\n",
+             NULL);
+
+    (void)state;
+    expect_at(document, "parameters/0/scale", "\"log\"");
+    expect_at(document, "parameters/1/scale", "\"linear\"");
+    json_decref(document);
+}
+
 static void test_problems_beyond_twenty_are_counted(void **state)
 {
     char text[8192] = "sinter: 1\nmake:\n";
@@ -583,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_overrides_change_what_they_name),
         cmocka_unit_test(test_the_name_is_that_of_the_file_if_not_given),
         cmocka_unit_test(test_random_over_intervals_takes_trials_from_limits),
+        cmocka_unit_test(test_distributions_mean_what_wandb_means),
         cmocka_unit_test(test_problems_beyond_twenty_are_counted),
         cmocka_unit_test(test_any_number_of_warnings_is_no_error),
         cmocka_unit_test(test_variables_that_double_are_stopped),
