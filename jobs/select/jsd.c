@@ -158,15 +158,6 @@ bool jsd_row(enum dtype dtype, const void *original, const void *pruned,
 /* --- a sample ---------------------------------------------------------------
  */
 
-size_t jsd_answer_rows(size_t prompt, size_t answer, size_t longest,
-                       size_t *ret_first)
-{
-    size_t length = prompt + answer < longest ? prompt + answer : longest;
-
-    *ret_first = prompt == 0 ? 0 : prompt - 1;
-    return length > *ret_first + 1 ? length - 1 - *ret_first : 0;
-}
-
 double jsd_reduce(enum jsd_form form, const double *rows, size_t count)
 {
     double sum = 0.0;

@@ -27,12 +27,6 @@ bool jsd_form_find(const char *name, enum jsd_form *ret_value);
 bool jsd_row(enum dtype dtype, const void *original, const void *pruned,
              size_t vocabulary, double tau, double *ret_jsd);
 
-/* Rows that predict the answer of a sequence of `prompt` + `answer` tokens cut
- * to `longest`: returns how many, the first at *ret_first. 0: the sample is
- * invalid. (The row of a token predicts the next one.) */
-size_t jsd_answer_rows(size_t prompt, size_t answer, size_t longest,
-                       size_t *ret_first);
-
 /* `rows` [count] are JSDs, NaN if invalid. NaN if one is, or there is none. */
 double jsd_reduce(enum jsd_form form, const double *rows, size_t count);
 
@@ -53,7 +47,7 @@ MUST_CHECK struct status jsd_check(const struct jsd_pair *pair);
 
 /* `count` samples; the rows of sample i are starts[i] ... starts[i + 1] - 1 of
  * the hidden states [starts[count]][width of the model], which are those that
- * are to be compared (jsd_answer_rows()). Logits exist for a few rows at a
+ * are to be compared (select_sample_rows()). Logits exist for a few rows at a
  * time. A sample's number depends neither on its neighbours nor on threads.
  * ret_jsd [count]: NaN for what is invalid. INVALID, NO_MEMORY, CANCELLED. */
 MUST_CHECK struct status jsd_samples(const struct crew *crew,

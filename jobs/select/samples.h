@@ -77,7 +77,8 @@ MUST_CHECK struct status select_samples_encode(struct select_samples *s,
 struct select_sample select_samples_get(const struct select_samples *s,
                                         size_t number);
 
-/* Rows of the sequence that predict the answer: from *ret_first on. */
+/* Rows of the sequence that predict the answer: from *ret_first on. (The row of
+ * a token predicts the next one.) */
 static inline size_t select_sample_rows(const struct select_sample *s,
                                         size_t *ret_first)
 {

@@ -5,6 +5,7 @@
 
 #include "jobs/select/cluster.h"
 #include "jobs/select/jsd.h"
+#include "jobs/select/samples.h"
 #include "tensor/lapack.h"
 
 /* --- jsd ------------------------------------------------------------------------
@@ -71,6 +72,8 @@ static void compare_sample(const struct paser_case *c, const struct logits *l,
     double relative = paser_tolerance(c, "mean_rel");
     const json_t *all = paser_expected(c, "sum_all_rows");
     const char *status = json_string_value(paser_expected(c, "sample_status"));
+    const struct select_sample sample = { .prompt = prompt,
+                                          .answer = l->rows - prompt };
     size_t first, count;
 
     if (all != NULL)
@@ -84,7 +87,7 @@ static void compare_sample(const struct paser_case *c, const struct logits *l,
                      "the sample should be %s", status);
     if (rows == NULL)
         return;
-    count = jsd_answer_rows(prompt, l->rows - prompt, SIZE_MAX, &first);
+    count = select_sample_rows(&sample, &first);
     paser_expect(v,
                  first == (size_t)json_integer_value(json_array_get(rows, 0)) &&
                      first + count == 1 + (size_t)json_integer_value(

@@ -137,29 +137,6 @@ static void test_half_floats_count_as_what_they_are(void **state)
     }
 }
 
-static void test_rows_of_an_answer(void **state)
-{
-    static const struct {
-        size_t prompt, answer, longest, first, count;
-    } cases[] = {
-        { 2, 5, 100, 1, 5 }, /* rows P - 1 ... P + R - 2 */
-        { 2, 5, 7, 1, 5 },   { 2, 5, 4, 1, 2 }, { 2, 5, 3, 1, 1 },
-        { 2, 5, 2, 1, 0 },   { 4, 5, 2, 3, 0 }, { 3, 0, 9, 2, 0 },
-        { 0, 5, 9, 0, 4 }, /* nothing predicts the first token */
-        { 0, 0, 9, 0, 0 },   { 1, 1, 9, 0, 1 },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        size_t first;
-
-        assert_int_equal(jsd_answer_rows(cases[i].prompt, cases[i].answer,
-                                         cases[i].longest, &first),
-                         cases[i].count);
-        assert_int_equal(first, cases[i].first);
-    }
-}
-
 static void test_rows_become_one_number(void **state)
 {
     const double rows[] = { 0.1, 0.2, 0.6 }, bad[] = { 0.1, (double)NAN };
@@ -377,7 +354,6 @@ int main(void)
         cmocka_unit_test(test_rows_that_share_nothing_are_ln_2_apart),
         cmocka_unit_test(test_what_is_not_finite_makes_a_row_invalid),
         cmocka_unit_test(test_half_floats_count_as_what_they_are),
-        cmocka_unit_test(test_rows_of_an_answer),
         cmocka_unit_test(test_rows_become_one_number),
         cmocka_unit_test(test_samples_are_compared_by_their_hidden_states),
         cmocka_unit_test(test_threads_change_no_bit),
