@@ -14,7 +14,8 @@ MUST_CHECK struct status hatch_new(struct hatch **ret_hatch);
 void hatch_free(struct hatch *h); /* NULL is fine; nobody may be asking */
 
 /* Any thread. `arguments` is JSON text. The body is the caller's to free.
- * UNAVAILABLE: too many ask; TIMED_OUT: the loop is busy with its store. */
+ * UNAVAILABLE: too many ask; TIMED_OUT: the loop gave no answer in
+ * time. */
 MUST_CHECK struct status hatch_ask(struct hatch *h, const char *verb,
                                    const char *arguments, char **ret_body);
 /* Milliseconds since the loop last said that it lives. */

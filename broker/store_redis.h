@@ -1,7 +1,7 @@
 /* store_redis.h -- what the files of the Redis store share; nobody else needs
  * it. One connection, synchronous, with a time limit on every command: the
- * loop waits for durability anyway, and what comes meanwhile forms the next
- * group. */
+ * thread of broker/appender.c waits for durability anyway, and what comes
+ * meanwhile forms the next group. */
 #ifndef SINTER_BROKER_STORE_REDIS_H
 #define SINTER_BROKER_STORE_REDIS_H
 

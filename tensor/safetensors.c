@@ -32,7 +32,6 @@ struct st_model {
     struct map *shards; /* by the name the index uses */
     struct tensor_set set;
     struct tensor *items;
-    uint64_t bytes;
 };
 
 static void shard_free(struct shard *s)
@@ -143,7 +142,6 @@ MUST_CHECK static struct status sort_tensors(struct st_model *m)
     for (size_t i = 0; i < m->set.count; i++) {
         const struct tensor *t = m->items + i;
 
-        m->bytes += tensor_bytes(t);
         if (i > 0 && strcmp(t[-1].name, t->name) == 0)
             return FAIL(STATUS_CORRUPT,
                         "%s: tensor \"%s\" stands in this file and in %s",
@@ -365,9 +363,4 @@ void st_model_release(struct st_model **m)
 const struct tensor_set *st_model_tensors(const struct st_model *m)
 {
     return &m->set;
-}
-
-uint64_t st_model_bytes(const struct st_model *m)
-{
-    return m->bytes;
 }

@@ -42,7 +42,6 @@ void st_model_release(struct st_model **m); /* the same, for AUTO() */
 /* Valid until close; data points into the mapping and is aligned to nothing:
  * read it through dtype_to_f32() or memcpy(). */
 const struct tensor_set *st_model_tensors(const struct st_model *m);
-uint64_t st_model_bytes(const struct st_model *m); /* of all tensors */
 
 /* Streaming writer of a model directory. The whole layout is told first (so
  * headers are written once and shards cut by size), then the bytes in that

@@ -138,7 +138,6 @@ static void test_shards_are_one_set_in_order_of_name(void **state)
     assert_string_equal(set->items[0].name, "a");
     assert_string_equal(set->items[1].name, "b");
     assert_non_null(strstr(set->items[0].file, "/2.safetensors"));
-    assert_int_equal(st_model_bytes(m), 8);
     st_model_close(m);
     st_model_close(NULL);
     check_opens(st_text_path(state, "model.safetensors.index.json"), "a");
@@ -263,7 +262,6 @@ static void test_files_made_by_others_are_read(void **state)
     assert_ok(st_model_open(TEST_DATA "/golden/safetensors/c", &m));
     set = st_model_tensors(m);
     assert_int_equal(set->count, COUNT_OF(golden));
-    assert_int_equal(st_model_bytes(m), 27048);
     for (size_t i = 0; i < set->count; i++) {
         const struct tensor *t = set->items + i;
         const uint8_t *data = t->data;
