@@ -8,6 +8,17 @@
 
 static const char *const names[] = { "a", "b", "c" };
 
+const struct small_row merge_model_rows[] = {
+    { "ids", DTYPE_I64, 1, { 5 } },
+    { "model.embed_tokens.weight", DTYPE_F32, 2, { 200, 251 } },
+    { "model.layers.0.w", DTYPE_BF16, 2, { 65, 64 } },
+    { "model.layers.1.w", DTYPE_F16, 2, { 7, 9 } },
+    { "model.none", DTYPE_F32, 2, { 0, 4 } },
+    { "model.one", DTYPE_F32, 1, { 1 } },
+    { "model.scalar", DTYPE_F64, 0, { 0 } },
+    { NULL, DTYPE_F32, 0, { 0 } },
+};
+
 struct merge_models merge_models_new(const struct small_row *rows)
 {
     struct merge_models m = { .base = small_model_new(rows, 1, 0.5) };

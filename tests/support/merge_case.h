@@ -14,6 +14,9 @@ struct merge_models {
     struct small_model tasks[MERGE_TASKS];
 };
 
+/* A tensor of several chunks with a rest, one element, a scalar, an empty
+ * one, integers. */
+extern const struct small_row merge_model_rows[];
 struct merge_models merge_models_new(const struct small_row *rows);
 void merge_models_release(struct merge_models *m);
 /* The same as cmocka's setup and teardown of a test. */

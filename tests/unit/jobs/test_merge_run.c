@@ -5,22 +5,9 @@
 #include "common/memory.h"
 #include "support/merge_case.h"
 
-/* A tensor of several chunks with a rest, one element, a scalar, an empty
- * one, integers. */
-static const struct small_row rows[] = {
-    { "ids", DTYPE_I64, 1, { 5 } },
-    { "model.embed_tokens.weight", DTYPE_F32, 2, { 200, 251 } },
-    { "model.layers.0.w", DTYPE_BF16, 2, { 65, 64 } },
-    { "model.layers.1.w", DTYPE_F16, 2, { 7, 9 } },
-    { "model.none", DTYPE_F32, 2, { 0, 4 } },
-    { "model.one", DTYPE_F32, 1, { 1 } },
-    { "model.scalar", DTYPE_F64, 0, { 0 } },
-    { NULL, DTYPE_F32, 0, { 0 } },
-};
-
 static int setup(void **state)
 {
-    return merge_models_set_up(state, rows);
+    return merge_models_set_up(state, merge_model_rows);
 }
 
 static float element(const struct merge_output *o, const char *name, uint64_t i)
