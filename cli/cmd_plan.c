@@ -205,6 +205,19 @@ static uint64_t sum_bytes(const struct findings *f, bool local)
     return bytes;
 }
 
+/* Was a broker named, that is to be asked what is known? */
+static bool has_broker(const struct cli *cli)
+{
+    return cli->options->broker != NULL || cli->options->context != NULL;
+}
+
+/* What cannot be read here no job can read either, unless a farm runs it. */
+static bool lacks_file(const struct cli *cli, const json_t *entry)
+{
+    return !has_broker(cli) && json_bool_or(entry, "local", false) &&
+           json_object_get(entry, "error") != NULL;
+}
+
 static void print_sources(const struct cli *cli, const struct findings *f)
 {
     FILE *out = cli->out.stream;
@@ -220,8 +233,35 @@ static void print_sources(const struct cli *cli, const struct findings *f)
     {
         const char *error = json_text_or(entry, "error", NULL);
 
-        if (error != NULL)
+        if (error != NULL && !lacks_file(cli, entry))
             fprintf(out, "  unknown: %s\n", error);
+    }
+}
+
+static bool lacks_files(const struct cli *cli, const struct findings *f)
+{
+    const char *url = NULL;
+    json_t *entry = NULL;
+
+    json_object_foreach(f->survey.sources, url, entry)
+    {
+        if (lacks_file(cli, entry))
+            return true;
+    }
+    return false;
+}
+
+static void print_lacking(const struct cli *cli, const struct findings *f)
+{
+    const char *url = NULL;
+    json_t *entry = NULL;
+
+    json_object_foreach(f->survey.sources, url, entry)
+    {
+        if (lacks_file(cli, entry))
+            fprintf(cli->err.stream, "%serror%s: %s\n", terminal_red(&cli->err),
+                    terminal_plain(&cli->err),
+                    json_text_or(entry, "error", ""));
     }
 }
 
@@ -254,6 +294,7 @@ static void print_notes(const struct cli *cli, const struct findings *f)
     if (f->known >= 0)
         fprintf(out, "  already known: %lld of %lld jobs\n",
                 (long long)f->known, (long long)f->jobs);
+    print_lacking(cli, f);
     for (size_t i = 0; i < json_array_size(f->survey.clashes); i++)
         fprintf(cli->err.stream, "%serror%s: shapes differ, %s\n",
                 terminal_red(&cli->err), terminal_plain(&cli->err),
@@ -393,12 +434,6 @@ MUST_CHECK static struct status ask_known(struct cli *cli,
     return SUCCESS;
 }
 
-/* Was a broker named, that is to be asked what is known? */
-static bool has_broker(const struct cli *cli)
-{
-    return cli->options->broker != NULL || cli->options->context != NULL;
-}
-
 MUST_CHECK static struct status look(struct cli *cli, struct sweep_file *file,
                                      struct findings *f)
 {
@@ -424,9 +459,9 @@ MUST_CHECK static struct status run(struct cli *cli)
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &file));
     if (settings->detailed || has_broker(cli))
-        TRY_PLAIN(prepare_sources(cli, &file));
+        TRY_PLAIN(prepare_sources(cli, &file, false));
     TRY_PLAIN(look(cli, &file, &f));
-    if (json_array_size(f.survey.clashes) > 0)
+    if (json_array_size(f.survey.clashes) > 0 || lacks_files(cli, &f))
         cli->exit = CLI_SPEC;
     else if (settings->detailed && (f.jobs == 0 || f.known < f.jobs))
         cli->exit = CLI_WORK;
@@ -440,10 +475,11 @@ MUST_CHECK static struct status run(struct cli *cli)
     print_notes(cli, &f);
     if (settings->points)
         TRY_PLAIN(print_points(cli, &file));
-    cli_note(cli,
-             "Nothing was started. Next: sinter run %s, or sinter submit "
-             "%s",
-             cli->operands[0], cli->operands[0]);
+    if (cli->exit != CLI_SPEC)
+        cli_note(cli,
+                 "Nothing was started. Next: sinter run %s, or sinter submit "
+                 "%s",
+                 cli->operands[0], cli->operands[0]);
     return SUCCESS;
 }
 
@@ -457,8 +493,9 @@ const struct command command_plan = {
         "differ in scale, density, weight\n  and the like share passes "
         "over their models: the plan says how many passes\n  and bytes "
         "with the memory of this machine, and without sharing.\n  Exit: 0, "
-        "3 errors in the file or shapes that differ, 10 with\n  "
-        "--detailed-exitcode if there is work.\n",
+        "3 errors in the file, shapes that differ or\n  files of this machine "
+        "that cannot be read, 10 with --detailed-exitcode if\n  there is "
+        "work.\n",
     .group = COMMAND_START,
     .options = options,
     .settings_size = sizeof(struct plan_settings),

@@ -97,7 +97,7 @@ MUST_CHECK static struct status prepare(struct cli *cli, struct job *j)
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &j->file));
     TRY_PLAIN(crew_choose(&machine, j->file.document, &wanted, &j->crew));
-    TRY_PLAIN(prepare_sources(cli, &j->file));
+    TRY_PLAIN(prepare_sources(cli, &j->file, true));
     TRY_PLAIN(outputs_read(j->file.document, &j->outputs));
     for (size_t i = 0; i < j->outputs.count; i++)
         TRY_PLAIN(cli_here(cli, export_check(j->outputs.directories[i])));

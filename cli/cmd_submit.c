@@ -117,7 +117,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     bool follows = settings->watch || settings->wait;
 
     TRY_PLAIN(sweep_file_load(cli, cli->operands[0], &settings->set, &file));
-    TRY_PLAIN(prepare_sources(cli, &file));
+    TRY_PLAIN(prepare_sources(cli, &file, false));
     TRY_PLAIN(session_open_farm(cli, &session));
     TRY_PLAIN(session_submit(&session, file.document, sweep, &duplicate));
     tell(cli, &file, sweep, duplicate, follows);

@@ -25,7 +25,8 @@ size_t crew_cpus(const struct crew_machine *m, size_t workers)
 
 /* That a job of the document asks for at the most, and not less than `least`.
  */
-static uint64_t most_of(const json_t *document, const char *what, int64_t least)
+static uint64_t most_of(const json_t *document, const char *what, int64_t least,
+                        const char **ret_name)
 {
     static const char *const parts[] = { "stages", "evaluate" };
     int64_t most = least;
@@ -34,19 +35,22 @@ static uint64_t most_of(const json_t *document, const char *what, int64_t least)
         const json_t *stages = json_object_get(document, parts[i]);
 
         for (size_t k = 0; k < json_array_size(stages); k++) {
-            int64_t asked = json_int_or(json_array_get(stages, k), what, 0);
+            const json_t *stage = json_array_get(stages, k);
+            int64_t asked = json_int_or(stage, what, 0);
 
+            if (asked > most)
+                *ret_name = json_text_or(stage, "name", "?");
             most = asked > most ? asked : most;
         }
     }
     return (uint64_t)most;
 }
 
-/* A job that asks for more than the machine has is left to `sinter why`. */
+/* Of a machine whose memory is not known anything may fit. */
 static bool fits_memory(const struct crew_machine *m, uint64_t memory,
                         size_t workers)
 {
-    return memory <= crew_memory(m, workers) || memory > m->memory;
+    return m->memory == 0 || memory <= crew_memory(m, workers);
 }
 
 MUST_CHECK static struct status check(const struct crew_machine *m,
@@ -59,7 +63,7 @@ MUST_CHECK static struct status check(const struct crew_machine *m,
                     "processors each has %zu: take --workers %zu",
                     cpus, c->workers, m->processors, crew_cpus(m, c->workers),
                     m->processors / cpus);
-    if (memory > 0 && !fits_memory(m, memory, c->workers))
+    if (!fits_memory(m, memory, c->workers))
         return FAIL(STATUS_INVALID,
                     "a job asks for %" PRIu64 " MiB of memory, and of %zu "
                     "workers each has %" PRIu64 ": take --workers %" PRIu64,
@@ -71,8 +75,9 @@ MUST_CHECK static struct status check(const struct crew_machine *m,
 struct status crew_choose(const struct crew_machine *m, const json_t *document,
                           const struct crew *wanted, struct crew *ret_crew)
 {
-    size_t cpus = (size_t)most_of(document, "cpus", 1);
-    uint64_t memory = most_of(document, "memory", 0);
+    const char *name = "a job";
+    size_t cpus = (size_t)most_of(document, "cpus", 1, &name);
+    uint64_t memory = most_of(document, "memory", 0, &name);
     struct crew c = *wanted;
 
     if (cpus > m->processors)
@@ -80,6 +85,11 @@ struct status crew_choose(const struct crew_machine *m, const json_t *document,
                     "resources: cpus: a job asks for %zu, and this machine "
                     "grants %zu",
                     cpus, m->processors);
+    if (!fits_memory(m, memory, 1))
+        return FAIL(STATUS_INVALID,
+                    "%s asks for %" PRIu64
+                    " MiB of memory, and this machine grants %" PRIu64,
+                    name, memory >> 20, m->memory >> 20);
     if (c.workers == 0) {
         c.workers = m->processors / cpus;
         c.slots *= cpus;

@@ -40,7 +40,7 @@ MUST_CHECK static struct status survey(struct source_store *store,
 
     (void)json_object_set_new(entry, "tensors", tensors);
     (void)json_object_set_new(entry, "local",
-                              json_boolean(strncmp(url, "file:", 5) == 0));
+                              json_boolean(source_is_here(url)));
     TRY_PLAIN(source_list(store, url, &files));
     for (size_t i = 0; i < files.count; i++) {
         bytes += files.items[i].size;
@@ -178,6 +178,8 @@ void model_survey_make(struct source_store *store, const json_t *sources,
         st = survey(store, url, entry);
         if (status_failed(&st)) {
             json_object_clear(entry);
+            (void)json_object_set_new(entry, "local",
+                                      json_boolean(source_is_here(url)));
             (void)json_object_set_new(entry, "error", json_string(st.message));
         }
         (void)json_object_set_new(ret_survey->sources, url, entry);

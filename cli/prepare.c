@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "cli/interrupt.h"
+#include "cli/number.h"
 #include "cli/programs.h"
 #include "cli/sources.h"
 #include "common/memory.h"
+#include "sources/source_files.h"
 
 static bool cancelled(void *self)
 {
@@ -25,18 +27,35 @@ struct source_store *prepare_store(void)
     return source_store_new(&settings);
 }
 
+struct missing {
+    const struct cli *cli;
+    size_t here; /* of those, files of this machine */
+};
+
 static void warn(void *self, const char *url, const struct status *st)
 {
-    cli_warn(self, "source %s is out of reach from here: %s", url, st->message);
+    struct missing *m = self;
+
+    cli_warn(m->cli, "source %s is out of reach from here: %s", url,
+             st->message);
+    m->here += source_is_here(url);
 }
 
-struct status prepare_sources(struct cli *cli, struct sweep_file *file)
+struct status prepare_sources(struct cli *cli, struct sweep_file *file,
+                              bool runs_here)
 {
     struct source_store *store = prepare_store();
+    struct missing missing = { cli, 0 };
 
-    sources_complete(store, file->document, warn, cli);
+    sources_complete(store, file->document, warn, &missing);
     programs_complete(cli, file->directory, file->document);
     source_store_free(store);
+    if (runs_here && missing.here > 0)
+        return cli_here(cli, FAIL(STATUS_NOT_FOUND,
+                                  "%zu source%s of %s cannot be read; nothing "
+                                  "was started",
+                                  missing.here, number_plural(missing.here),
+                                  file->input.file));
     return sweep_file_refresh(file);
 }
 

@@ -11,9 +11,11 @@ struct source_store *prepare_store(void);
 
 /* Give every source of the document a version, and local scripts of commands
  * their digest, so that changed inputs are new work; what is out of reach is
- * warned of. */
+ * warned of. A file that is not on this machine is an error if the jobs run
+ * here. */
 MUST_CHECK struct status prepare_sources(struct cli *cli,
-                                         struct sweep_file *file);
+                                         struct sweep_file *file,
+                                         bool runs_here);
 
 /* Programs that the document's external evaluators start, NULL-terminated;
  * the caller frees the array, the texts are the document's. */

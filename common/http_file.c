@@ -74,7 +74,8 @@ struct status http_file_head(const char *url, struct http_info *ret_info)
     struct stat info;
 
     TRY_PLAIN(http_file_path(url, &path));
-    if (stat(path, &info) != 0)
+    if (stat(path, &info) != 0 ||
+        faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0)
         return FAIL(file_error(errno), "open %s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
         return FAIL(STATUS_INVALID, "%s is not a file", path);

@@ -98,17 +98,21 @@ struct status data_open(const json_t *value, const struct data_use *use,
 {
     struct data d = { .together = 1 };
     struct status s = open_form(value, use, context, &d);
+    const char *url = data_form_url(value);
 
     if (status_failed(&s)) {
         data_release(&d);
         return status_wrap(s, "data");
     }
+    if (url[0] != '\0')
+        d.url = xstrdup(url);
     *ret_data = d;
     return SUCCESS;
 }
 
 void data_release(struct data *d)
 {
+    free(d->url);
     free(d->tokens.bytes);
     free(d->tokens.tokens);
     free(d->tokens.starts);
@@ -117,6 +121,7 @@ void data_release(struct data *d)
     free(d->tokens.right);
     free(d->tokens.lengths);
     images_release(&d->images);
+    d->url = NULL;
     d->tokens = (struct data_tokens){ .count = 0 };
 }
 
@@ -148,18 +153,22 @@ static struct status check_tokens(const struct data *d, const struct model *m)
         if ((uint32_t)d->tokens.tokens[i] >= m->config.vocab)
             return FAIL(STATUS_INVALID,
                         "token %d, number %zu of the data, is outside the "
-                        "model's vocabulary of %u",
+                        "model's vocabulary of %u: was another tokenizer used?",
                         d->tokens.tokens[i], i + 1, m->config.vocab);
     return SUCCESS;
 }
 
 struct status data_check(const struct data *d, const struct model *m)
 {
+    const char *url = d->url == NULL ? "the data" : d->url;
+
     if (data_has_images(d) != (m->graph->pixels != 0))
         return FAIL(STATUS_INVALID, "the data are %s, the model takes %s",
                     data_has_images(d) ? "images" : "text",
                     m->graph->pixels != 0 ? "images" : "text");
-    return data_has_images(d) ? check_images(d, m) : check_tokens(d, m);
+    TRY(data_has_images(d) ? check_images(d, m) : check_tokens(d, m), "%s",
+        url);
+    return SUCCESS;
 }
 
 struct pass_room data_room(const struct data *d, size_t count, bool gradients)
@@ -177,7 +186,8 @@ struct status data_batch(struct data *d, size_t count, struct batch *ret_batch)
 
     if (counted && count > d->items)
         return FAIL(STATUS_INVALID,
-                    "a batch of %zu cannot be filled from %" PRIu64 " %s",
+                    "a batch of %zu cannot be filled from %" PRIu64
+                    " %s; lower `batch`",
                     count, d->items, data_has_images(d) ? "images" : "items");
     d->together = count;
     if (data_has_images(d))

@@ -45,6 +45,7 @@ struct data_form; /* see data_parts.h */
 
 struct data {
     const struct data_form *form;
+    char *url;       /* of its file, for messages; NULL: it is made */
     uint64_t items;  /* items, windows or images; 0: without end */
     size_t window;   /* most tokens of a sequence; 1 for images */
     size_t stride;   /* tokens of a text from window to window */

@@ -183,6 +183,10 @@ static struct status take(void *self, const struct data_record *record)
     if (json_is_string(json_object_get(one, "question")) &&
         json_is_array(json_object_get(one, "choices")))
         return add_question(r, one);
+    if (json_is_number(json_object_get(one, "answer")) ||
+        json_is_number(json_object_get(one, "output")))
+        return wrong_line(r, "the answer is a number; write it as a text, in "
+                             "quotes");
     return wrong_line(r, "no \"text\", no \"prompt\" and \"answer\", no "
                          "\"instruction\" and \"output\", no \"question\", "
                          "\"choices\" and \"answer\"");

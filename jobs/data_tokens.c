@@ -27,6 +27,19 @@ static const char *field(const char *head, const char *key)
     return at;
 }
 
+static struct status check_count(const struct packed *p,
+                                 unsigned long long wanted)
+{
+    size_t count = (p->size - p->data) / p->width;
+
+    if (wanted == count)
+        return SUCCESS;
+    return FAIL(STATUS_CORRUPT,
+                "%s, byte %zu: its header says %llu numbers, and %zu follow%s",
+                p->path, p->size, wanted, count,
+                wanted > count ? "; it is truncated" : "");
+}
+
 static struct status read_type(struct packed *p, const char *head)
 {
     static const struct {
@@ -47,14 +60,13 @@ static struct status read_type(struct packed *p, const char *head)
                     p->path);
     if (order == NULL || strncmp(order, "False", 5) != 0 || shape == NULL ||
         *shape != '(' || strchr(shape, ',') == NULL ||
-        strtoull(shape + 1, NULL, 10) != (p->size - p->data) / p->width ||
         strspn(strchr(shape, ',') + 1, " ") !=
             strcspn(strchr(shape, ',') + 1, ")"))
         return FAIL(STATUS_CORRUPT,
-                    "%s: its header does not say one dimension of as many "
-                    "numbers as follow",
+                    "%s: its header does not say one dimension; save it "
+                    "with .reshape(-1)",
                     p->path);
-    return SUCCESS;
+    return check_count(p, strtoull(shape + 1, NULL, 10));
 }
 
 static struct status read_npy(struct packed *p)

@@ -33,6 +33,17 @@ static struct status parse_tokenizer(const struct merge_files *files,
     return tokenizer_parse(text, size, file->name, ret_tokenizer);
 }
 
+/* How other programs store one; NULL: none of them. */
+static const char *find_unknown(const struct merge_files *files)
+{
+    static const char *const names[] = { "tokenizer.model", "vocab.json" };
+
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (merge_files_find(files, names[i]) != NULL)
+            return names[i];
+    return NULL;
+}
+
 struct status model_input_tokenizer(const struct recipe_model *m,
                                     uint32_t vocab,
                                     struct tokenizer **ret_tokenizer)
@@ -46,6 +57,10 @@ struct status model_input_tokenizer(const struct recipe_model *m,
         return tokenizer_check(json);
     TRY_PLAIN(recipe_files(m, &files));
     file = merge_files_find(&files, "tokenizer.json");
+    if (file == NULL && find_unknown(&files) != NULL) {
+        *ret_tokenizer = tokenizer_unknown(find_unknown(&files));
+        return SUCCESS;
+    }
     if (file == NULL)
         return tokenizer_check(json);
     TRY_PLAIN(parse_tokenizer(&files, file, ret_tokenizer));
@@ -73,6 +88,18 @@ static struct status build(struct model_input *in, enum model_memory memory)
     return model_load(&config, recipe_tensors(in->recipe), memory, &in->model);
 }
 
+/* Of the files that a model is made of first of all; NULL: of a job. */
+static const char *url_of(const json_t *model)
+{
+    while (model != NULL && json_object_get(model, "$source") == NULL) {
+        const json_t *params =
+            json_object_get(json_object_get(model, "$recipe"), "params");
+
+        model = json_object_get(params, "model");
+    }
+    return json_text_or(json_object_get(model, "$source"), "url", NULL);
+}
+
 struct status model_input_open(const json_t *params,
                                struct job_context *context,
                                enum model_memory memory,
@@ -86,8 +113,11 @@ struct status model_input_open(const json_t *params,
     TRY(recipe_open(value, context, &in.recipe), "model");
     s = build(&in, memory);
     if (status_failed(&s)) {
+        const char *url = url_of(value);
+
         model_input_release(&in);
-        return status_wrap(s, "model");
+        return url == NULL ? status_wrap(s, "model")
+                           : status_wrap(s, "model %s", url);
     }
     log_extra(in.model, context);
     *ret_input = in;

@@ -38,6 +38,15 @@ MUST_CHECK static struct status read_config(const json_t *params,
     return SUCCESS;
 }
 
+static bool check(const json_t *params, struct catalog_problem *problem)
+{
+    struct fit_config config;
+    struct status st = read_config(params, &config);
+
+    return !status_failed(&st) ||
+           catalog_refuse(problem, "", "", "%s", st.message);
+}
+
 /* ---- one section ---------------------------------------------------------------- */
 
 static void allow(const struct prune_open *o, const struct tensor *t,
@@ -154,6 +163,7 @@ const struct job_kind job_prune_fit = {
                  .summary = "finds what wanda and sparsegpt prune; made by "
                             "`prune`",
                  .sort = STAGE_ARTIFACT,
-                 .keys = prune_keys },
+                 .keys = prune_keys,
+                 .check = check },
     .run = run,
 };

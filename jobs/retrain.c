@@ -438,6 +438,7 @@ const struct job_kind job_retrain = {
                  .keys = keys,
                  .structural = structural,
                  .normalise = normalise,
+                 .check = training_check,
                  .metrics = metrics },
     .run = run,
 };

@@ -63,6 +63,8 @@ static bool check(const json_t *params, struct catalog_problem *ret_problem)
     struct model_config config;
     struct status s;
 
+    if (!training_check(params, ret_problem))
+        return false;
     if (init == NULL)
         return true;
     s = train_init_config(init, &config);

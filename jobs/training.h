@@ -65,6 +65,8 @@ extern const struct catalog_key training_optimizer_keys[];
  * is adamw's default weight decay. False: `ret_problem`. */
 bool training_normalise(json_t *body, double decay,
                         struct catalog_problem *ret_problem);
+/* What only the values of a trial tell: a schedule that does not fit. */
+bool training_check(const json_t *params, struct catalog_problem *ret_problem);
 
 /* --- the job -------------------------------------------------------------- */
 

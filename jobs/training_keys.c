@@ -164,6 +164,18 @@ struct status training_schedule(const json_t *params, uint64_t steps,
     return SUCCESS;
 }
 
+bool training_check(const json_t *params, struct catalog_problem *ret_problem)
+{
+    int64_t steps = json_int_or(params, "steps", 0);
+    struct schedule schedule;
+    struct status s = SUCCESS;
+
+    if (steps > 0) /* of epochs they are known when the data are */
+        s = training_schedule(params, (uint64_t)steps, &schedule);
+    return !status_failed(&s) ||
+           catalog_refuse(ret_problem, "/optimizer", "", "%s", s.message);
+}
+
 struct status training_settings(const json_t *params, double decay,
                                 struct trainer_settings *ret)
 {

@@ -48,6 +48,8 @@ struct status config_number(const json_t *json, const char *key,
 
     if (found != NULL && !json_is_null(found))
         TRY(json_member_int(json, key, &value), "config.json");
+    else if (otherwise < 1)
+        return FAIL(STATUS_INVALID, "config.json: \"%s\" is missing", key);
     return whole_number(value, key, most, ret_value);
 }
 

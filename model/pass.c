@@ -62,7 +62,7 @@ static struct status check_room(const struct model *m,
     if (m->graph->pixels == 0 && room->longest > m->config.positions)
         return FAIL(STATUS_INVALID,
                     "sequences of %zu tokens are too long for the model: its "
-                    "config.json allows %u (\"max_position_embeddings\")",
+                    "config.json allows %u",
                     room->longest, m->config.positions);
     return SUCCESS;
 }

@@ -35,6 +35,9 @@ struct tokenizer; /* opaque */
 MUST_CHECK struct status tokenizer_parse(const char *text, size_t size,
                                          const char *what,
                                          struct tokenizer **ret_tokenizer);
+/* One that no text can be made tokens by: the model has `what` in place of a
+ * tokenizer.json. A literal. */
+struct tokenizer *tokenizer_unknown(const char *what);
 void tokenizer_free(struct tokenizer *t); /* NULL is fine */
 
 /* Tokens there are, the highest id and one. */
@@ -43,7 +46,8 @@ size_t tokenizer_size(const struct tokenizer *t);
 int32_t tokenizer_begin(const struct tokenizer *t);
 int32_t tokenizer_end(const struct tokenizer *t);
 /* The text without those, behind the tokens there are: *tokens is grown.
- * INVALID: text that would have to be normalised. */
+ * INVALID: text that would have to be normalised, a tokenizer that is not
+ * known. */
 MUST_CHECK struct status tokenizer_add(const struct tokenizer *t,
                                        const char *text, size_t size,
                                        int32_t **tokens, size_t *count);

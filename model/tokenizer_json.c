@@ -36,6 +36,15 @@ struct tokenizer {
     bool begins_one[BYTES]; /* of the added tokens */
 };
 
+struct tokenizer *tokenizer_unknown(const char *what)
+{
+    struct tokenizer *t = xnew(struct tokenizer);
+
+    t->what = what;
+    t->begin = t->end = -1;
+    return t;
+}
+
 void tokenizer_free(struct tokenizer *t)
 {
     if (t == NULL)
@@ -523,6 +532,11 @@ struct status tokenizer_add(const struct tokenizer *t, const char *text,
     struct token_list l = { *tokens, *count, *count };
     size_t from = 0;
 
+    if (t->json == NULL)
+        return FAIL(STATUS_INVALID,
+                    "the model's tokenizer is %s, which is not known; give it "
+                    "a tokenizer.json, or data that are tokens",
+                    t->what);
     if (t->composed)
         TRY_PLAIN(check_composed(text, size));
     for (size_t at = 0; at < size;) {

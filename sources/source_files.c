@@ -21,7 +21,7 @@ static bool ends_with(const char *text, const char *end)
     return size >= tail && strcmp(text + size - tail, end) == 0;
 }
 
-static bool is_local(const char *url)
+bool source_is_here(const char *url)
 {
     return http_file_is(url) || url[0] == '/';
 }
@@ -49,7 +49,7 @@ bool source_is_model(const char *url)
 {
     AUTO(free_pointer) char *file = NULL;
 
-    if (is_local(url)) {
+    if (source_is_here(url)) {
         AUTO(free_pointer) char *path = local_path(url);
 
         return ends_with(url, ".safetensors") ||
@@ -101,7 +101,7 @@ MUST_CHECK static struct status open_origin(struct source_store *s,
 {
     AUTO(json_release) json_t *source = NULL;
 
-    if (is_local(url))
+    if (source_is_here(url))
         return open_local(s, url, o);
     source = json_pack("{s:s}", "url", url);
     return source_origin_open(s, source, o);

@@ -24,6 +24,8 @@ struct source_files {
 
 /* Is it a model (a directory or *.safetensors), or one file of data? */
 bool source_is_model(const char *url);
+/* Is it a path of this machine? */
+bool source_is_here(const char *url);
 
 /* The weights of a model, or the one file. NOT_FOUND, UNAVAILABLE ... name
  * the URL. */

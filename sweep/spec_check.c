@@ -27,6 +27,14 @@ static struct yaml_place section_place(const struct spec *s, const char *name)
     return pair == NULL ? s->root->place : pair->key->place;
 }
 
+/* "pruned.fit" is made by "pruned". */
+static bool is_made_by(const char *stage, const char *name)
+{
+    size_t size = strlen(name);
+
+    return strncmp(stage, name, size) == 0 && stage[size] == '.';
+}
+
 /* Where a stage or evaluator of that name stands, and its body. */
 static struct yaml_place stage_place(const struct spec *s, const char *name,
                                      const struct yaml_node **ret_body)
@@ -43,6 +51,9 @@ static struct yaml_place stage_place(const struct spec *s, const char *name,
             return s->evaluators[i].place;
         }
     }
+    for (size_t i = 0; i < s->stage_count; i++)
+        if (is_made_by(name, s->stages[i].name))
+            return s->stages[i].place;
     return s->root->place;
 }
 

@@ -131,7 +131,8 @@ static char *url_of(struct spec *s, const char *text, struct yaml_place place)
         }
     }
     if (strlen(text) >= LIMIT_URL || !is_printable(text))
-        bad_source(s, place, "is no URL: too long, or with blanks", text);
+        bad_source(s, place, "is no URL: too long, or with blanks (write %20)",
+                   text);
     else if (has_password(text))
         bad_source(s, place, "holds a user name or password", text);
     else if (starts_with(text, "http://") || starts_with(text, "https://") ||

@@ -74,8 +74,15 @@ spoil("wordlevel", config={"tokenizer_class": "ByteTokenizer2"},
 open("good.txt", "w").write("some text to read\n" * 20)
 open("empty.txt", "w")
 open("odd.bin", "wb").write(b"\1\0\2")
+open("good.bin", "wb").write(bytes(64))
 open("far.bin", "wb").write(struct.pack("<4H", 1, 2, 300, 3))
 open("broken.jsonl", "w").write('{"text": "fine"}\n{"text": \n')
+open("number.jsonl", "w").write('{"prompt": "1 + 1 = ", "answer": 2}\n')
+shutil.copytree("base", "bare")
+c = json.load(open("bare/config.json"))
+del c["tokenizer_class"]
+json.dump(c, open("bare/config.json", "w"))
+open("bare/tokenizer.model", "w").write("a program of its own")
 open("short.npy", "wb").write(b"\x93NUMPY\1\0\x76\0")
 def idx(name, pixels, labels):
     open(name, "wb").write(struct.pack(">4I", 0x803, 4, 2, 2) + bytes(pixels))
@@ -102,6 +109,9 @@ cases:
   far: {set: {model: ./base, data: ./far.bin, context: 32}}
   broken: {set: {model: ./base, data: ./broken.jsonl, context: 32}}
   short: {set: {model: ./base, data: ./short.npy, context: 32}}
+  number: {set: {model: ./base, data: ./number.jsonl, context: 32}}
+  bare: {set: {model: ./bare, data: ./good.txt, context: 32}}
+  bare_tokens: {set: {model: ./bare, data: ./good.bin, context: 32}}
   long: {set: {model: ./base, data: ./good.txt, context: 65}}
 retries: {max: 2, backoff: 1h}
 evaluate:
@@ -121,19 +131,21 @@ fails() {
             fail "$case: $(jq -c --arg case "$case" '.trials[] | select(.values.case == $case) | .failure' trials.json), wanted '$words'"
     done
 }
-fails arch gpt5 "known are: llama, mistral"
-fails missing '"model.norm.weight" is missing'
+fails arch "/arch: " gpt5 "known are: llama, mistral"
+fails missing "/missing: " '"model.norm.weight" is missing'
 fails shape "model.layers.1.mlp.down_proj.weight" "config.json asks for"
 fails cut model.safetensors
 fails unigram Unigram
 fails wordlevel WordLevel
 fails empty "empty.txt is empty"
 fails odd odd.bin
-fails far "token 300, number 3 of the data, is outside the model's vocabulary of 258"
+fails far "far.bin: token 300, number 3 of the data, is outside the model's vocabulary of 258"
 fails broken "broken.jsonl: line 2"
 fails short "short.npy"
+fails number "number.jsonl, line 1: the answer is a number"
+fails bare "tokenizer.model, which is not known"
 fails long "65" "64"
-assert_equal "sound trials" "$(jq '[.trials[] | select(.state == "done")] | length' trials.json)" 1
+assert_equal "sound trials" "$(jq '[.trials[] | select(.state == "done")] | length' trials.json)" 2
 
 # What is trained: a loss that is lost, no biases, sequences too long, a head
 # that is the embedding, more memory than there is.
@@ -216,6 +228,27 @@ for case in void void_wanda void_sparsegpt; do
 done
 assert_exit 3 sinter check prune.yaml --set stages.less.prune.sparsity=1
 assert_contains err.txt "a sparsity of 1 leaves no weight"
+
+# Groups that blocks would cut, and a warm-up longer than the training, are
+# found before anything runs.
+sed '/void_sparsegpt/s/unstructured/"3:5"/' prune.yaml >blocks.yaml
+assert_exit 3 sinter check blocks.yaml --set stages.less.prune.block=16
+assert_contains err.txt "make \`block\` a multiple of it"
+assert_exit 3 sinter check train.yaml --set stages.again.retrain.optimizer.warmup=5
+assert_contains err.txt "a warm-up of 5 steps leaves nothing of 4"
+
+# A file that is not there stops what would run here before it begins; so does
+# a job that no worker of this machine could ever take.
+sed 's/good.txt/nowhere.txt/' bad.yaml >nowhere.yaml
+for command in run plan; do
+    code=$([ $command = plan ] && echo 3 || echo 1)
+    assert_exit $code timeout 60 sinter $command nowhere.yaml
+    assert_contains err.txt "/nowhere.txt: No such file"
+done
+assert_exit 3 sinter plan bad.yaml
+assert_contains err.txt "cut/model.safetensors"
+assert_exit 1 timeout 60 sinter run train.yaml --set 'resources={memory: 1000TiB}'
+assert_contains err.txt "again asks for 1048576000 MiB of memory, and this machine grants"
 
 cat >large.yaml <<'YAML'
 sinter: 1

@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include "common/file.h"
+#include "common/http_file.h"
 #include "common/limits.h"
 #include "common/memory.h"
 
@@ -46,6 +47,27 @@ static void test_trouble_is_said_with_the_path(void **state)
     assert_fails(file_read(folder, 1, &text, &size), STATUS_INVALID, folder);
     assert_fails(file_sync_directory(path), STATUS_NOT_FOUND, path);
     assert_fails(file_write("/sys/sinter", "x", 1), STATUS_DENIED, "/sys");
+}
+
+/* A job would find out later, behind those that it depends on. */
+static void test_what_may_not_be_read_is_told_by_a_look(void **state)
+{
+    enum { NOBODY = 65534 };
+    AUTO(free_pointer) char *path = xasprintf("%s/locked", folder);
+    AUTO(free_pointer) char *url = xasprintf("file://%s", path);
+    struct http_info info;
+    struct status st;
+    uid_t user = geteuid();
+
+    (void)state;
+    assert_ok(file_write(path, "x", 1));
+    assert_int_equal(chmod(folder, 0711), 0);
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(user == 0 ? seteuid(NOBODY) : 0, 0);
+    st = http_file_head(url, &info);
+    assert_int_equal(seteuid(user), 0);
+    assert_fails(st, STATUS_DENIED, path);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void test_a_failed_write_leaves_nothing_beside(void **state)
@@ -124,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_written_is_read),
         cmocka_unit_test(test_trouble_is_said_with_the_path),
+        cmocka_unit_test(test_what_may_not_be_read_is_told_by_a_look),
         cmocka_unit_test(test_a_failed_write_leaves_nothing_beside),
         cmocka_unit_test(test_directories_are_made_and_removed_to_any_depth),
         cmocka_unit_test(

@@ -273,7 +273,7 @@ static const struct {
 } heads[] = {
     { "{'descr': '<u2', 'fortran_order': False, 'shape': (3,), }\n", NULL },
     { "{'descr': '<u2', 'fortran_order': False, 'shape': (4,), }\n",
-      "as many numbers as follow" },
+      "its header says 4 numbers, and 3 follow; it is truncated" },
     { "{'descr': '<u2', 'fortran_order': False, 'shape': (3, 1), }\n",
       "one dimension" },
     { "{'descr': '<u2', 'fortran_order': True, 'shape': (3,), }\n",

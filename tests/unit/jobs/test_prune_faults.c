@@ -150,7 +150,7 @@ static void test_data_that_cannot_be_fed_are_named(void **state)
         { "cut.bin", "\1\0\2", 3, STATUS_CORRUPT,
           "cut.bin, byte 3: ends inside a number of 2 bytes" },
         { "beyond.bin", beyond, sizeof(beyond), STATUS_INVALID,
-          "calibration: token 260, number 3 of the data, is outside the "
+          "beyond.bin: token 260, number 3 of the data, is outside the "
           "model's vocabulary of 260" },
         { "cut.jsonl", "{\"text\": \"whole\"}\n{\"text\": \"cu", 29,
           STATUS_CORRUPT, "cut.jsonl: line 2, column 11: premature" },
