@@ -29,19 +29,26 @@ static struct status parse_line(const struct data_record *r, const char *text,
     return SUCCESS;
 }
 
+/* Windows begins a file by a mark and ends its lines by two bytes. */
+static size_t mark_size(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 struct status data_records_read(
     const char *path, const char *text, size_t size,
     struct status (*take)(void *self, const struct data_record *r), void *self)
 {
     struct data_record r = { .path = path };
 
-    for (size_t at = 0, length; at < size; at += length + 1) {
+    for (size_t at = mark_size(text, size), length; at < size;
+         at += length + 1) {
         const char *end = memchr(text + at, '\n', size - at);
         AUTO(json_release) json_t *one = NULL;
 
         length = end == NULL ? size - at : (size_t)(end - text) - at;
         r.line++;
-        if (length == 0)
+        if (length == 0 || (length == 1 && text[at] == '\r'))
             continue;
         TRY_PLAIN(parse_line(&r, text + at, length, &one));
         r.object = one;

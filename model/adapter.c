@@ -68,9 +68,11 @@ static struct status check(const struct graph *g, const bool *chosen,
                         p->name, readers);
         if (s->rank < 1 || s->rank > p->shape[0] ||
             s->rank > p->count / p->shape[0])
-            return FAIL(STATUS_INVALID,
-                        "rank %zu is not possible for tensor \"%s\" (%zux%zu)",
-                        s->rank, p->name, p->shape[0], p->count / p->shape[0]);
+            return FAIL(
+                STATUS_INVALID,
+                "rank %zu is not possible for tensor \"%s\" (%zux%zu); lower "
+                "`lora.rank`",
+                s->rank, p->name, p->shape[0], p->count / p->shape[0]);
     }
     return SUCCESS;
 }

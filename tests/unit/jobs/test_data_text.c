@@ -354,6 +354,18 @@ static void test_documents_are_joined(void **state)
     data_release(&d);
 }
 
+static void test_lines_of_windows_are_read(void **state)
+{
+    struct data d;
+
+    (void)state;
+    assert_ok(open_lines("\xEF\xBB\xBF{\"text\": \"ab\"}\r\n\r\n"
+                         "{\"text\": \"c\"}\r\n",
+                         &any, &d));
+    check_item(&d, 0, "256 ^97 98 10 10 99");
+    data_release(&d);
+}
+
 static void test_only_answers_are_predicted(void **state)
 {
     const struct data_use use = { .tokenizer = gpt2 };
@@ -500,6 +512,7 @@ int main(void)
         CASE(test_npy_files_are_read),
         CASE(test_tokens_beyond_the_vocabulary_are_named),
         CASE(test_documents_are_joined),
+        CASE(test_lines_of_windows_are_read),
         CASE(test_only_answers_are_predicted),
         CASE(test_items_are_drawn_once_in_an_epoch),
         CASE(test_a_question_is_an_item_for_each_choice),

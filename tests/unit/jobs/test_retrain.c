@@ -280,7 +280,7 @@ static void test_what_an_architecture_has_not_is_refused(void **state)
     healing_refused(fake,
                     healing_params(healing_pruned("base"), "['mask_lora']",
                                    "{'lora':{'rank':17}}"),
-                    "rank 17 is not possible");
+                    "lower `lora.rank`");
 }
 
 static const struct {
