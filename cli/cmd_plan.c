@@ -120,8 +120,8 @@ static void find_remark(const struct plan_stage *s, char text[REMARK])
     const struct catalog_kind *kind = catalog_find(job_catalog(), s->kind);
 
     text[0] = '\0';
-    if (kind != NULL && kind->remark != NULL && s->first != NULL)
-        kind->remark(s->first, text, REMARK);
+    if (kind != NULL && kind->remark != NULL && s->fullest != NULL)
+        kind->remark(s->fullest, text, REMARK);
 }
 
 static void print_remarks(const struct cli *cli, const struct plan *p)

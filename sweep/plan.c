@@ -121,8 +121,10 @@ static void count_stage(void *self, size_t stage, const char *params,
     st = json_parse(params, strlen(params), "parameters", &json);
     if (!status_failed(&st))
         find_sources(n, json);
-    if (s->first == NULL)
-        s->first = json_incref(json);
+    if (json_object_size(json) > json_object_size(s->fullest)) {
+        json_decref(s->fullest);
+        s->fullest = json_incref(json);
+    }
     if (s->sort == STAGE_LAZY)
         count_family(n, stage, family, json);
     json_decref(json);
@@ -197,7 +199,7 @@ static void release_stage(struct plan_stage *s)
     for (size_t i = 0; i < s->family_count; i++)
         json_decref(s->families[i].sources);
     free(s->families);
-    json_decref(s->first);
+    json_decref(s->fullest);
 }
 
 void plan_release(struct plan *p)

@@ -16,7 +16,8 @@ struct plan_stage {
     enum stage_sort sort;
     uint64_t runs;   /* distinct jobs (recipes for lazy stages) */
     uint64_t trials; /* that use the stage; trials / runs is the sharing */
-    json_t *first;   /* parameters of the first run; NULL: none */
+    /* Parameters of the first run of those that have most; NULL: none. */
+    json_t *fullest;
     /* Of a lazy stage; their points add up to `runs`. */
     struct plan_family *families;
     size_t family_count;

@@ -98,6 +98,30 @@ static void test_the_plan_counts_families(void **state)
     compiled_free(c);
 }
 
+/* What a plan says of a stage is said of the run that has most to say. */
+static void test_the_plan_shows_the_fullest_run(void **state)
+{
+    static const char text[] =
+        "{\"sinter\": 1, \"name\": \"n\","
+        " \"parameters\": [{\"name\": \"m\", \"values\": [1, 2]}],"
+        " \"stages\": [{\"name\": \"s\", \"kind\": \"train\", \"sort\": "
+        "\"artifact\", \"variants\": ["
+        "{\"when\": {\"m\": 1}, \"params\": {\"a\": 1}},"
+        "{\"when\": {\"m\": 2}, \"params\": {\"a\": 2, \"b\": 2}}]}],"
+        " \"evaluate\": [{\"name\": \"e\", \"kind\": \"evaluate.accuracy\", "
+        "\"variants\": [{\"params\": {\"model\": {\"$stage\": \"s\"}}}]}]}";
+    struct compiled *c = NULL;
+    struct plan p;
+
+    (void)state;
+    assert_ok(compiled_parse(text, strlen(text), &c));
+    assert_ok(plan_make(c, &p));
+    assert_int_equal(p.stages[0].runs, 2);
+    assert_int_equal(json_int_or(p.stages[0].fullest, "b", 0), 2);
+    plan_release(&p);
+    compiled_free(c);
+}
+
 static void test_passes_follow_slots_and_room(void **state)
 {
     static const struct {
@@ -120,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_plan_counts_trials_runs_and_sources),
         cmocka_unit_test(test_the_plan_counts_families),
+        cmocka_unit_test(test_the_plan_shows_the_fullest_run),
         cmocka_unit_test(test_passes_follow_slots_and_room),
     };
 
