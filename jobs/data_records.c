@@ -29,10 +29,27 @@ static struct status parse_line(const struct data_record *r, const char *text,
     return SUCCESS;
 }
 
-/* Windows begins a file by a mark and ends its lines by two bytes. */
-static size_t mark_size(const char *text, size_t size)
+/* How files begin that are no lines of JSON, and what to do about it. */
+static const struct {
+    const char *bytes, *what;
+} foreign[] = {
+    { "\x1f\x8b", "is compressed: unpack it with gunzip" },
+    { "\xff\xfe", "is UTF-16: write it as UTF-8" },
+    { "\xfe\xff", "is UTF-16: write it as UTF-8" },
+    { "[", "is one JSON array: write an object a line (jq -c '.[]')" },
+};
+
+/* Behind the mark of UTF-8, which some editors put in front. */
+static struct status find_begin(const char *path, const char *text, size_t size,
+                                size_t *ret_at)
 {
-    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    *ret_at = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    for (size_t i = 0; i < COUNT_OF(foreign); i++)
+        if (size - *ret_at >= strlen(foreign[i].bytes) &&
+            memcmp(text + *ret_at, foreign[i].bytes,
+                   strlen(foreign[i].bytes)) == 0)
+            return FAIL(STATUS_CORRUPT, "%s %s", path, foreign[i].what);
+    return SUCCESS;
 }
 
 struct status data_records_read(
@@ -40,9 +57,10 @@ struct status data_records_read(
     struct status (*take)(void *self, const struct data_record *r), void *self)
 {
     struct data_record r = { .path = path };
+    size_t begin;
 
-    for (size_t at = mark_size(text, size), length; at < size;
-         at += length + 1) {
+    TRY_PLAIN(find_begin(path, text, size, &begin));
+    for (size_t at = begin, length; at < size; at += length + 1) {
         const char *end = memchr(text + at, '\n', size - at);
         AUTO(json_release) json_t *one = NULL;
 

@@ -109,15 +109,41 @@ static void add_record(struct reading *r, const struct data_exchange *e,
     s->count++;
 }
 
+/* The first keys of an object, to show beside those that are wanted. */
+static void list_keys(const json_t *object, char *ret_text, size_t size)
+{
+    const char *key;
+    json_t *value;
+    size_t used = 0;
+
+    ret_text[0] = '\0';
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        int n = snprintf(ret_text + used, size - used, "%s \"%s\"%s",
+                         used == 0 ? "; it has" : ",", key,
+                         json_is_string(value) ? "" : " (no text)");
+
+        if (n < 0 || (size_t)n >= size - used) {
+            ret_text[used] = '\0';
+            return;
+        }
+        used += (size_t)n;
+    }
+}
+
 static struct status take(void *self, const struct data_record *record)
 {
     struct data_exchange e;
+    char keys[256], what[512];
 
-    if (!data_record_exchange(record, &e))
-        return data_record_wrong(record,
-                                 "no \"instruction\" and \"output\" and no "
-                                 "\"prompt\" and \"answer\": it cannot be "
-                                 "selected");
+    if (!data_record_exchange(record, &e)) {
+        list_keys(record->object, keys, sizeof(keys));
+        (void)snprintf(what, sizeof(what),
+                       "no \"instruction\" and \"output\" and no \"prompt\" "
+                       "and \"answer\": it cannot be selected%s",
+                       keys);
+        return data_record_wrong(record, what);
+    }
     add_record(self, &e, record->line);
     return SUCCESS;
 }
@@ -133,7 +159,10 @@ static struct status read_file(struct reading *r, const json_t *value,
     TRY_PLAIN(data_read(file == NULL ? value : file, DATA_RECORDS_LIMIT,
                         context, &path, &text, &size));
     r->pool->answers = true;
-    return data_records_read(path, text, size, take, r);
+    TRY_PLAIN(data_records_read(path, text, size, take, r));
+    if (r->pool->count == 0)
+        return FAIL(STATUS_INVALID, "%s has no samples in it", path);
+    return SUCCESS;
 }
 
 static struct status read_items(struct reading *r, const struct data *d)

@@ -82,8 +82,9 @@ static void test_an_instruction_has_its_answer_behind_it(void **state)
 /* The same file as data to train on has the same tokens. */
 static void test_training_sees_the_same_tokens(void **state)
 {
-    static const char line[] = "{\"instruction\": \"in the re.\", \"input\": "
-                               "\"on a\", \"output\": \"the on\"}\n";
+    static const char line[] = /* behind the mark of UTF-8 */
+        "\xef\xbb\xbf{\"instruction\": \"in the re.\", \"input\": \"on a\", "
+        "\"output\": \"the on\"}\n";
     const struct select_encoding e = { gpt2, 64 };
     const struct data_use use = { .tokenizer = gpt2 };
     struct select_samples s;
@@ -251,14 +252,23 @@ static const struct {
       "a.jsonl: line 2, column 9: " },
     { STATUS_CORRUPT, "\n{\"instruction\": \"a\"}\n",
       "a.jsonl, line 2: no \"instruction\" and \"output\"" },
-    { STATUS_CORRUPT, "{\"text\": \"a\"}\n", "line 1: no \"instruction\"" },
+    { STATUS_CORRUPT, "{\"text\": \"a\", \"output\": 5}\n",
+      "line 1: no \"instruction\" and \"output\" and no \"prompt\" and "
+      "\"answer\": it cannot be selected; it has \"text\", \"output\" (no "
+      "text)" },
     { STATUS_CORRUPT,
       "{\"instruction\": \"a\", \"input\": 5, \"output\": \"b\"}\n",
       "line 1: no \"instruction\"" },
-    { STATUS_CORRUPT, "[]\n", "line 1: no \"instruction\"" },
+    { STATUS_CORRUPT, "7\n", "line 1, column 1: " },
+    { STATUS_CORRUPT, "[{\"prompt\": \"a\", \"answer\": \"b\"}]",
+      "a.jsonl is one JSON array" },
+    { STATUS_CORRUPT, "\xef\xbb\xbf[\n", "a.jsonl is one JSON array" },
+    { STATUS_CORRUPT, "\x1f\x8b\x08", "a.jsonl is compressed" },
+    { STATUS_CORRUPT, "\xff\xfe{", "a.jsonl is UTF-16" },
     { STATUS_INVALID, "{\"prompt\": \"a\", \"answer\": \"\"}\n",
       "of 1 samples none can be selected" },
-    { STATUS_INVALID, "\n", "of 0 samples none can be selected" },
+    { STATUS_INVALID, "\n", "a.jsonl has no samples in it" },
+    { STATUS_INVALID, "\xef\xbb\xbf", "a.jsonl has no samples in it" },
 };
 
 static void test_broken_lines_are_named(void **state)
