@@ -281,10 +281,11 @@ static void tell_slot(struct loop *l, size_t i, const struct wire_message *m)
         log_failure("a slot cannot be told", &st);
 }
 
-static void tell_obstacle(const struct loop *l)
+static void tell_reopen(const struct loop *l, const char *why)
 {
     const char *obstacle = dealer_obstacle(l->dealer, NULL);
 
+    log_event(LOG_WARN, why, "broker=%s", dealer_endpoint(l->dealer));
     if (obstacle != NULL)
         log_event(LOG_WARN, "not let in", "broker=%s why=\"%s\"",
                   dealer_endpoint(l->dealer), obstacle);
@@ -293,7 +294,7 @@ static void tell_obstacle(const struct loop *l)
 MUST_CHECK static struct status carry_out(struct loop *l,
                                           const struct session_action *a)
 {
-    if (a->why[0] != '\0')
+    if (a->why[0] != '\0' && a->type != SESSION_REOPEN)
         log_event(a->type == SESSION_EXIT ? LOG_INFO : LOG_WARN, a->why,
                   "slot=%zu", a->slot);
     switch (a->type) {
@@ -304,7 +305,7 @@ MUST_CHECK static struct status carry_out(struct loop *l,
         break;
     case SESSION_REOPEN:
         l->welcome = false;
-        tell_obstacle(l);
+        tell_reopen(l, a->why);
         TRY_PLAIN(dealer_reopen(l->dealer));
         if (dealer_endpoint_count(l->dealer) > 1)
             log_event(LOG_INFO, "try a broker", "broker=%s",

@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh" "$1"
 . "$here/noop.sh"
 
+start astray sinter-worker --broker "ipc://$WORK/nobody" --cache astray.cache
 broker farm
 export SINTER_BROKER=$CLIENTS
 assert_exit 5 sinter status
@@ -57,6 +58,10 @@ assert_exit 7 sinter watch slow
 assert_exit 0 sinter retry slow
 assert_exit 0 sinter watch slow
 assert_contains err.txt " 60/60"
+
+wait_until 20 "a word about who does not answer" \
+    grep -q "the broker is silent\" broker=ipc://$WORK/nobody" astray.log
+stop astray
 
 # Workers that leave are no failure.
 stop w1
