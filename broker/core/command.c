@@ -133,6 +133,10 @@ MUST_CHECK static struct status check_extend(struct sched *s,
     if (asked < 0 || time_ms < 0 || (asked == 0 && time_ms == 0))
         return FAIL(STATUS_INVALID, "extend what? Say \"trials\" or "
                                     "\"time_ms\", what it shall be in all");
+    if (asked == 0 && sweep->limits.time_ms == 0)
+        return FAIL(STATUS_INVALID,
+                    "sweep %s has no limits.time: there is no time to extend",
+                    sweep->id);
     trials = asked == 0 ? sweeps_budget(sweep) : (uint64_t)asked;
     TRY_PLAIN(check_trials(sweep, &trials));
     if (time_ms > 0 && time_ms < sweep->limits.time_ms)

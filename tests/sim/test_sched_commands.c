@@ -223,6 +223,10 @@ static void test_extend_lifts_limits(void **state)
     finish_all(f, 0);
     refuse(f, "extend", "{\"sweep\":\"few\",\"trials\":7}", STATUS_INVALID,
            "has 6 trials");
+    submit(f, "free", "");
+    refuse(f, "extend", "{\"sweep\":\"free\",\"time_ms\":1}", STATUS_INVALID,
+           "has no limits.time");
+    finish_all(f, 0);
     submit(f, "slow", "\"limits\":{\"time_ms\":5000}");
     farm_advance(f, 5001);
     expect_state(f, "slow", "cancelled");
