@@ -72,7 +72,10 @@ MUST_CHECK static struct status run(struct cli *cli)
         cli_print_document(cli, "retry", answer);
     retried = (long long)json_int_or(answer, "retried", 0);
     if (retried == 0)
-        cli_note(cli, "nothing of %s has failed", name);
+        cli_note(cli, "%s of %s has failed",
+                 json_array_size(trials) > 0 ? "none of these trials"
+                                             : "nothing",
+                 name);
     else
         cli_note(cli, "%lld trial%s of %s tried again%s", retried,
                  retried == 1 ? "" : "s", name,

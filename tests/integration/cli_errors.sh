@@ -48,6 +48,8 @@ assert_contains out.txt 'failed: '
 assert_contains out.txt 'noop was told to fail'
 assert_exit 0 sinter retry failing --failed
 assert_contains err.txt "1 trial of failing tried again"
+assert_exit 0 sinter retry "$trial"
+assert_contains err.txt "none of these trials of failing has failed"
 assert_exit 7 sinter run failing.yaml --workers 1
 
 # Two runs in one directory: the second says who has it.
