@@ -291,8 +291,8 @@ const struct command command_inspect = {
         "trip over.\n"
         "  sinter inspect math code --base base --svg norms.svg\n  Of a stage "
         "`select`: its clusters, what was not selected and why, by its "
-        "directory or by\n  a trial and its name (the first such stage if "
-        "TRIAL is @last/12):\n  sinter inspect @last/12 --stage chosen --svg "
+        "directory or by\n  a trial, the first such stage or the one of "
+        "--stage:\n  sinter inspect @last/12 --stage chosen --svg "
         "plane.svg\n",
     .group = COMMAND_RESULTS,
     .options = options,

@@ -210,7 +210,7 @@ static void print_reasons(const struct cli *cli, const json_t *report)
         const json_t *row = json_array_get(pairs, i);
         const json_t *pair = json_object_get(row, "pair");
         AUTO(free_pointer)
-        char *text = xasprintf("  conflict of %.40s and %.40s",
+        char *text = xasprintf("  conflict of \"%.40s\" and \"%.40s\"",
                                json_string_value(json_array_get(pair, 0)),
                                json_string_value(json_array_get(pair, 1)));
 

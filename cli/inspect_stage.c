@@ -3,19 +3,31 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/export.h"
 #include "cli/inspect_selection.h"
+#include "cli/selector.h"
 #include "cli/trial.h"
 #include "common/file.h"
 #include "common/memory.h"
+
+/* SWEEP/12, where no path is called so; the hub has no such names. */
+static bool names_trial(const char *operand)
+{
+    struct selector s;
+    struct status st = selector_parse(operand, &s);
+
+    return !status_failed(&st) && (s.trial != 0 || s.best) &&
+           strpbrk(s.sweep, "/:") == NULL && access(operand, F_OK) != 0;
+}
 
 bool inspect_stage_is(const struct cli *cli, const struct inspect_stage *stage)
 {
     const char *operand = cli->operands[0];
 
     return stage->name != NULL || stage->output != NULL || *operand == '@' ||
-           inspect_selection_is(operand);
+           names_trial(operand) || inspect_selection_is(operand);
 }
 
 /* Shown, drawn or printed as JSON. */

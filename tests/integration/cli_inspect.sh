@@ -172,7 +172,7 @@ assert_contains out.txt "      0       4  first line"
 assert_contains out.txt "               2  b"
 assert_contains out.txt "567ä..." # whole characters
 assert_contains out.txt "duplicate"
-assert_contains out.txt "  conflict of sum and list        2"
+assert_contains out.txt '  conflict of "sum" and "list"        2'
 assert_contains err.txt "a note of the spectrum"
 # Three are filled, and so are the marks of the legend.
 [ "$(grep -c 'fill="rgb' plane.svg)" -ge 5 ] || [ "$(grep -c 'fill:rgb' plane.svg)" -ge 5 ]

@@ -62,7 +62,7 @@ evaluate:
   loss: {builtin: perplexity, model: \$stages.pruned.model, data: \$stages.chosen.data}
 parameters:
   sparsity: [0.5, 0.6]
-  method: [paser, topjsd, random]
+  method: [random, topjsd, paser]
   budget: [0.1, 0.3]
   clusters: [auto, 5]
   conflicts: [true, false]
@@ -154,6 +154,8 @@ assert_exit 0 sinter inspect files
 assert_same out.txt far.txt
 assert_exit 0 sinter inspect "calm/$number" --stage chosen --json
 assert_equal "method" "$(jq -r .selection.method out.txt)" "$(jq -r .method files/selection.json)"
+assert_exit 0 sinter inspect "calm/$number" --svg trial.svg
+assert_same trial.svg plane.svg
 assert_exit 1 sinter inspect "calm/$number" --stage base
 assert_contains err.txt 'stage "base" selects no data'
 assert_exit 5 sinter inspect "calm/$number" --stage nowhere
