@@ -30,20 +30,23 @@ static const struct option options[] = {
 };
 #undef AT
 
-static void tell(const struct cli *cli, const json_t *answer)
+static void tell(const struct cli *cli, int64_t older_ms, const json_t *answer)
 {
     bool deleted = json_bool_or(answer, "deleted", false);
     long long blobs = (long long)json_int_or(answer, "blobs", 0);
     char gone[NUMBER_TEXT];
     char kept[NUMBER_TEXT];
+    char age[NUMBER_TEXT];
 
+    number_duration(older_ms, age);
     number_bytes((uint64_t)json_int_or(answer, "bytes", 0), gone);
     number_bytes((uint64_t)json_int_or(answer, "kept_bytes", 0), kept);
     fprintf(cli->out.stream,
-            "%s  %lld file%s, %s, of %lld result%s that no sweep leads to\n",
+            "%s  %lld file%s, %s, of %lld result%s that no sweep leads to, "
+            "untouched for %s\n",
             deleted ? "deleted" : "garbage", blobs, blobs == 1 ? "" : "s", gone,
             (long long)json_int_or(answer, "results", 0),
-            json_int_or(answer, "results", 0) == 1 ? "" : "s");
+            json_int_or(answer, "results", 0) == 1 ? "" : "s", age);
     fprintf(cli->out.stream, "kept     %lld files, %s\n",
             (long long)json_int_or(answer, "kept", 0), kept);
     if (!deleted && blobs > 0)
@@ -82,7 +85,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     if (cli->options->json)
         cli_print_document(cli, "gc", answer);
     else
-        tell(cli, answer);
+        tell(cli, settings->older_ms, answer);
     json_decref(answer);
     return SUCCESS;
 }

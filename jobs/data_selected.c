@@ -57,6 +57,7 @@ MUST_CHECK static struct status read_chosen(const json_t *value,
 {
     AUTO(free_pointer) char *head = NULL;
     AUTO(free_pointer) char *ids = NULL;
+    AUTO(free_pointer) char *left_out = NULL;
     const char *directory;
 
     TRY_PLAIN(recipe_path(value, context, &directory));
@@ -64,13 +65,14 @@ MUST_CHECK static struct status read_chosen(const json_t *value,
     ids = xasprintf("%s/selection.jsonl", directory);
     TRY_PLAIN(json_parse_file(head, LIMIT_COMPANION, &c->head));
     TRY_PLAIN(read_ids(ids, c));
-    if (c->count == 0)
-        return FAIL(STATUS_INVALID,
-                    "the selection is empty: its budget is %lld of %lld "
-                    "samples",
-                    (long long)json_int_or(c->head, "budget", 0),
-                    (long long)json_int_or(c->head, "samples", 0));
-    return SUCCESS;
+    if (c->count > 0)
+        return SUCCESS;
+    left_out = json_shown_line(json_object_get(c->head, "reasons"));
+    return FAIL(STATUS_INVALID,
+                "the selection is empty: its budget is %lld of %lld samples; "
+                "left out: %s",
+                (long long)json_int_or(c->head, "budget", 0),
+                (long long)json_int_or(c->head, "samples", 0), left_out);
 }
 
 /* ---- as items ------------------------------------------------------------------ */

@@ -66,6 +66,7 @@ assert_equal "asked for" "$(figure blobs)" 0
 age
 assert_exit 0 sinter gc --delete
 assert_contains out.txt "deleted  1 file"
+assert_contains out.txt ", untouched for 1d00h"
 assert_equal "after the orphan" "$(blobs)" $((all + 1))
 
 # What a sweep that was removed had alone goes; the other keeps its own.

@@ -306,7 +306,8 @@ static void test_an_empty_selection_is_no_data(void **state)
     assert_ok(run_all("'budget':0," POOL));
     assert_int_equal(number_of("selected"), 0);
     assert_fails(data_open(job, &use, &fake->context, &d), STATUS_INVALID,
-                 "the selection is empty: its budget is 0 of 100 samples");
+                 "the selection is empty: its budget is 0 of 100 samples; left "
+                 "out: {\"budget\"");
 }
 
 /* Of fewer samples: it runs many times. */
