@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "cli/board.h"
+#include "cli/follow.h"
 #include "cli/selector.h"
 
 struct best_settings {
@@ -56,6 +57,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     TRY_PLAIN(session_open(cli, &session));
     TRY_PLAIN(board_load(&session, selector.sweep, settings->metric,
                          !settings->minimize, &board));
+    follow_store(cli, board.status);
     if (cli->options->json) {
         body = board_json(&board, (size_t)settings->count);
         cli_print_document(cli, "best", body);

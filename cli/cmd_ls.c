@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "cli/follow.h"
 #include "cli/number.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -80,6 +81,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     TRY_PLAIN(session_open(cli, &session));
     TRY_PLAIN(session_ask(&session, "sweeps", NULL, &answer));
     TRY_PLAIN(json_member_array(answer, "sweeps", &sweeps));
+    follow_store(cli, json_array_get(sweeps, 0)); /* one for all */
     if (!settings->all)
         remove_hidden(sweeps);
     if (cli->options->json)

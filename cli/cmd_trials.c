@@ -211,6 +211,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     TRY_PLAIN(selector_parse(text, &selector));
     TRY_PLAIN(session_open(cli, &r.session));
     TRY_PLAIN(follow_status(&r.session, selector.sweep, &r.status));
+    follow_store(cli, r.status);
     r.sweep = json_text_or(r.status, "id", selector.sweep);
     TRY_PLAIN(session_ask(&r.session, "spec",
                           json_pack("{s:s}", "sweep", r.sweep), &r.spec));

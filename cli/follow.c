@@ -16,6 +16,17 @@ struct status follow_status(struct session *s, const char *sweep,
                        ret_status);
 }
 
+void follow_store(const struct cli *cli, const json_t *status)
+{
+    const char *store = json_text_or(status, "store_error", NULL);
+
+    if (store != NULL && !cli->options->json)
+        cli_warn(cli,
+                 "the store is away (%s): this is what the broker knows, "
+                 "not all of it may be durable",
+                 store);
+}
+
 bool follow_has_ended(const json_t *status)
 {
     return strcmp(json_text_or(status, "state", ""), "running") != 0;

@@ -16,6 +16,9 @@ MUST_CHECK struct status follow_sweep(struct cli *cli, struct session *s,
                                       const char *sweep, enum follow_show show,
                                       json_t **ret_status);
 
+/* Tells people, if that is so, that the store is away: what is shown rests on it. */
+void follow_store(const struct cli *cli, const json_t *status);
+
 /* "status" of a sweep. */
 MUST_CHECK struct status follow_status(struct session *s, const char *sweep,
                                        json_t **ret_status);

@@ -81,5 +81,19 @@ sinter trials first -o csv --columns id,state,x,work.value >one.csv
 assert_same two.csv one.csv
 await w3
 assert_equal "exit of a worker without work" "$STATUS" 0
+
+# While the store is away, what is shown is said to rest on it.
+stop redis KILL
+assert_exit 6 sinter submit early.yaml --timeout 300ms
+for shown in ls "trials first" "best first"; do
+    # shellcheck disable=SC2086 # words
+    assert_exit 0 sinter $shown
+    assert_contains err.txt "the store is away (Redis at"
+done
+redis redis "$port"
+back() { sinter submit early.yaml; }
+wait_until 20 "the store to be back" back
+assert_exit 0 sinter ls
+grep -q "store is away" err.txt && fail "the store is back, and said to be away"
 stop other
 assert_equal "exit of a stopped broker" "$STATUS" 0
