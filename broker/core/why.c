@@ -547,7 +547,14 @@ struct status why_worker(const struct sched *s, const char *name,
                          json_t **ret_answer)
 {
     struct session *w = worker_of(s, name);
+    char text[32];
 
+    if (w == NULL && s->recovery_ends != 0)
+        return FAIL(STATUS_NOT_FOUND,
+                    "there is no sweep and not yet a worker \"%.200s\": the "
+                    "broker was restarted and waits for its workers, at most "
+                    "%s more",
+                    name, span(s->recovery_ends - s->t.now, text));
     if (w == NULL)
         return FAIL(STATUS_NOT_FOUND,
                     "there is no sweep and no worker \"%.200s\": `sinter ls` "

@@ -155,6 +155,9 @@ static void test_who_is_away(void **state)
     farm_restart(f);
     expect_why(f, "{\"sweep\":\"demo\",\"trial\":3}", "recovery",
                "waits for its workers, at most 6 s more");
+    farm_ask(f, "why", "{\"worker\":\"nobody\"}");
+    assert_int_equal(f->answer_code, STATUS_NOT_FOUND);
+    assert_non_null(strstr(f->answer, "at most 6 s more"));
     farm_heartbeat(f, 0);
     f->workers[0].connected = false;
     farm_advance(f, 10000);
