@@ -31,6 +31,7 @@ static void close_store(void *self)
     for (size_t i = 0; i < REDIS_KEYS; i++)
         free(s->keys[i]);
     free(s->host);
+    free(s->where);
     free(s->user);
     free(s->password);
     free(s->namespace);

@@ -44,6 +44,7 @@ struct redis_store {
     bool checked;        /* that the log ends where it should, since then */
     char *host;          /* or the path of a socket */
     int port;            /* 0: `host` is a path */
+    char *where;         /* both, for messages */
     int64_t database;
     char *user, *password; /* NULL: none */
     char *namespace;

@@ -63,7 +63,7 @@ MUST_CHECK static struct status unsafe(const struct redis_store *s,
     return FAIL(STATUS_DENIED,
                 "Redis at %s has %s \"%s\": %s. Set \"%s %s\", or start with "
                 "--accept-loss",
-                s->host, t->name, value, t->why, t->name, t->good);
+                s->where, t->name, value, t->why, t->name, t->good);
 }
 
 /* ret_hidden: neither CONFIG nor INFO tell. */
@@ -107,7 +107,7 @@ MUST_CHECK static struct status check_version(const struct redis_store *s,
     return FAIL(STATUS_DENIED,
                 "Redis at %s is version %s: 6.2 is the oldest "
                 "that can be used",
-                s->host, value);
+                s->where, value);
 }
 
 /* ret_text: "" when Redis hides it from us; the caller frees. */
@@ -141,7 +141,7 @@ struct status redis_check_settings(struct redis_store *s)
             before == NULL
                 ? xasprintf("Redis at %s hides its settings: make "
                             "sure that it has %s %s",
-                            s->host, settings[i].name, settings[i].good)
+                            s->where, settings[i].name, settings[i].good)
                 : xasprintf("%s, %s %s", before, settings[i].name,
                             settings[i].good);
         free(before);

@@ -48,7 +48,7 @@ struct status redis_acquire(void *self, const struct store_holder *me,
     redis_add_text(&w, ttl);
     TRY_PLAIN(redis_run(s, &w, &reply));
     if (reply->elements != 2)
-        return FAIL(STATUS_CORRUPT, "Redis at %s: %s is no leader", s->host,
+        return FAIL(STATUS_CORRUPT, "Redis at %s: %s is no leader", s->where,
                     s->keys[REDIS_LEADER]);
     copy(ret_holder->name, reply->element[0]);
     copy(ret_holder->address, reply->element[1]);

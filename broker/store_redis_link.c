@@ -40,7 +40,7 @@ static const char *trouble_of(const struct redis_store *s)
 struct status redis_broken(struct redis_store *s)
 {
     struct status st =
-        FAIL(STATUS_UNAVAILABLE, "Redis at %s: %s", s->host, trouble_of(s));
+        FAIL(STATUS_UNAVAILABLE, "Redis at %s: %s", s->where, trouble_of(s));
 
     redis_disconnect(s);
     return st;
@@ -86,10 +86,11 @@ struct status redis_refused(struct redis_store *s, const redisReply *reply)
             0) {
             if (errors[i].reconnect)
                 redis_disconnect(s);
-            return FAIL(errors[i].code, "Redis at %s: %s (%.120s)", s->host,
+            return FAIL(errors[i].code, "Redis at %s: %s (%.120s)", s->where,
                         errors[i].advice, reply->str);
         }
-    return FAIL(STATUS_UNAVAILABLE, "Redis at %s: %.200s", s->host, reply->str);
+    return FAIL(STATUS_UNAVAILABLE, "Redis at %s: %.200s", s->where,
+                reply->str);
 }
 
 void redis_release(redisReply **reply)
@@ -207,7 +208,7 @@ struct status redis_connect(struct redis_store *s)
                    ? redisConnectUnixWithTimeout(s->host, connect)
                    : redisConnectWithTimeout(s->host, s->port, connect);
     if (s->redis == NULL)
-        return FAIL(STATUS_NO_MEMORY, "Redis at %s: no memory", s->host);
+        return FAIL(STATUS_NO_MEMORY, "Redis at %s: no memory", s->where);
     if (s->redis->err != 0)
         return redis_broken(s);
     (void)redisSetTimeout(s->redis, hello);
@@ -249,7 +250,7 @@ struct status redis_parse_id(const struct redis_store *s, const char *text,
     if (dash == NULL || !parse_number(text, dash, &ret_id->epoch) ||
         !parse_number(dash + 1, dash + 1 + strlen(dash + 1), &ret_id->sequence))
         return FAIL(STATUS_CORRUPT, "Redis at %s: \"%.60s\" is no id of %s",
-                    s->host, text == NULL ? "" : text, s->keys[REDIS_LOG]);
+                    s->where, text == NULL ? "" : text, s->keys[REDIS_LOG]);
     return SUCCESS;
 }
 
@@ -292,6 +293,7 @@ MUST_CHECK static struct status parse_tcp(struct redis_store *s,
         return FAIL(STATUS_INVALID,
                     "no host or a wrong port in the Redis "
                     "URL: it is redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]");
+    s->where = xasprintf("%s:%d", s->host, s->port);
     return SUCCESS;
 }
 
@@ -303,5 +305,6 @@ struct status redis_parse_url(struct redis_store *s, const char *url)
     if (strncmp(url, tcp, strlen(tcp)) == 0)
         return parse_tcp(s, url + strlen(tcp));
     s->host = xstrdup(url + strlen(local));
+    s->where = xstrdup(s->host);
     return SUCCESS;
 }

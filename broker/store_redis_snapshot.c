@@ -87,7 +87,7 @@ MUST_CHECK static struct status visit_piece(struct redis_store *s,
         return FAIL(STATUS_CORRUPT,
                     "Redis at %s: piece %.80s of the snapshot is missing from "
                     "%s",
-                    s->host, text, s->keys[REDIS_PIECES]);
+                    s->where, text, s->keys[REDIS_PIECES]);
     return visitor->piece(
         visitor->self, text,
         (struct wire_bytes){ .data = reply->str, .size = (size_t)reply->len });
@@ -134,7 +134,7 @@ MUST_CHECK static struct status visit_entry(struct redis_store *s,
         return FAIL(STATUS_CORRUPT,
                     "Redis at %s: entry %" PRIu64 "-%" PRIu64
                     " of %s is not one that this program wrote",
-                    s->host, id->epoch, id->sequence, s->keys[REDIS_LOG]);
+                    s->where, id->epoch, id->sequence, s->keys[REDIS_LOG]);
     data.data = fields->element[1]->str;
     data.size = (size_t)fields->element[1]->len;
     if (strcmp(fields->element[0]->str, "g") == 0)
@@ -158,9 +158,9 @@ MUST_CHECK static struct status visit_page(struct redis_store *s,
 
         if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2)
             return FAIL(STATUS_CORRUPT, "Redis at %s: no entries in %s",
-                        s->host, s->keys[REDIS_LOG]);
+                        s->where, s->keys[REDIS_LOG]);
         TRY_PLAIN(redis_parse_id(s, entry->element[0]->str, ret_id));
-        TRY(visit_entry(s, reader, entry, ret_id), "Redis at %s", s->host);
+        TRY(visit_entry(s, reader, entry, ret_id), "Redis at %s", s->where);
     }
     return SUCCESS;
 }
@@ -269,10 +269,10 @@ MUST_CHECK static struct status check_answer(struct redis_store *s,
         if (strcmp(word, "MISSING") == 0)
             return FAIL(STATUS_NOT_FOUND,
                         "Redis at %s: piece %.80s is not there (any more)",
-                        s->host, more);
+                        s->where, more);
     }
     return FAIL(STATUS_CORRUPT, "Redis at %s: a script gave a strange answer",
-                s->host);
+                s->where);
 }
 
 /* Ready to write pieces; while rebuilding the log may be anything. */

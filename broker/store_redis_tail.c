@@ -78,7 +78,7 @@ struct status redis_gone(struct redis_store *s)
                 "it. Nothing is acknowledged any more. Restore Redis from a "
                 "backup, or let the broker write it anew from memory "
                 "(`sinter rebuild`); do not restart the broker before",
-                s->host, s->keys[REDIS_LOG]);
+                s->where, s->keys[REDIS_LOG]);
 }
 
 struct status redis_fenced(const struct redis_store *s, uint64_t epoch)
@@ -86,7 +86,7 @@ struct status redis_fenced(const struct redis_store *s, uint64_t epoch)
     return FAIL(STATUS_STALE,
                 "Redis at %s: another broker took over with epoch %" PRIu64
                 ", this one has %" PRIu64,
-                s->host, epoch, s->epoch);
+                s->where, epoch, s->epoch);
 }
 
 /* The highest id the stream ever had, also of entries that were trimmed. If
@@ -141,7 +141,7 @@ struct status redis_too_late(struct redis_store *s)
     return FAIL(STATUS_UNAVAILABLE,
                 "Redis at %s: stream %s goes to %" PRIu64 "-%" PRIu64
                 ", which was not expected",
-                s->host, s->keys[REDIS_LOG], last.epoch, last.sequence);
+                s->where, s->keys[REDIS_LOG], last.epoch, last.sequence);
 }
 
 /* Pieces that are not part of the snapshot may be older than what we think we
@@ -174,7 +174,7 @@ MUST_CHECK static struct status lost(const struct redis_store *s,
         " was acknowledged, and memory holds the last %zu groups only. "
         "Nothing is acknowledged any more. Restore a later copy, or let "
         "the broker write it anew from memory (`sinter rebuild`)",
-        s->host, s->keys[REDIS_LOG], last.epoch, last.sequence, s->epoch,
+        s->where, s->keys[REDIS_LOG], last.epoch, last.sequence, s->epoch,
         s->acknowledged, s->tail.count);
 }
 

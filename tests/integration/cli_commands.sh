@@ -43,7 +43,7 @@ assert_contains err.txt "write ./answer.txt"
 # The store of a run that never began is not remembered.
 noop_sweep few.yaml few 3 0
 assert_exit 1 sinter run --workers 1 --store redis://127.0.0.1:9 few.yaml
-assert_contains err.txt "Redis at 127.0.0.1"
+assert_contains err.txt "Redis at 127.0.0.1:9: "
 assert_exit 0 sinter run --workers 1 few.yaml
 
 # Points are ranked by the mean over seeds, by the broker as well.
