@@ -5,6 +5,7 @@
 #include "cli/board.h"
 #include "cli/follow.h"
 #include "cli/selector.h"
+#include "cli/trial_table.h"
 
 struct best_settings {
     int64_t count;
@@ -44,6 +45,20 @@ static void print_ids(const struct cli *cli, const struct board *b, size_t most)
                 (unsigned long long)b->ranks.items[i].trial);
 }
 
+/* Nothing is ranked: is there such a metric at all? */
+MUST_CHECK static struct status check_metric(struct cli *cli,
+                                             const struct board *board,
+                                             const char *metric)
+{
+    AUTO(json_release) json_t *names = NULL;
+    struct status st;
+
+    if (metric == NULL || board->ranks.count > 0)
+        return SUCCESS;
+    st = trial_columns(board->spec, metric, &names);
+    return status_failed(&st) ? cli_usage(cli, "%s", st.message) : SUCCESS;
+}
+
 MUST_CHECK static struct status run(struct cli *cli)
 {
     const struct best_settings *settings = cli->settings;
@@ -57,6 +72,7 @@ MUST_CHECK static struct status run(struct cli *cli)
     TRY_PLAIN(session_open(cli, &session));
     TRY_PLAIN(board_load(&session, selector.sweep, settings->metric,
                          !settings->minimize, &board));
+    TRY_PLAIN(check_metric(cli, &board, settings->metric));
     follow_store(cli, board.status);
     if (cli->options->json) {
         body = board_json(&board, (size_t)settings->count);

@@ -225,7 +225,9 @@ char *resources_obstacle(const struct sched *s, const struct group *g)
         closed = true;
     }
     if (closed)
-        return xasprintf("every worker that can run %s is cordoned or drains",
-                         g->kind);
+        return xasprintf(
+            "every worker that can run %s is cordoned or drains; "
+            "`sinter workers --uncordon NAME` opens a cordoned one",
+            g->kind);
     return say(&v, g);
 }

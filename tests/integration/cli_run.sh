@@ -61,6 +61,8 @@ assert_exit 0 sinter cancel tiny
 assert_contains err.txt "tiny has ended already (done)"
 assert_exit 0 sinter best tiny -n3 --json
 assert_contains out.txt '"schema": "sinter.best/1"'
+assert_exit 2 sinter best tiny --metric nowhere
+assert_contains err.txt "no column \`nowhere\`; there are: "
 assert_exit 0 sinter logs tiny/3
 assert_contains out.txt "work: done"
 assert_exit 0 sinter workers

@@ -109,7 +109,8 @@ static void test_closed_workers_are_said(void **state)
     shop->workers[0].cordoned = true;
     said = resources_obstacle(&shop->s, &g);
     assert_string_equal(
-        said, "every worker that can run evaluate.noop is cordoned or drains");
+        said, "every worker that can run evaluate.noop is cordoned or drains; "
+              "`sinter workers --uncordon NAME` opens a cordoned one");
     shop_free(shop);
 }
 
