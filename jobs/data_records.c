@@ -29,6 +29,15 @@ static struct status parse_line(const struct data_record *r, const char *text,
     return SUCCESS;
 }
 
+static bool is_blank(const char *line, size_t size)
+{
+    static const char blanks[] = " \t\r";
+
+    while (size > 0 && memchr(blanks, line[size - 1], sizeof(blanks) - 1))
+        size--;
+    return size == 0;
+}
+
 /* How files begin that are no lines of JSON, and what to do about it. */
 static const struct {
     const char *bytes, *what;
@@ -66,7 +75,7 @@ struct status data_records_read(
 
         length = end == NULL ? size - at : (size_t)(end - text) - at;
         r.line++;
-        if (length == 0 || (length == 1 && text[at] == '\r'))
+        if (is_blank(text + at, length))
             continue;
         TRY_PLAIN(parse_line(&r, text + at, length, &one));
         r.object = one;

@@ -19,7 +19,7 @@ struct data_record {
 
 /* CORRUPT: "PATH, line N: WHAT". */
 struct status data_record_wrong(const struct data_record *r, const char *what);
-/* Calls `take` for each line that is not empty; CORRUPT or INVALID names the
+/* Calls `take` for each line that is not blank; CORRUPT or INVALID names the
  * line that is no JSON, or says what the file is instead. */
 MUST_CHECK struct status data_records_read(
     const char *path, const char *text, size_t size,

@@ -58,7 +58,8 @@ static void test_an_instruction_has_its_answer_behind_it(void **state)
 
     (void)state;
     assert_ok(open_lines(
-        "{\"instruction\": \"ab\", \"input\": \"c\", \"output\": \"de\"}\n\n"
+        "{\"instruction\": \"ab\", \"input\": \"c\", \"output\": \"de\"}\n "
+        "\t\r\n"
         "{\"instruction\": \"ab\", \"input\": \"\", \"output\": \"d\"}\n"
         "{\"instruction\": \"ab\", \"input\": null, \"output\": \"e\"}\n"
         "{\"prompt\": \"ab\", \"answer\": \"d\"}\n",
