@@ -74,29 +74,15 @@ static json_t *version_of(struct completion *c, const char *url)
 {
     struct source_files files;
     struct status st = source_list(c->store, url, &files);
-    struct digest_stream *hash = NULL;
-    struct digest digest;
-    char text[DIGEST_TEXT];
+    json_t *version;
 
     if (status_failed(&st)) {
         c->warn(c->self, url, &st);
         return json_null();
     }
-    if (files.commit[0] != '\0') { /* which slots then ask for */
-        source_files_release(&files);
-        return json_string(files.commit);
-    }
-    hash = digest_begin();
-    for (size_t i = 0; i < files.count; i++) {
-        digest_add(hash, files.items[i].name, strlen(files.items[i].name) + 1);
-        digest_add(hash, files.items[i].version,
-                   strlen(files.items[i].version) + 1);
-        digest_add(hash, &files.items[i].size, sizeof files.items[i].size);
-    }
+    version = json_string(files.version); /* which slots then hold it to */
     source_files_release(&files);
-    digest = digest_end(hash);
-    digest_to_text(&digest, text);
-    return json_stringn(text, 16);
+    return version;
 }
 
 static void complete(void *self, json_t *source)

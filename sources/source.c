@@ -297,6 +297,7 @@ MUST_CHECK static struct status fetch_local(struct source_store *s,
         return FAIL(file_error(errno), "%s: %s", url, strerror(errno));
     if (json_object_get(source, "sha256") != NULL)
         TRY_PLAIN(check_place(s, source, path, S_ISDIR(info.st_mode)));
+    TRY_PLAIN(source_check_here(s, source));
     *ret_pin = source_pin_new(path, NULL);
     return SUCCESS;
 }

@@ -114,7 +114,7 @@ struct status source_have_extras(struct cache_entry *e, const char *folder,
 MUST_CHECK static struct status reserve(struct source_store *s,
                                         struct cache_entry *e,
                                         const struct source_origin *o,
-                                        json_t *names)
+                                        const json_t *source, json_t *names)
 {
     uint64_t bytes = 0;
     uint64_t missing = 0;
@@ -133,10 +133,9 @@ MUST_CHECK static struct status reserve(struct source_store *s,
             bytes += (uint64_t)info.size;
         if (info.size > 0 && !file_exists(path))
             missing += (uint64_t)info.size;
-        (void)json_object_set_new(names, name,
-                                  json_pack("{s:s, s:I}", "sha256", info.sha256,
-                                            "size", (json_int_t)info.size));
+        (void)json_object_set_new(names, name, source_served(&info));
     }
+    TRY_PLAIN(source_check_version(source, names));
     return cache_reserve(s->cache, e, bytes, missing);
 }
 
@@ -172,7 +171,7 @@ MUST_CHECK static struct status fill_model(struct source_store *s,
     struct status st;
 
     TRY_PLAIN(source_have_index(e, "", o, source, &names));
-    st = reserve(s, e, o, names);
+    st = reserve(s, e, o, source, names);
     if (st.code == STATUS_NOT_FOUND && json_object_size(names) == 1)
         return status_wrap(st, "no model at %s (no %s either)", o->url,
                            source_index_file);
@@ -190,7 +189,7 @@ MUST_CHECK static struct status fill_single(struct source_store *s,
 {
     AUTO(json_release) json_t *names = json_pack("{s:n}", o->file);
 
-    TRY_PLAIN(reserve(s, e, o, names));
+    TRY_PLAIN(reserve(s, e, o, source, names));
     return have_part(e, "", o, source, o->file,
                      json_object_get(names, o->file));
 }

@@ -108,7 +108,7 @@ MUST_CHECK static struct status open_origin(struct source_store *s,
 }
 
 MUST_CHECK static struct status add_file(const struct source_origin *o,
-                                         const char *name,
+                                         const char *name, json_t *names,
                                          struct source_files *files)
 {
     AUTO(free_pointer) char *url = source_origin_url(o, name);
@@ -125,6 +125,7 @@ MUST_CHECK static struct status add_file(const struct source_origin *o,
     f->size = info.size < 0 ? 0 : (uint64_t)info.size;
     (void)snprintf(f->version, sizeof f->version, "%s",
                    info.sha256[0] != '\0' ? info.sha256 : info.etag);
+    (void)json_object_set_new(names, name, source_served(&info));
     return SUCCESS;
 }
 
@@ -157,13 +158,27 @@ MUST_CHECK static struct status list(struct source_store *s, const char *url,
     const json_t *unused;
 
     TRY_PLAIN(open_origin(s, url, &o));
-    (void)snprintf(files->commit, sizeof files->commit, "%s", o.commit);
     if (o.file != NULL)
-        return add_file(&o, o.file, files);
-    TRY_PLAIN(list_weights(&o, &names));
+        names = json_pack("{s:n}", o.file);
+    else
+        TRY_PLAIN(list_weights(&o, &names));
     json_object_foreach(names, name, unused)
-        TRY_PLAIN(add_file(&o, name, files));
+        TRY_PLAIN(add_file(&o, name, names, files));
+    source_version(names, files->version);
+    if (o.commit[0] != '\0')
+        (void)snprintf(files->version, sizeof files->version, "%s", o.commit);
     return SUCCESS;
+}
+
+struct status source_check_here(struct source_store *s, const json_t *source)
+{
+    AUTO(source_files_release) struct source_files files = { .items = NULL };
+    const char *wanted = json_text_or(source, "version", NULL);
+
+    if (wanted == NULL)
+        return SUCCESS;
+    TRY_PLAIN(source_list(s, json_text_or(source, "url", ""), &files));
+    return source_match_version(source, files.version);
 }
 
 struct status source_list(struct source_store *s, const char *url,

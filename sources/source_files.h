@@ -19,7 +19,8 @@ struct source_file {
 struct source_files {
     struct source_file *items;
     size_t count;
-    char commit[DIGEST_TEXT]; /* of a hub's model; "": none */
+    /* The commit of a hub's model, else a digest of names, versions, sizes. */
+    char version[DIGEST_TEXT];
 };
 
 /* Is it a model (a directory or *.safetensors), or one file of data? */

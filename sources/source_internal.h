@@ -95,6 +95,21 @@ MUST_CHECK struct status source_hub_settle(struct source_store *s,
                                            const json_t *source,
                                            json_t **ret_source);
 
+enum { SOURCE_VERSION = 17 };
+
+/* What a server says of a file, as a value of `names` below. */
+json_t *source_served(const struct http_info *info);
+/* What all files of the weights are at one time: 16 hex digits. */
+void source_version(json_t *names, char text[SOURCE_VERSION]);
+/* CORRUPT if they are not what was submitted; the last is for files that are
+ * used in place. */
+MUST_CHECK struct status source_match_version(const json_t *source,
+                                              const char *now);
+MUST_CHECK struct status source_check_version(const json_t *source,
+                                              json_t *names);
+MUST_CHECK struct status source_check_here(struct source_store *s,
+                                           const json_t *source);
+
 /* The name of the one file that a URL is of; NULL: of a model. The caller
  * frees. */
 char *source_single_file(const char *url);

@@ -318,7 +318,7 @@ MUST_CHECK static struct status begin(struct parts *p)
     char *folder = xasprintf("%s/%s", cache_files(p->entry), p->folder);
     AUTO(json_release) json_t *names = NULL;
     const char *name;
-    const json_t *unused;
+    json_t *served;
 
     TRY(file_remove_tree(folder), "cache"); /* of a try that came to nothing */
     TRY_PLAIN(need_origin(p));
@@ -328,7 +328,7 @@ MUST_CHECK static struct status begin(struct parts *p)
         TRY_PLAIN(source_have_index(p->entry, p->folder, &p->origin, p->source,
                                     &names));
     p->shards = xcalloc(json_object_size(names), sizeof *p->shards);
-    json_object_foreach(names, name, unused)
+    json_object_foreach(names, name, served)
     {
         struct shard *s = &p->shards[p->count++];
 
@@ -336,7 +336,9 @@ MUST_CHECK static struct status begin(struct parts *p)
         TRY_PLAIN(begin_shard(p, s));
         if (is_over(p))
             return SUCCESS;
+        (void)json_object_set_new(names, name, source_served(&s->info));
     }
+    TRY_PLAIN(source_check_version(p->source, names));
     if (p->origin.file == NULL)
         TRY_PLAIN(
             source_have_extras(p->entry, p->folder, &p->origin, p->source));

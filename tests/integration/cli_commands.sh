@@ -12,13 +12,13 @@ cat >lab/score.sh <<'SH'
 cat "$1"
 SH
 chmod +x lab/score.sh
-echo 'accuracy: 0.25' >lab/answer.txt
+echo 'accuracy: 0.25' | tee lab/answer.txt >lab/model.safetensors # which it does not read
 cat >lab/score.yaml <<'YAML'
 sinter: 1
 name: score
 evaluate:
   e:
-    model: ./model
+    model: ./model.safetensors
     command: [./score.sh, ./answer.txt]
     read: {stdout: {accuracy: 'accuracy: ([0-9.]+)'}}
 objective: {metric: e.accuracy, goal: maximize}

@@ -293,7 +293,7 @@ static void test_headers_alone_by_ranges(void **state)
     assert_ok(source_list(p->store, "hf://org/model", &files));
     assert_int_equal(files.count, 1);
     assert_int_equal(files.items[0].size, WEIGHTS);
-    assert_string_equal(files.commit, FIRST_COMMIT);
+    assert_string_equal(files.version, FIRST_COMMIT);
     assert_int_equal(strlen(files.items[0].version), 64);
     assert_ok(source_header(&files.items[0], &header));
     assert_int_equal(st_header_tensors(header)->count, 1);

@@ -14,6 +14,7 @@
 #include "common/json.h"
 #include "common/memory.h"
 #include "sources/source.h"
+#include "sources/source_files.h"
 #include "tensor/safetensors.h"
 
 enum { ROWS = 1024, TENSOR = ROWS * 256 * 4, TENSORS = 4, FIRST = 8 };
@@ -176,6 +177,42 @@ static void test_only_the_bytes_of_the_chosen_are_fetched(void **state)
     nginx_stop(&p->nginx);
     fetch_and_check(p, "m/", "13", 1, "02");
     fetch_and_check(p, "m/", "", 1, "02");
+}
+
+/* As it was submitted, and written anew since: results of what it is now would
+ * stand under the key of what it was. */
+static void expect_change_is_told(struct place *p, const char *url, bool is_all)
+{
+    AUTO(source_files_release) struct source_files files = { .items = NULL };
+    char tensors[] = "1";
+    const struct source_choice choice = { is_wanted, tensors };
+    AUTO(json_release) json_t *source = json_pack("{s:s}", "url", url);
+    struct source_pin *pin = NULL;
+
+    assert_ok(source_list(p->store, url, &files));
+    (void)json_object_set_new(source, "version", json_string(files.version));
+    (void)put_file(p, "m/model.safetensors", 2);
+    assert_fails(is_all ? source_fetch(p->store, source, &pin)
+                        : source_fetch_tensors(p->store, source, &choice, &pin),
+                 STATUS_CORRUPT, "has changed since the sweep was submitted");
+    source_files_release(&files);
+    assert_ok(source_list(p->store, url, &files));
+    (void)json_object_set_new(source, "version", json_string(files.version));
+    assert_ok(is_all ? source_fetch(p->store, source, &pin)
+                     : source_fetch_tensors(p->store, source, &choice, &pin));
+    source_unpin(pin);
+}
+
+static void test_a_change_since_submit_is_told(void **state)
+{
+    struct place *p = *state;
+    AUTO(free_pointer) char *served = xasprintf("%s/m/", p->nginx.url);
+    AUTO(free_pointer) char *here = xasprintf("file://%s/www/m", p->directory);
+
+    (void)put_file(p, "m/model.safetensors", 1);
+    expect_change_is_told(p, served, false);
+    expect_change_is_told(p, served, true);
+    expect_change_is_told(p, here, true);
 }
 
 static void test_shards_and_single_files(void **state)
@@ -349,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_PLACE(test_only_the_bytes_of_the_chosen_are_fetched),
+        IN_PLACE(test_a_change_since_submit_is_told),
         IN_PLACE(test_shards_and_single_files),
         IN_PLACE(test_holders_keep_what_they_opened),
         IN_PLACE(test_a_source_that_never_stays_the_same_is_refused),
