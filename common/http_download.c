@@ -167,11 +167,8 @@ MUST_CHECK static struct status wait_lane(struct lane *lane,
                                           struct status st)
 {
     const struct download *d = lane->download;
-    int64_t silent = clock_now() - d->moved_at;
 
-    if (silent > d->http->settings.give_up_ms * NS_PER_MS)
-        return status_wrap(st, "given up after %lld s without a byte",
-                           (long long)(silent / NS_PER_S));
+    TRY_PLAIN(http_keep_trying(d->http, d->moved_at, st));
     lane->attempt = lane->got > 0 ? 1 : lane->attempt + 1;
     lane->resume_at =
         clock_now() +

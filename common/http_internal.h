@@ -89,6 +89,11 @@ MUST_CHECK struct status http_verdict(const struct http_transfer *t,
 int64_t http_backoff_ms(struct http *h, const struct http_reply *reply,
                         unsigned attempt);
 
+/* `st`, if no byte has come since `moved_at` for as long as the settings have
+ * patience. */
+MUST_CHECK struct status http_keep_trying(const struct http *h,
+                                          int64_t moved_at, struct status st);
+
 /* One spelling for equal URLs: lower-case scheme and host, no "..". NULL for
  * what is no URL. The caller frees. */
 char *http_normal(const char *url);

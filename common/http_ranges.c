@@ -181,11 +181,8 @@ static struct piece *next_piece(const struct fetch *f)
 MUST_CHECK static struct status wait_lane(struct lane *lane, struct status st)
 {
     const struct fetch *f = lane->fetch;
-    int64_t silent = clock_now() - f->moved_at;
 
-    if (silent > f->http->settings.give_up_ms * NS_PER_MS)
-        return status_wrap(st, "given up after %lld s without a byte",
-                           (long long)(silent / NS_PER_S));
+    TRY_PLAIN(http_keep_trying(f->http, f->moved_at, st));
     lane->attempt = lane->got > 0 ? 1 : lane->attempt + 1;
     lane->resume_at =
         clock_now() +

@@ -575,6 +575,17 @@ int64_t http_backoff_ms(struct http *h, const struct http_reply *reply,
     return reply->wait_ms + (int64_t)(draw(h) % (uint64_t)most) + 1;
 }
 
+struct status http_keep_trying(const struct http *h, int64_t moved_at,
+                               struct status st)
+{
+    int64_t silent = clock_now() - moved_at;
+
+    if (silent <= h->settings.give_up_ms * NS_PER_MS)
+        return SUCCESS;
+    return status_wrap(st, "given up after %lld s without a byte",
+                       (long long)(silent / NS_PER_S));
+}
+
 void http_reply_info(const struct http_reply *reply, struct http_info *info)
 {
     memset(info, 0, sizeof *info);

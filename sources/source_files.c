@@ -123,9 +123,9 @@ MUST_CHECK static struct status add_file(const struct source_origin *o,
     f->name = xstrdup(name);
     f->url = xstrdup(url);
     f->size = info.size < 0 ? 0 : (uint64_t)info.size;
-    (void)snprintf(f->version, sizeof f->version, "%s",
-                   info.sha256[0] != '\0' ? info.sha256 : info.etag);
     (void)json_object_set_new(names, name, source_served(&info));
+    (void)snprintf(f->version, sizeof f->version, "%s",
+                   json_text_or(json_object_get(names, name), "version", ""));
     return SUCCESS;
 }
 

@@ -4,8 +4,10 @@
 
 json_t *source_served(const struct http_info *info)
 {
-    return json_pack("{s:s, s:s, s:I}", "sha256", info->sha256, "etag",
-                     info->etag, "size",
+    const char *version = info->sha256[0] != '\0' ? info->sha256 : info->etag;
+
+    return json_pack("{s:s, s:s, s:I}", "sha256", info->sha256, "version",
+                     version, "size",
                      (json_int_t)(info->size < 0 ? 0 : info->size));
 }
 
@@ -19,13 +21,11 @@ void source_version(json_t *names, char text[SOURCE_VERSION])
 
     json_object_foreach(names, name, served)
     {
-        const char *sha256 = json_text_or(served, "sha256", "");
-        const char *what =
-            sha256[0] != '\0' ? sha256 : json_text_or(served, "etag", "");
+        const char *version = json_text_or(served, "version", "");
         uint64_t size = (uint64_t)json_int_or(served, "size", 0);
 
         digest_add(hash, name, strlen(name) + 1);
-        digest_add(hash, what, strlen(what) + 1);
+        digest_add(hash, version, strlen(version) + 1);
         digest_add(hash, &size, sizeof size);
     }
     digest = digest_end(hash);

@@ -13,6 +13,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "jobs/stream_model.h"
+#include "support/data_bytes.h"
 #include "support/fake_fixture.h"
 #include "support/tiny_files.h"
 #include "support/tiny_llama.h"
@@ -47,31 +48,6 @@ static uint64_t wanted_bytes(struct fake_context *f, const json_t *params)
     return strtoull(at + strlen("pruning one section of the model takes "),
                     NULL, 10);
 }
-
-/* Of memory that is the process's own, now. */
-static uint64_t data_bytes(void)
-{
-    FILE *file = fopen("/proc/self/status", "re");
-    unsigned long long kilobytes = 0;
-    char line[256];
-
-    assert_non_null(file);
-    while (fgets(line, sizeof(line), file) != NULL)
-        if (strncmp(line, "VmData:", 7) == 0)
-            kilobytes = strtoull(line + 7, NULL, 10);
-    (void)fclose(file);
-    assert_true(kilobytes > 0);
-    return (uint64_t)kilobytes * 1024;
-}
-
-/* Sanitizers, as gcc and as clang tell them, take memory of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHADOWED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHADOWED
-#endif
-#endif
 
 static void limit_data(uint64_t more)
 {

@@ -7,6 +7,7 @@
 
 #include "common/memory.h"
 #include "common/philox.h"
+#include "support/data_bytes.h"
 #include "support/test.h"
 
 static const double ln2 = 0.693147180559945309417;
@@ -245,32 +246,7 @@ static void test_threads_change_no_bit(void **state)
     assert_true(jsd_memory(1 << 22, 1) <= (uint64_t)64 << 20);
 }
 
-/* Sanitizers, as gcc and as clang tell them, take memory of their own. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SHADOWED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SHADOWED
-#endif
-#endif
-
 #ifndef SHADOWED
-/* Bytes that the process may write, as the limit counts them. */
-static uint64_t data_bytes(void)
-{
-    FILE *file = fopen("/proc/self/status", "r");
-    unsigned long long kilobytes = 0;
-    char line[256];
-
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, "VmData:", 7) == 0)
-            kilobytes = strtoull(line + 7, NULL, 10);
-    (void)fclose(file);
-    assert_true(kilobytes > 0);
-    return (uint64_t)kilobytes * 1024;
-}
-
 /* Words of many tokens, of which a tile is there at a time. */
 static void test_logits_of_all_tokens_never_stand_at_once(void **state)
 {
